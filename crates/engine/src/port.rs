@@ -1,0 +1,299 @@
+//! What the engine needs from the outside, as object-safe traits in AWS's own vocabulary.
+//!
+//! Traits and their plain data only: `adapters` implements them, `service` drives them, and neither
+//! knows the other. Model traffic is in Converse shapes, action traffic in Lambda's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
+use outcrop_model::converse::{ConverseStreamOutput, Message, Tool, ToolChoice};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One call of a foundation model, in Converse vocabulary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelRequest {
+    /// The agent's `foundationModel`: a model id, an ARN, or an inference profile's id or ARN.
+    pub model: String,
+    /// The system text; empty for none.
+    pub system: Arc<str>,
+    /// The conversation, oldest first, roles alternating, beginning with the user. Shared with the
+    /// session's history, so that a long conversation is not copied at each step.
+    pub messages: Vec<Arc<Message>>,
+    /// The tools the model may call; empty for none.
+    pub tools: Arc<[Tool]>,
+    /// How the model may choose among them; `None` leaves it to the model.
+    pub tool_choice: Option<ToolChoice>,
+    /// Sampling parameters; an absent one is left to the provider.
+    pub inference: Inference,
+    /// Passed through to the model unchanged (`additionalModelRequestFields`).
+    pub additional_fields: Option<Value>,
+    /// Whether anybody reads the deltas. A provider may then choose the cheaper request form; the
+    /// result is the same stream of events either way.
+    pub delivery: Delivery,
+}
+
+/// Sampling parameters of one model call (AWS's `inferenceConfiguration`).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inference {
+    /// `maximumLength`: the most tokens to generate.
+    pub max_tokens: Option<u32>,
+    /// 0 to 1.
+    pub temperature: Option<f32>,
+    /// 0 to 1.
+    pub top_p: Option<f32>,
+    /// 0 to 500.
+    pub top_k: Option<u32>,
+    /// Up to four; the text that matched is not part of the answer.
+    pub stop_sequences: Vec<String>,
+}
+
+/// Whether the deltas of a model call have a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Delivery {
+    /// The deltas are forwarded as they come: stream upstream.
+    Streamed,
+    /// Only the finished message counts: the provider may ask upstream unstreamed.
+    Whole,
+}
+
+/// The events of one model call: MessageStart, per block ContentBlockStart (tool use only),
+/// ContentBlockDelta…, ContentBlockStop, then MessageStop and Metadata. Dropping it cancels the call.
+pub type ModelStream = BoxStream<'static, Result<ConverseStreamOutput, ModelError>>;
+
+/// What a model can do; the engine plans around it, so that a provider never drops a field silently.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Takes tool definitions and answers with tool-use blocks.
+    pub tools: bool,
+    /// May ask for several tools in one message.
+    pub parallel_tools: bool,
+    /// Takes an assistant message as the last one, to be continued.
+    pub prefill: bool,
+    /// Takes `topK` (`inferenceConfiguration` of the agent carries one by default).
+    pub top_k: bool,
+    /// Takes stop sequences.
+    pub stop_sequences: bool,
+}
+
+/// Calls foundation models.
+pub trait ModelProvider: Send + Sync {
+    /// What `model` can do.
+    ///
+    /// # Errors
+    /// [`ModelError::Unmapped`] when no configured provider serves it.
+    fn capabilities(&self, model: &str) -> Result<Capabilities, ModelError>;
+
+    /// Starts one call. Resolves when the provider has accepted the request (response headers).
+    fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>>;
+}
+
+/// Why a model call failed, by who must react. Texts are for the operator and may name hosts, never
+/// secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum ModelError {
+    /// No `[[models]]` entry matches the model.
+    #[error("no provider is configured for model {model}: {hint}")]
+    Unmapped {
+        /// The id as given.
+        model: String,
+        /// The setting to add.
+        hint: String,
+    },
+    /// The provider refuses the credentials, or the credentials may not use this model.
+    #[error("the model provider refused the credentials: {detail}")]
+    Auth {
+        /// What it said.
+        detail: String,
+    },
+    /// Too many requests; worth retrying.
+    #[error("the model provider is throttling: {detail}")]
+    Throttled {
+        /// What it said.
+        detail: String,
+        /// Its own advice on when to retry.
+        retry_after_ms: Option<u64>,
+    },
+    /// The provider took the request and refused its content (4xx). Retrying cannot help.
+    #[error("the model provider rejected the request: {detail}")]
+    Rejected {
+        /// What it said.
+        detail: String,
+    },
+    /// No answer in time.
+    #[error("the model provider did not answer in time: {detail}")]
+    Timeout {
+        /// What was waited for.
+        detail: String,
+    },
+    /// The model is being loaded.
+    #[error("the model is not ready: {detail}")]
+    Loading {
+        /// What it said.
+        detail: String,
+    },
+    /// The provider answered with a server fault (5xx); worth retrying.
+    #[error("the model provider failed: {detail}")]
+    Unavailable {
+        /// What it said.
+        detail: String,
+    },
+    /// No connection, or it broke; worth retrying as long as nothing has been received.
+    #[error("the model provider cannot be reached: {detail}")]
+    Unreachable {
+        /// Host and cause.
+        detail: String,
+    },
+    /// The answer breaks the provider's own protocol.
+    #[error("the model provider's answer cannot be read: {detail}")]
+    Malformed {
+        /// Where and why.
+        detail: String,
+    },
+}
+
+impl ModelError {
+    /// Whether the same call may succeed when made again.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Throttled { .. } | Self::Unavailable { .. } | Self::Unreachable { .. } => true,
+            Self::Unmapped { .. }
+            | Self::Auth { .. }
+            | Self::Rejected { .. }
+            | Self::Timeout { .. }
+            | Self::Loading { .. }
+            | Self::Malformed { .. } => false,
+        }
+    }
+}
+
+/// One invocation of a Lambda function for an action group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionCall {
+    /// The executor as configured on the action group: a Lambda ARN (or a bare function name).
+    pub function: String,
+    /// The Lambda event, JSON (behaviour.md 1.2, 1.3).
+    pub event: Bytes,
+    /// `run/seq`: the same for every delivery of this call, so that a tool can recognise a repeat.
+    /// Reaches the handler as `context.client_context.custom["outcrop-idempotency-key"]`.
+    pub idempotency_key: String,
+    /// The call's `clientRequestId`, a UUID; Lambda's request id where the executor may choose it.
+    pub request_id: String,
+}
+
+/// What a Lambda function gave back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionReply {
+    /// The payload: the handler's return value, or Lambda's error object when `function_error` is set.
+    pub payload: Bytes,
+    /// Lambda's `X-Amz-Function-Error` (`Unhandled`) when the handler raised, exited or timed out.
+    pub function_error: Option<String>,
+    /// The last 4 KB of what the handler logged.
+    pub log_tail: Option<String>,
+}
+
+/// Why an action could not be invoked at all.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum ActionError {
+    /// The model should hear this and go on.
+    #[error("{0}")]
+    RespondToModel(String),
+    /// The function may not be invoked with the credentials at hand.
+    #[error("access denied while invoking {function}: {detail}")]
+    AccessDenied {
+        /// The function as configured.
+        function: String,
+        /// What the other side said.
+        detail: String,
+    },
+    /// No `[[functions]]` entry and no Lambda service knows this function.
+    #[error("function {function} is not known: {detail}")]
+    NotFound {
+        /// The function as configured.
+        function: String,
+        /// The setting to add, or what the other side said.
+        detail: String,
+    },
+    /// The invocation itself failed: throttled, unreachable, or the worker could not start.
+    #[error("function {function} could not be invoked: {detail}")]
+    Failed {
+        /// The function as configured.
+        function: String,
+        /// Cause, and the log tail where there is one.
+        detail: String,
+    },
+}
+
+/// Invokes action-group functions.
+pub trait ActionExecutor: Send + Sync {
+    /// Invokes the function once; never retries by itself. Dropping the future cancels the
+    /// invocation as far as the other side allows.
+    fn invoke(&self, call: ActionCall) -> BoxFuture<'_, Result<ActionReply, ActionError>>;
+}
+
+/// Reads whole objects by `s3://` location: API schemas, later files and documents.
+pub trait DocumentSource: Send + Sync {
+    /// The object's bytes, refused above `limit_bytes`.
+    fn read<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        limit_bytes: u64,
+    ) -> BoxFuture<'a, Result<Bytes, SourceError>>;
+}
+
+/// Why an object could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// No such bucket or key.
+    #[error("s3://{bucket}/{key} does not exist: {detail}")]
+    NotFound {
+        /// Bucket.
+        bucket: String,
+        /// Key.
+        key: String,
+        /// Where was looked.
+        detail: String,
+    },
+    /// Larger than the caller takes.
+    #[error("s3://{bucket}/{key} is larger than {limit_bytes} bytes")]
+    TooLarge {
+        /// Bucket.
+        bucket: String,
+        /// Key.
+        key: String,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// No `[s3]` setting, a path outside the root, or an I/O failure.
+    #[error("s3://{bucket}/{key} cannot be read: {detail}")]
+    Unreadable {
+        /// Bucket.
+        bucket: String,
+        /// Key.
+        key: String,
+        /// Cause.
+        detail: String,
+    },
+}
+
+/// The time, as nanoseconds since the Unix epoch.
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> outcrop_model::timestamp::Timestamp;
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()>;
+}
+
+/// Fresh identifiers.
+pub trait Ids: Send + Sync {
+    /// A lower-case UUID version 4.
+    fn uuid(&self) -> String;
+    /// Ten characters of `[A-Z0-9]`, the form of agent, alias and action-group ids.
+    fn resource_id(&self) -> String;
+    /// A number in `0.0..1.0`, for jitter.
+    fn fraction(&self) -> f64;
+}
