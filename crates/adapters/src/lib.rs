@@ -1,1 +1,8 @@
-//! placeholder
+//! The outside world behind the engine's ports: model providers, action executors, document sources.
+//!
+//! The only crate that talks to foreign networks and processes. It knows neither the services that
+//! drive it nor the stores; it meets them at `outcrop_engine::port`. No adapter retries by itself:
+//! the driver does, because only it knows whether output has already begun.
+
+pub mod http;
+pub mod model;
