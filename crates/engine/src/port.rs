@@ -77,6 +77,10 @@ pub struct Capabilities {
     pub top_k: bool,
     /// Takes stop sequences.
     pub stop_sequences: bool,
+    /// Takes `temperature` and `topP`; reasoning models often refuse them.
+    pub sampling: bool,
+    /// Takes `temperature` and `topP` together; Anthropic's models since Claude Opus 4.1 take one.
+    pub temperature_with_top_p: bool,
 }
 
 /// Calls foundation models.
