@@ -1,0 +1,206 @@
+//! Anthropic messages.
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use serde_json::{Value, json};
+
+use super::{members, text_of};
+use crate::reply::{Part, Reply, arguments_value, deltas};
+use crate::transcript::{Block, Message, Role, Tool, Transcript};
+
+/// Reads a messages request.
+pub fn parse(body: &Value) -> Result<Transcript> {
+    body.get("max_tokens")
+        .and_then(Value::as_u64)
+        .context("max_tokens: Field required")?;
+    let messages = body
+        .get("messages")
+        .and_then(Value::as_array)
+        .context("messages: Field required")?
+        .iter()
+        .enumerate()
+        .map(|(index, message)| {
+            let role = match message.get("role").and_then(Value::as_str) {
+                Some("user") => Role::User,
+                Some("assistant") => Role::Assistant,
+                role => bail!("messages.{index}.role is {role:?}"),
+            };
+            Ok(Message {
+                role,
+                content: blocks(message.get("content").unwrap_or(&Value::Null))?,
+            })
+        })
+        .collect::<Result<_>>()?;
+    let tools = body
+        .get("tools")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .map(|tool| {
+            Ok(Tool {
+                name: text_of(tool.get("name").context("a tool without name")?),
+                description: text_of(tool.get("description").unwrap_or(&Value::Null)),
+                schema: tool
+                    .get("input_schema")
+                    .cloned()
+                    .context("a tool without input_schema")?,
+            })
+        })
+        .collect::<Result<_>>()?;
+    Ok(Transcript {
+        model: body
+            .get("model")
+            .and_then(Value::as_str)
+            .context("model: Field required")?
+            .to_owned(),
+        system: text_of(body.get("system").unwrap_or(&Value::Null)),
+        messages,
+        tools,
+        inference: members(
+            body,
+            &[
+                "max_tokens",
+                "temperature",
+                "top_p",
+                "top_k",
+                "stop_sequences",
+                "tool_choice",
+                "thinking",
+            ],
+        ),
+        streamed: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
+    })
+}
+
+fn blocks(content: &Value) -> Result<Vec<Block>> {
+    let Value::Array(parts) = content else {
+        return Ok(vec![Block::Text {
+            text: text_of(content),
+        }]);
+    };
+    parts
+        .iter()
+        .map(|part| {
+            let string = |name: &str| {
+                part.get(name)
+                    .and_then(Value::as_str)
+                    .map(str::to_owned)
+                    .with_context(|| format!("a content block without {name}"))
+            };
+            Ok(match part.get("type").and_then(Value::as_str) {
+                Some("text") => Block::Text {
+                    text: string("text")?,
+                },
+                Some("tool_use") => Block::ToolUse {
+                    id: string("id")?,
+                    name: string("name")?,
+                    input: match part.get("input") {
+                        Some(Value::Object(input)) => Value::Object(input.clone()),
+                        input => bail!(
+                            "tool_use.input: Input should be a valid dictionary, not {input:?}"
+                        ),
+                    },
+                },
+                Some("tool_result") => Block::ToolResult {
+                    id: string("tool_use_id")?,
+                    text: text_of(part.get("content").unwrap_or(&Value::Null)),
+                    error: part
+                        .get("is_error")
+                        .and_then(Value::as_bool)
+                        .unwrap_or(false),
+                },
+                other => Block::Other {
+                    name: other.unwrap_or_default().to_owned(),
+                },
+            })
+        })
+        .collect()
+}
+
+fn stop_reason(reply: &Reply) -> &str {
+    match &reply.stop_reason {
+        Some(reason) => reason,
+        None if reply.calls() => "tool_use",
+        None => "end_turn",
+    }
+}
+
+/// The unstreamed reply.
+pub fn whole(reply: &Reply, model: &str, serial: u64) -> Value {
+    let content: Vec<Value> = reply
+        .parts
+        .iter()
+        .map(|part| match part {
+            Part::Text(text) => json!({"type": "text", "text": text}),
+            Part::Call { id, name, arguments } => {
+                json!({"type": "tool_use", "id": id, "name": name, "input": arguments_value(arguments)})
+            }
+        })
+        .collect();
+    json!({
+        "id": format!("msg_{serial}"), "type": "message", "role": "assistant", "model": model, "content": content,
+        "stop_reason": stop_reason(reply), "stop_sequence": null,
+        "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
+    })
+}
+
+/// The streamed reply, with the `ping` the real service mixes in.
+pub fn frames(reply: &Reply, model: &str, serial: u64) -> Vec<Bytes> {
+    let event = |body: Value| {
+        let name = body.get("type").and_then(Value::as_str).unwrap_or_default();
+        Bytes::from(format!("event: {name}\ndata: {body}\n\n"))
+    };
+    let mut frames = vec![
+        event(json!({"type": "message_start", "message": {
+            "id": format!("msg_{serial}"), "type": "message", "role": "assistant", "model": model, "content": [],
+            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": reply.input_tokens, "output_tokens": 1},
+        }})),
+        event(json!({"type": "ping"})),
+    ];
+    for (index, part) in reply.parts.iter().enumerate() {
+        let (start, kind, field, text) = match part {
+            Part::Text(text) => (
+                json!({"type": "text", "text": ""}),
+                "text_delta",
+                "text",
+                text,
+            ),
+            Part::Call {
+                id,
+                name,
+                arguments,
+            } => (
+                json!({"type": "tool_use", "id": id, "name": name, "input": {}}),
+                "input_json_delta",
+                "partial_json",
+                arguments,
+            ),
+        };
+        frames.push(event(
+            json!({"type": "content_block_start", "index": index, "content_block": start}),
+        ));
+        frames.extend(deltas(text).map(|piece| {
+            event(json!({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: piece}}))
+        }));
+        frames.push(event(json!({"type": "content_block_stop", "index": index})));
+    }
+    frames.push(event(json!({
+        "type": "message_delta", "delta": {"stop_reason": stop_reason(reply), "stop_sequence": null},
+        "usage": {"output_tokens": reply.output_tokens},
+    })));
+    frames.push(event(json!({"type": "message_stop"})));
+    frames
+}
+
+/// The `error.type` that goes with a status.
+pub fn error_type(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        429 => "rate_limit_error",
+        529 => "overloaded_error",
+        400..=499 => "invalid_request_error",
+        _ => "api_error",
+    }
+}

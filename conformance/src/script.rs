@@ -1,0 +1,116 @@
+//! Scripted behaviour: what the next model or tool call shall do instead of asking the brain.
+//!
+//! A test posts a list of steps; each call takes one, and the brain answers when none is left. A step
+//! can wait for a release, so that a test stops a turn at an exact point without sleeping.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::brain;
+use crate::reply::{Part, Reply};
+use crate::transcript::Transcript;
+
+/// What a call shall do. All members are optional; none at all means: as the brain says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Step {
+    /// Waits here, before anything is sent, until this name is released.
+    pub hold: Option<String>,
+    /// Waits after half of the reply.
+    pub hold_middle: Option<String>,
+    /// Answers with this status instead of a reply.
+    pub status: Option<u16>,
+    /// The error's message, with `status`.
+    pub message: Option<String>,
+    /// Headers to add.
+    pub headers: BTreeMap<String, String>,
+    /// Breaks the connection.
+    pub disconnect: Option<Disconnect>,
+    /// Sends this text, with status 200, in place of a reply.
+    pub garbage: Option<String>,
+    /// Ends a Bedrock stream with this exception frame after half of it.
+    pub exception: Option<String>,
+    /// A model's reply, part by part.
+    pub content: Option<Vec<Piece>>,
+    /// The reason the model gives for stopping.
+    pub stop_reason: Option<String>,
+    /// A tool's whole return value, as is.
+    pub payload: Option<Value>,
+    /// A tool's body text in a correct envelope.
+    pub text: Option<String>,
+    /// Members laid over the correct envelope's `response`.
+    pub response: Option<serde_json::Map<String, Value>>,
+    /// Members laid over the correct envelope itself.
+    pub envelope: Option<serde_json::Map<String, Value>>,
+    /// Lambda's `X-Amz-Function-Error`.
+    pub function_error: Option<String>,
+    /// The handler's log, for the log tail.
+    pub log: Option<String>,
+}
+
+/// When a connection breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Disconnect {
+    /// Before the response's headers.
+    Before,
+    /// After half of its body.
+    Middle,
+}
+
+/// One part of a scripted reply.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, untagged)]
+pub enum Piece {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// A tool call.
+    Call {
+        /// The end of an offered tool's name, or any name at all.
+        tool: String,
+        /// The arguments as a value.
+        #[serde(default)]
+        input: Value,
+        /// The arguments as raw text, legal or not; wins over `input`.
+        arguments: Option<String>,
+    },
+}
+
+impl Step {
+    /// The model's reply to `transcript` under this step; `serial` makes call ids unique.
+    pub fn reply(&self, transcript: &Transcript, serial: u64) -> Reply {
+        let Some(pieces) = &self.content else {
+            return brain::reply(transcript, &format!("call_{serial}_0"));
+        };
+        let parts = pieces
+            .iter()
+            .enumerate()
+            .map(|(index, piece)| match piece {
+                Piece::Text { text } => Part::Text(text.clone()),
+                Piece::Call {
+                    tool,
+                    input,
+                    arguments,
+                } => Part::Call {
+                    id: format!("call_{serial}_{index}"),
+                    name: transcript
+                        .tool_ending(tool)
+                        .map_or_else(|| tool.clone(), |tool| tool.name.clone()),
+                    arguments: arguments.clone().unwrap_or_else(|| match input {
+                        Value::Null => "{}".to_owned(),
+                        input => input.to_string(),
+                    }),
+                },
+            })
+            .collect();
+        Reply {
+            stop_reason: self.stop_reason.clone(),
+            ..Reply::of(parts)
+        }
+    }
+}
