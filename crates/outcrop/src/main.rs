@@ -1,1 +1,13 @@
-fn main() {}
+//! The `outcrop` binary.
+
+mod config;
+
+fn main() {
+    let environment = config::Environment::of_process();
+    let flags = config::Flags::default();
+    println!(
+        "{:?}",
+        config::load(&flags, &environment, std::path::Path::new("."))
+    );
+    println!("{:?}", config::misspelt_variables(&environment));
+}

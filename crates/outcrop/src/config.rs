@@ -1,0 +1,491 @@
+//! Configuration in two steps: the file as written ([`low`]), then [`Config`], in which every value
+//! is checked, defaulted and resolved. Nothing after this module reads a variable or a file for a setting.
+//!
+//! # Where a value comes from
+//! A flag, else its variable, else the file, else the default. The file is `--config`, else
+//! `OUTCROP_CONFIG`, else `./outcrop.toml` where that exists, else none. A relative path in the file
+//! is relative to the file's folder; one in a flag or a variable to the current folder. A top-level
+//! key has the variable `OUTCROP_<KEY>`, a key of `[limits]` `OUTCROP_LIMITS_<KEY>`; `[log]` has
+//! `OUTCROP_LOG` (filter) and `OUTCROP_LOG_FORMAT`, `[local]` `OUTCROP_LOCAL_WEIGHTS` and
+//! `OUTCROP_LOCAL_THREADS`. An empty variable counts as unset.
+//!
+//! # Which provider serves a model when there is no `[[models]]`
+//! 1. `ANTHROPIC_API_KEY` set: `anthropic.*` and `claude*` go to provider `anthropic`
+//!    (`ANTHROPIC_BASE_URL` moves it).
+//! 2. `OPENAI_API_KEY` set: `openai.*` and `gpt*` go to provider `openai` (`OPENAI_BASE_URL` moves it).
+//! 3. AWS credentials found: `*` goes to provider `bedrock`. Found means `AWS_ACCESS_KEY_ID` with
+//!    `AWS_SECRET_ACCESS_KEY`, `AWS_PROFILE`, `AWS_WEB_IDENTITY_TOKEN_FILE`, a container credentials
+//!    variable, `AWS_BEARER_TOKEN_BEDROCK`, or a credential source in the AWS profile files. The
+//!    metadata service of a virtual machine is not asked.
+//! 4. None of these: `*` goes to `local`.
+//!
+//! Rules 1 to 3 add up, in that order. With rule 1 or 2 alone, other models are unmapped rather than
+//! given to a small local model behind the user's back. The outcome is one line of the start log.
+//!
+//! Invariant: a `Config` can be served. A listener beyond loopback has credentials, every named
+//! secret is present, every pattern compiles.
+
+mod discover;
+mod document;
+mod low;
+mod overrides;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use document::Document;
+
+/// File looked for in the current folder when none is named.
+const DEFAULT_FILE: &str = "outcrop.toml";
+/// A configuration is a page or two; more is the wrong file.
+const FILE_LIMIT_BYTES: u64 = 1024 * 1024;
+
+/// Everything the server needs to know, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    /// The file read, if any.
+    pub(crate) file: Option<PathBuf>,
+    /// Where to listen; port 0 lets the system choose.
+    pub(crate) listen: SocketAddr,
+    /// Folder of the store.
+    pub(crate) data_dir: PathBuf,
+    /// Region of requests whose signature names none.
+    pub(crate) region: String,
+    /// Account of requests whose key names none. Twelve digits.
+    pub(crate) account_id: String,
+    /// How closely AWS's limits are kept.
+    pub(crate) aws_limits: AwsLimits,
+    /// What a commit survives.
+    pub(crate) durability: Durability,
+    /// How long turns in flight may go on after a signal to stop.
+    pub(crate) shutdown: Duration,
+    /// Logging.
+    pub(crate) log: Log,
+    /// Keys that may sign requests; empty: any signature is accepted (loopback only).
+    pub(crate) credentials: Vec<Credential>,
+    /// Budgets of a turn.
+    pub(crate) turn: TurnLimits,
+    /// Bounds of the listener.
+    pub(crate) http: HttpLimits,
+    /// Model lookup, first match wins.
+    pub(crate) models: Vec<ModelRoute>,
+    /// Who decided [`Self::models`].
+    pub(crate) models_origin: ModelsOrigin,
+    /// Embedding lookup, first match wins.
+    pub(crate) embeddings: Vec<EmbeddingRoute>,
+    /// Action functions, first match wins.
+    pub(crate) functions: Vec<Function>,
+    /// The embedded model.
+    pub(crate) local: Local,
+    /// Folder whose sub-folders are S3 buckets.
+    pub(crate) buckets: Option<PathBuf>,
+}
+
+/// `aws_limits`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum AwsLimits {
+    /// Accepts what a careful reader can still understand (COMPAT.md lists it).
+    #[default]
+    Relaxed,
+    /// Refuses all that AWS refuses.
+    Strict,
+}
+
+/// `durability`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Durability {
+    /// A commit survives the death of the process.
+    #[default]
+    Process,
+    /// A commit survives the loss of power.
+    Power,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Log {
+    /// Directives such as `info` or `outcrop=debug,warn`.
+    pub(crate) filter: String,
+    /// Form of the lines.
+    pub(crate) format: LogFormat,
+}
+
+/// `format` of `[log]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One object a line.
+    Json,
+}
+
+/// A key that may sign requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Credential {
+    /// `AKID…`.
+    pub(crate) access_key_id: String,
+    /// Its secret.
+    pub(crate) secret: Secret,
+    /// Account of what it signs, when not the configured one.
+    pub(crate) account_id: Option<String>,
+}
+
+/// A value that no log may show.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one place that needs it.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+/// Budgets of one turn (`[limits]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TurnLimits {
+    /// Model calls.
+    pub(crate) model_calls: u32,
+    /// Action invocations, control returned included.
+    pub(crate) actions: u32,
+    /// Wall time.
+    pub(crate) time: Duration,
+    /// Input and output tokens of all model calls together.
+    pub(crate) tokens: u64,
+    /// Bytes of all observations together.
+    pub(crate) observation_bytes: u64,
+    /// Events waiting for a slow reader before the turn waits too.
+    pub(crate) stream_events: usize,
+}
+
+/// Bounds of the listener (`[limits]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HttpLimits {
+    /// Open connections; more are refused with 503.
+    pub(crate) connections: usize,
+    /// Bytes of one request's head.
+    pub(crate) header_bytes: usize,
+    /// Header fields of one request.
+    pub(crate) header_count: usize,
+    /// From the connection, or the end of the last answer, to the end of the next request's head.
+    pub(crate) header_timeout: Duration,
+    /// Bytes of one request's body.
+    pub(crate) request_body_bytes: usize,
+    /// Bytes of all bodies that are being received, together.
+    pub(crate) buffered_body_bytes: usize,
+    /// From the head of a request to the end of its body.
+    pub(crate) body_timeout: Duration,
+}
+
+/// The four providers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum ProviderKind {
+    /// Chat completions.
+    OpenAi,
+    /// Messages.
+    Anthropic,
+    /// `ConverseStream`.
+    Bedrock,
+    /// In process.
+    Local,
+}
+
+impl ProviderKind {
+    /// As written in the file.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Bedrock => "bedrock",
+            Self::Local => "local",
+        }
+    }
+}
+
+/// One `[[models]]` entry.
+#[derive(Clone, Debug)]
+pub(crate) struct ModelRoute {
+    /// Glob over model ids.
+    pub(crate) pattern: String,
+    /// Who serves them, and how to reach it.
+    pub(crate) upstream: Upstream,
+}
+
+/// One `[[embeddings]]` entry.
+#[derive(Clone, Debug)]
+pub(crate) struct EmbeddingRoute {
+    /// Glob over model ids.
+    pub(crate) pattern: String,
+    /// Who serves them, and how to reach it.
+    pub(crate) upstream: Upstream,
+    /// Length of the vectors, where the model's own is not wanted.
+    pub(crate) dimensions: Option<u32>,
+}
+
+/// How to reach a model.
+#[derive(Clone, Debug)]
+pub(crate) struct Upstream {
+    /// Protocol.
+    pub(crate) provider: ProviderKind,
+    /// Base of the provider's URLs; for bedrock the endpoint. `None`: the provider's own.
+    pub(crate) base_url: Option<String>,
+    /// The id to ask for; `None`: the id as given.
+    pub(crate) upstream_model: Option<String>,
+    /// Bearer token or `x-api-key`.
+    pub(crate) api_key: Option<Secret>,
+    /// AWS region (bedrock only); `None`: the credential chain's.
+    pub(crate) region: Option<String>,
+    /// To a connection.
+    pub(crate) connect_timeout: Duration,
+    /// From the request to the head of the answer.
+    pub(crate) response_timeout: Duration,
+    /// Between two pieces of the answer.
+    pub(crate) idle_timeout: Duration,
+}
+
+/// Who decided which provider serves a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ModelsOrigin {
+    /// `[[models]]`.
+    File,
+    /// Credentials found in the environment.
+    Environment,
+    /// Neither: the embedded model.
+    Default,
+}
+
+/// One `[[functions]]` entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Function {
+    /// Function name or ARN.
+    pub(crate) pattern: String,
+    /// Longest invocation.
+    pub(crate) timeout: Duration,
+    /// What runs it.
+    pub(crate) runtime: Runtime,
+}
+
+/// What runs a function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Runtime {
+    /// Warm worker processes that speak the Lambda Runtime API.
+    Python {
+        /// `module.function`.
+        handler: String,
+        /// Folder of the handler's code.
+        code: PathBuf,
+        /// The interpreter; `None`: the first `python3` that has the runtime client.
+        python: Option<PathBuf>,
+        /// Variables the handler sees.
+        environment: BTreeMap<String, String>,
+        /// Most processes at a time.
+        max_workers: usize,
+    },
+    /// Lambda's Invoke API.
+    Lambda {
+        /// Where it is spoken; `None`: AWS.
+        endpoint: Option<String>,
+        /// AWS region; `None`: the ARN's, else the credential chain's.
+        region: Option<String>,
+    },
+    /// The event as the body of a POST, the reply as its answer.
+    Http {
+        /// Where to.
+        url: String,
+    },
+}
+
+/// `[local]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Local {
+    /// Path of a GGUF file, or a hub id; `None`: the built-in choice.
+    pub(crate) weights: Option<String>,
+    /// Threads of the inference; `None`: one a core.
+    pub(crate) threads: Option<u32>,
+}
+
+/// What flags of `outcrop serve` say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flags {
+    /// `--config`.
+    pub(crate) config: Option<PathBuf>,
+    /// `--listen`.
+    pub(crate) listen: Option<String>,
+    /// `--data-dir`.
+    pub(crate) data_dir: Option<String>,
+}
+
+/// The process's variables, taken once at start.
+#[derive(Clone, Default)]
+pub(crate) struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables of this process. Those that are not UTF-8 cannot be settings and are left out.
+    pub(crate) fn of_process() -> Self {
+        Self(
+            std::env::vars_os()
+                .filter_map(|(name, value)| {
+                    Some((name.into_string().ok()?, value.into_string().ok()?))
+                })
+                .collect(),
+        )
+    }
+
+    /// The value of `name`, unless unset or empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(pairs: [(&str, &str); N]) -> Self {
+        Self(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
+        )
+    }
+}
+
+/// Where a faulty value was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A file, and the line where it is known.
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: Option<usize>,
+    },
+    /// An environment variable.
+    Variable(String),
+    /// A flag.
+    Flag(&'static str),
+    /// Nowhere: a default meets a setting that forbids it.
+    Default,
+}
+
+impl Place {
+    /// The line, if it is one of a file.
+    fn line(&self) -> Option<usize> {
+        match self {
+            Self::File { line, .. } => *line,
+            Self::Variable(_) | Self::Flag(_) | Self::Default => None,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File {
+                path,
+                line: Some(line),
+            } => write!(f, "{}:{line}: ", path.display()),
+            Self::File { path, line: None } => write!(f, "{}: ", path.display()),
+            Self::Variable(name) => write!(f, "{name}: "),
+            Self::Flag(name) => write!(f, "{name}: "),
+            Self::Default => Ok(()),
+        }
+    }
+}
+
+/// One thing wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    place: Place,
+    text: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.place, self.text)
+    }
+}
+
+/// Everything wrong with the configuration, a line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub(crate) struct ConfigError(Vec<Problem>);
+
+/// Reads, merges and checks. `directory` is the current folder.
+pub(crate) fn load(
+    flags: &Flags,
+    environment: &Environment,
+    directory: &Path,
+) -> Result<Config, ConfigError> {
+    let document =
+        find_file(flags, environment, directory).map_err(|problem| ConfigError(vec![problem]))?;
+    let (low, origins) =
+        overrides::merge(document.as_ref(), flags, environment).map_err(ConfigError)?;
+    validate::validate(low, &origins, document.as_ref(), environment, directory)
+        .map_err(ConfigError)
+}
+
+/// Variables that look like a misspelt setting, each with the setting it resembles. Not an error:
+/// `secret_env` may name any variable.
+pub(crate) fn misspelt_variables(environment: &Environment) -> Vec<(String, String)> {
+    overrides::misspelt(environment)
+}
+
+fn find_file(
+    flags: &Flags,
+    environment: &Environment,
+    directory: &Path,
+) -> Result<Option<Document>, Problem> {
+    let (path, place) = if let Some(path) = &flags.config {
+        (path.clone(), Place::Flag("--config"))
+    } else if let Some(path) = environment.get("OUTCROP_CONFIG") {
+        (
+            PathBuf::from(path),
+            Place::Variable("OUTCROP_CONFIG".to_owned()),
+        )
+    } else if directory.join(DEFAULT_FILE).is_file() {
+        (PathBuf::from(DEFAULT_FILE), Place::Default)
+    } else {
+        return Ok(None);
+    };
+    let cannot_read = |cause: String| Problem {
+        place: place.clone(),
+        text: format!("cannot read {}: {cause}", path.display()),
+    };
+    let full = directory.join(&path);
+    let size = std::fs::metadata(&full)
+        .map_err(|error| cannot_read(error.to_string()))?
+        .len();
+    if size > FILE_LIMIT_BYTES {
+        return Err(cannot_read(format!(
+            "it has {size} bytes, a configuration at most {FILE_LIMIT_BYTES}"
+        )));
+    }
+    let text = std::fs::read_to_string(&full).map_err(|error| cannot_read(error.to_string()))?;
+    Ok(Some(Document::new(&path, text)))
+}
