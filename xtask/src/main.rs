@@ -1,11 +1,10 @@
 //! The one entry point for everything a contributor does: `cargo xtask COMMAND`.
 //!
-//! This file only parses the command line; each command is a module of its own.
-
-mod codegen;
-mod models;
+//! This file only parses the command line; each command is a module of its own. Those that
+//! tests run on other input (`codegen`, `models`) are in the library of this package.
 
 use clap::{Parser, Subcommand};
+use xtask::{codegen, models};
 
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", about = "Tasks of the Outcrop repository")]

@@ -20,12 +20,20 @@ pub enum ExceptionKind {
     DependencyFailed,
     /// A fault of this server.
     InternalServer,
-    /// The model is not loaded yet (InvokeAgent only).
+    /// The model failed while processing the request (Converse only).
+    ModelError,
+    /// The model is not loaded yet.
     ModelNotReady,
+    /// The model failed while streaming (Converse only).
+    ModelStreamError,
+    /// The model took too long (Converse only).
+    ModelTimeout,
     /// No such resource.
     ResourceNotFound,
     /// A quota or a budget is used up.
     ServiceQuotaExceeded,
+    /// The service cannot answer now (Converse only).
+    ServiceUnavailable,
     /// Too many requests.
     Throttling,
     /// The input breaks a constraint or a rule.
