@@ -1,0 +1,1 @@
+INSERT INTO entries (position, bytes) VALUES (?1, ?2)

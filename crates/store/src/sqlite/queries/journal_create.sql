@@ -1,0 +1,1 @@
+INSERT INTO journals (journal) VALUES (?1)

@@ -1,0 +1,1 @@
+UPDATE openings SET count = count + 1 RETURNING count

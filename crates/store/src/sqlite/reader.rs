@@ -1,0 +1,135 @@
+//! Reading: a few threads with a connection each, and the queries.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+use tokio::sync::oneshot;
+
+use super::cache::Stored;
+use super::queue::{AbandonOnDrop, Queue};
+use super::{refused, stopped, unavailable};
+use crate::document::{Key, Listing, Order, Page, Record, Scan};
+use crate::error::StoreError;
+use crate::journal::Entry;
+
+/// A read, with its answer's way back inside.
+pub(super) type Read = Box<dyn FnOnce(&Connection) + Send>;
+
+/// Serves reads until the queue is closed and empty.
+pub(super) fn run(connection: &Connection, queue: &Queue<Read>) {
+    let _abandon = AbandonOnDrop(queue);
+    let mut reads = Vec::with_capacity(1);
+    // One at a time: the next one is for whichever reader is free first.
+    while queue.take(&mut reads, 1) {
+        for read in reads.drain(..) {
+            read(connection);
+        }
+    }
+}
+
+/// Has a reader run a query.
+pub(super) async fn read<T: Send + 'static>(
+    queue: &Queue<Read>,
+    query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let (sender, receiver) = oneshot::channel();
+    let read: Read = Box::new(move |connection| {
+        // Nobody may be waiting any more; then the query is not worth running.
+        if !sender.is_closed() {
+            sender.send(query(connection)).ok();
+        }
+    });
+    queue.push(read).map_err(refused)?;
+    receiver.await.map_err(|_| stopped())?.map_err(unavailable)
+}
+
+/// One document, expired or not.
+pub(super) fn get(connection: &Connection, key: Key) -> rusqlite::Result<Option<Stored>> {
+    let mut statement = connection.prepare_cached(include_str!("queries/document_get.sql"))?;
+    let mut rows = statement.query(params![key.scope, key.kind, key.parent, key.id])?;
+    let Some(row) = rows.next()? else {
+        return Ok(None);
+    };
+    let record = Record {
+        revision: row.get::<_, i64>(0)?.cast_unsigned(),
+        body: row.get(4)?,
+        created_at_ms: row.get(1)?,
+        updated_at_ms: row.get(2)?,
+        key,
+    };
+    Ok(Some(Stored {
+        record,
+        expires_at_ms: row.get(3)?,
+    }))
+}
+
+/// One page of documents.
+pub(super) fn list(connection: &Connection, scan: &Scan, page: &Page) -> rusqlite::Result<Listing> {
+    let sql = match scan.order {
+        Order::Id => include_str!("queries/document_list_by_id.sql"),
+        Order::Created => include_str!("queries/document_list_by_created.sql"),
+        Order::UpdatedDescending => include_str!("queries/document_list_by_updated.sql"),
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let (sort, from_id) = start(scan.order, page);
+    statement.raw_bind_parameter(1, &scan.scope)?;
+    statement.raw_bind_parameter(2, scan.kind)?;
+    statement.raw_bind_parameter(3, &scan.parent)?;
+    statement.raw_bind_parameter(4, scan.now_ms)?;
+    statement.raw_bind_parameter(5, from_id)?;
+    statement.raw_bind_parameter(6, i64::from(page.limit) + 1)?;
+    match scan.order {
+        Order::Id => {}
+        Order::Created | Order::UpdatedDescending => statement.raw_bind_parameter(7, sort)?,
+    }
+    let mut rows = statement.raw_query();
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        records.push(Record {
+            key: Key {
+                scope: Arc::clone(&scan.scope),
+                kind: scan.kind,
+                parent: Arc::clone(&scan.parent),
+                id: row.get(0)?,
+            },
+            revision: row.get::<_, i64>(1)?.cast_unsigned(),
+            created_at_ms: row.get(2)?,
+            updated_at_ms: row.get(3)?,
+            body: row.get(4)?,
+        });
+    }
+    Ok(Listing::from_sought(records, page.limit, scan.order))
+}
+
+/// The place a page starts at, itself included: before everything, or right behind the cursor, where
+/// the next possible id is the last one with a zero byte at its end.
+fn start(order: Order, page: &Page) -> (i64, String) {
+    match (&page.after, order) {
+        (Some(after), _) => (after.sort, format!("{}\0", after.id)),
+        (None, Order::Id | Order::Created) => (i64::MIN, String::new()),
+        (None, Order::UpdatedDescending) => (i64::MAX, String::new()),
+    }
+}
+
+/// Entries of a journal above `after`.
+pub(super) fn journal(
+    connection: &Connection,
+    journal: &str,
+    after: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<Entry>> {
+    // A number SQLite cannot hold lies behind every entry.
+    let Ok(after) = i64::try_from(after) else {
+        return Ok(Vec::new());
+    };
+    let mut statement = connection.prepare_cached(include_str!("queries/journal_read.sql"))?;
+    let mut rows = statement.query(params![journal, after, limit])?;
+    let mut entries = Vec::new();
+    while let Some(row) = rows.next()? {
+        entries.push(Entry {
+            seq: row.get::<_, i64>(0)?.cast_unsigned(),
+            bytes: row.get::<_, Vec<u8>>(1)?.into(),
+        });
+    }
+    Ok(entries)
+}

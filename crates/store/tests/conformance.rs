@@ -1,0 +1,37 @@
+//! The conformance suite over both backends, SQLite with its record cache and without.
+
+use std::ops::Deref;
+
+use outcrop_store::{MemoryStore, SqliteOptions, SqliteStore, store_conformance};
+use tempfile::TempDir;
+
+/// A store in a folder that goes with it.
+struct Temporary {
+    store: SqliteStore,
+    _folder: TempDir,
+}
+
+impl Deref for Temporary {
+    type Target = SqliteStore;
+
+    fn deref(&self) -> &SqliteStore {
+        &self.store
+    }
+}
+
+fn sqlite_store(cache_bytes: usize) -> Temporary {
+    let folder = TempDir::new().expect("a temporary folder");
+    let options = SqliteOptions {
+        cache_bytes,
+        ..SqliteOptions::new(folder.path())
+    };
+    Temporary {
+        store: SqliteStore::open(&options).expect("the store opens"),
+        _folder: folder,
+    }
+}
+
+store_conformance!(memory, Box::new(MemoryStore::new()));
+store_conformance!(sqlite, sqlite_store(32 << 20));
+store_conformance!(sqlite_small_cache, sqlite_store(64 << 10));
+store_conformance!(sqlite_without_cache, sqlite_store(0));
