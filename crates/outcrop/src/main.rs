@@ -1,5 +1,6 @@
 //! The `outcrop` binary.
 
+mod cli;
 mod config;
 
 fn main() {

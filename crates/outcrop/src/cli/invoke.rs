@@ -1,0 +1,8 @@
+//! `outcrop invoke`.
+
+mod event;
+mod line;
+mod render;
+
+#[cfg(test)]
+mod tests;
