@@ -4,5 +4,7 @@
 //! drive it nor the stores; it meets them at `outcrop_engine::port`. No adapter retries by itself:
 //! the driver does, because only it knows whether output has already begun.
 
+pub mod action;
 pub mod http;
 pub mod model;
+pub mod source;

@@ -1,0 +1,244 @@
+//! Invokes the Lambda functions of action groups: on this machine, in Lambda, or behind a Runtime
+//! Interface Emulator.
+//!
+//! A function is found by the first mapping whose pattern fits its name or ARN. What the event says
+//! and what the reply means is the engine's business; here both are bytes. Nothing is retried: a tool
+//! runs once for each call.
+
+mod emulator;
+mod lambda;
+mod name;
+mod python;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_core::future::BoxFuture;
+use globset::{Glob, GlobMatcher};
+use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply};
+use serde_json::json;
+
+use crate::http::HttpFailure;
+use emulator::Emulators;
+use lambda::LambdaService;
+use name::FunctionName;
+use python::Workers;
+
+pub use emulator::EmulatedFunction;
+pub use lambda::LambdaFunction;
+pub use python::{PythonFunction, PythonSettings, ReservedVariable};
+
+/// The one value of `X-Amz-Function-Error` that functions of today cause.
+const FUNCTION_ERROR_UNHANDLED: &str = "Unhandled";
+
+/// How long a connection to a remote function may take to open.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// The key under which a handler finds the call's idempotency key in `context.client_context.custom`.
+pub const IDEMPOTENCY_KEY: &str = "outcrop-idempotency-key";
+
+/// Sends functions that fit a pattern to a runtime.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionMapping {
+    /// A function name, an ARN, or a glob over either. A pattern without a qualifier fits the function
+    /// under every qualifier.
+    pub pattern: String,
+    /// What runs it.
+    pub runtime: FunctionRuntime,
+}
+
+/// What runs a function.
+#[derive(Clone, Debug, PartialEq)]
+pub enum FunctionRuntime {
+    /// A folder of Python code, in worker processes of this machine.
+    Python(PythonFunction),
+    /// AWS Lambda, or whatever speaks its Invoke operation.
+    Lambda(LambdaFunction),
+    /// A Runtime Interface Emulator, such as the one in AWS's container images.
+    Http(EmulatedFunction),
+}
+
+/// What all functions share.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FunctionSettings {
+    /// Of a function that is named without an ARN.
+    pub region: String,
+    /// Of a function that is named without an ARN.
+    pub account_id: String,
+    /// Of functions in Python.
+    pub python: PythonSettings,
+}
+
+/// A mapping that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum FunctionsError {
+    /// The pattern is not a glob.
+    #[error("the function pattern {pattern:?} is not valid: {source}")]
+    Pattern {
+        /// As configured.
+        pattern: String,
+        /// What is wrong with it.
+        source: globset::Error,
+    },
+    /// The mapping's environment cannot be given to a worker.
+    #[error("the environment of function {pattern:?} is not valid: {source}")]
+    Environment {
+        /// The mapping's pattern.
+        pattern: String,
+        /// What is wrong with it.
+        source: ReservedVariable,
+    },
+    /// The URL of an emulator or endpoint cannot be used.
+    #[error("the url of function {pattern:?} is not valid: {detail}")]
+    Url {
+        /// The mapping's pattern.
+        pattern: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The HTTP client could not be built.
+    #[error("the http client for functions could not be built: {0}")]
+    Http(#[from] HttpFailure),
+}
+
+/// The functions of this server. Workers end when it is dropped.
+#[derive(Debug)]
+pub struct FunctionRegistry {
+    mappings: Vec<Mapping>,
+    region: String,
+    account_id: String,
+    workers: Workers,
+    lambda: LambdaService,
+    emulators: Emulators,
+}
+
+#[derive(Debug)]
+struct Mapping {
+    pattern: String,
+    glob: GlobMatcher,
+    target: Target,
+}
+
+#[derive(Debug)]
+enum Target {
+    Python(Arc<PythonFunction>),
+    Lambda(lambda::Target),
+    Http(emulator::Target),
+}
+
+impl FunctionRegistry {
+    /// Checks the mappings. Nothing is started and nothing is contacted before the first invocation.
+    ///
+    /// # Errors
+    /// A mapping cannot be used.
+    pub fn new(
+        mappings: Vec<FunctionMapping>,
+        settings: FunctionSettings,
+    ) -> Result<Self, FunctionsError> {
+        let mappings = mappings
+            .into_iter()
+            .map(Mapping::new)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            mappings,
+            workers: Workers::new(settings.python),
+            lambda: LambdaService::new(settings.region.clone()),
+            emulators: Emulators::new()?,
+            region: settings.region,
+            account_id: settings.account_id,
+        })
+    }
+
+    /// Ends every worker process, also those at work, and waits until they are gone. Invocations of
+    /// functions that run here fail from now on.
+    pub async fn shutdown(&self) {
+        self.workers.shutdown().await;
+    }
+
+    async fn invoke(&self, call: ActionCall) -> Result<ActionReply, ActionError> {
+        let name = FunctionName::parse(&call.function, &self.region, &self.account_id);
+        let found = self
+            .mappings
+            .iter()
+            .enumerate()
+            .find(|(_, mapping)| mapping.fits(&call.function, &name));
+        match found {
+            Some((index, mapping)) => match &mapping.target {
+                Target::Python(function) => self.workers.invoke(index, function, name, call).await,
+                Target::Lambda(target) => self.lambda.invoke(target, call).await,
+                Target::Http(target) => self.emulators.invoke(target, call).await,
+            },
+            None => Err(ActionError::NotFound {
+                detail: hint(&name),
+                function: call.function,
+            }),
+        }
+    }
+}
+
+impl ActionExecutor for FunctionRegistry {
+    fn invoke(&self, call: ActionCall) -> BoxFuture<'_, Result<ActionReply, ActionError>> {
+        Box::pin(self.invoke(call))
+    }
+}
+
+impl Mapping {
+    fn new(mapping: FunctionMapping) -> Result<Self, FunctionsError> {
+        let FunctionMapping { pattern, runtime } = mapping;
+        let glob = match Glob::new(&pattern) {
+            Ok(glob) => glob.compile_matcher(),
+            Err(source) => return Err(FunctionsError::Pattern { pattern, source }),
+        };
+        let target = match runtime {
+            FunctionRuntime::Python(function) => match function.check_environment() {
+                Ok(()) => Target::Python(Arc::new(function)),
+                Err(source) => return Err(FunctionsError::Environment { pattern, source }),
+            },
+            FunctionRuntime::Lambda(function) => match lambda::Target::new(function) {
+                Ok(target) => Target::Lambda(target),
+                Err(detail) => return Err(FunctionsError::Url { pattern, detail }),
+            },
+            FunctionRuntime::Http(function) => match emulator::Target::new(&function) {
+                Ok(target) => Target::Http(target),
+                Err(detail) => return Err(FunctionsError::Url { pattern, detail }),
+            },
+        };
+        Ok(Self {
+            pattern,
+            glob,
+            target,
+        })
+    }
+
+    fn fits(&self, reference: &str, name: &FunctionName) -> bool {
+        [reference, &name.name, &name.unqualified_arn()]
+            .into_iter()
+            .any(|candidate| self.pattern == candidate || self.glob.is_match(candidate))
+    }
+}
+
+/// The setting that would make the function known, ready to be pasted.
+fn hint(name: &FunctionName) -> String {
+    let name = &name.name;
+    format!(
+        "no [[functions]] entry of the configuration fits it. Add one, such as\n\n\
+         [[functions]]\nmatch = {name:?}\nruntime = \"python\"\nhandler = \"app.lambda_handler\"\n\
+         code = \"functions/{name}\"\n"
+    )
+}
+
+/// The client context of an invocation, JSON in ASCII, as Lambda's Invoke and the Runtime API carry it.
+fn client_context(idempotency_key: &str) -> String {
+    let context = json!({"client": {}, "custom": {IDEMPOTENCY_KEY: idempotency_key}, "env": {}});
+    let mut ascii = String::new();
+    for unit in context.to_string().encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => ascii.push(char::from(byte)),
+            Ok(_) | Err(_) => ascii.extend(format!("\\u{unit:04x}").chars()),
+        }
+    }
+    ascii
+}
+
+#[cfg(test)]
+mod tests;

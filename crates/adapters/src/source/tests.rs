@@ -1,0 +1,126 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use bytes::Bytes;
+use outcrop_engine::port::{DocumentSource, SourceError};
+
+use super::{BucketFolder, NoBuckets};
+
+const LIMIT: u64 = 16;
+
+fn buckets() -> (tempfile::TempDir, BucketFolder) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = folder.path().join("buckets");
+    write(
+        &root.join("schemas/order-tools/openapi.yaml"),
+        b"openapi: 3.0.0",
+    );
+    write(&root.join("schemas/long"), &[b'x'; 17]);
+    write(&root.join("other/object"), b"other");
+    write(&folder.path().join("secret"), b"secret");
+    symlink(folder.path().join("secret"), root.join("schemas/out")).expect("a link");
+    symlink(root.join("other/object"), root.join("schemas/across")).expect("a link");
+    symlink("order-tools/openapi.yaml", root.join("schemas/latest.yaml")).expect("a link");
+    symlink(folder.path(), root.join("linked")).expect("a link");
+    let source = BucketFolder::new(&root).expect("the path is absolute");
+    (folder, source)
+}
+
+fn write(path: &Path, content: &[u8]) {
+    fs::create_dir_all(path.parent().expect("it has a parent")).expect("the folder");
+    fs::write(path, content).expect("the file");
+}
+
+async fn read(source: &BucketFolder, bucket: &str, key: &str) -> Result<Bytes, SourceError> {
+    DocumentSource::read(source, bucket, key, LIMIT).await
+}
+
+#[tokio::test]
+async fn an_object_is_a_file_below_its_bucket() {
+    let (_folder, source) = buckets();
+    let content = Ok(Bytes::from_static(b"openapi: 3.0.0"));
+    assert_eq!(
+        read(&source, "schemas", "order-tools/openapi.yaml").await,
+        content
+    );
+    assert_eq!(read(&source, "schemas", "latest.yaml").await, content);
+}
+
+#[tokio::test]
+async fn what_is_missing_is_named_by_its_path() {
+    let (folder, source) = buckets();
+    let root = folder.path().join("buckets");
+    for (bucket, key, path) in [
+        ("schemas", "nothing.yaml", "schemas/nothing.yaml"),
+        ("schemas", "long/below", "schemas/long/below"),
+        ("nowhere", "key", "nowhere"),
+    ] {
+        let detail = format!("there is no {}", root.join(path).display());
+        let expected = SourceError::NotFound {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            detail,
+        };
+        assert_eq!(read(&source, bucket, key).await, Err(expected));
+    }
+    let folder = read(&source, "schemas", "order-tools").await;
+    assert!(
+        matches!(folder, Err(SourceError::NotFound { .. })),
+        "{folder:?}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_outside_the_bucket_is_read() {
+    let (_folder, source) = buckets();
+    for (bucket, key) in [
+        ("schemas", "../other/object"),
+        ("schemas", "order-tools/../../other/object"),
+        ("schemas", "/etc/hostname"),
+        ("schemas", "./latest.yaml"),
+        ("schemas", "order-tools//openapi.yaml"),
+        ("schemas", "order-tools\\openapi.yaml"),
+        ("schemas", "latest.yaml\0"),
+        ("schemas", ""),
+        ("schemas", "out"),
+        ("schemas", "across"),
+        ("linked", "secret"),
+        ("..", "secret"),
+        (".", "secret"),
+        ("", "secret"),
+        ("schemas/order-tools", "openapi.yaml"),
+    ] {
+        let result = read(&source, bucket, key).await;
+        assert!(
+            matches!(result, Err(SourceError::Unreadable { .. })),
+            "{bucket} {key}: {result:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn size_is_bounded() {
+    let (_folder, source) = buckets();
+    let expected = SourceError::TooLarge {
+        bucket: "schemas".to_owned(),
+        key: "long".to_owned(),
+        limit_bytes: LIMIT,
+    };
+    assert_eq!(read(&source, "schemas", "long").await, Err(expected));
+    let whole = DocumentSource::read(&source, "schemas", "long", 17).await;
+    assert_eq!(whole.map(|content| content.len()), Ok(17));
+}
+
+#[tokio::test]
+async fn without_buckets_the_setting_is_explained() {
+    let error = NoBuckets
+        .read("b", "k", LIMIT)
+        .await
+        .expect_err("there are none");
+    assert_eq!(
+        error.to_string(),
+        "s3://b/k cannot be read: the configuration names no buckets. Add\n\n[s3]\nroot = \
+         \"buckets\"\n\nwhere `buckets` is a folder with one folder for each bucket"
+    );
+}

@@ -1,0 +1,2 @@
+print("reading the configuration")
+raise RuntimeError("no configuration")
