@@ -12,10 +12,10 @@ use super::*;
 use crate::memory::MemoryStore;
 
 /// Seeds a run of the suite goes through.
-const SEEDS: Range<u64> = 0..24;
+const SEEDS: Range<u64> = 0..12;
 
 /// Steps a seed takes.
-const STEPS: u32 = 150;
+const STEPS: u32 = 120;
 
 /// Set to a seed that failed, to run only that.
 const SEED_VARIABLE: &str = "OUTCROP_STORE_SEED";

@@ -1,0 +1,163 @@
+//! Measures the round trip of a commit, and of a read from memory, over the SQLite store.
+//!
+//! `cargo run --release -p outcrop-store --example commit_latency [FOLDER]`. The batch is what a turn
+//! writes at each step: one journal entry and the session's document with its expiry moved on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use outcrop_store::{Batch, Durability, Expect, Key, SqliteOptions, SqliteStore, Store, Write};
+
+/// Commits measured in all, shared among the tasks.
+const COMMITS: usize = 40_000;
+
+/// Not counted: statements compile, pages are allocated.
+const WARM_UP: usize = 200;
+
+/// Syncing to disk is slow; fewer will do.
+const COMMITS_TO_DISK: usize = 2_000;
+
+const BODY_BYTES: usize = 1_500;
+const ENTRY_BYTES: usize = 800;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let temporary = std::env::temp_dir().join(format!("commit-latency-{}", std::process::id()));
+    let folder = std::env::args_os().nth(1).map_or(temporary, PathBuf::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()?;
+    for (durability, commits) in [
+        (Durability::Process, COMMITS),
+        (Durability::Power, COMMITS_TO_DISK),
+    ] {
+        for tasks in [1, 32] {
+            runtime.block_on(measure(&folder, durability, tasks, commits))?;
+        }
+    }
+    runtime.block_on(measure_get(&folder))?;
+    std::fs::remove_dir_all(&folder)?;
+    Ok(())
+}
+
+async fn measure(
+    folder: &Path,
+    durability: Durability,
+    tasks: usize,
+    commits: usize,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let options = SqliteOptions {
+        durability,
+        ..SqliteOptions::new(folder.join(format!("{durability:?}-{tasks}")))
+    };
+    let store = Arc::new(SqliteStore::open(&options)?);
+    let share = commits / tasks;
+    let began = Instant::now();
+    let cpu_began = cpu();
+    let handles: Vec<_> = (0..tasks)
+        .map(|task| tokio::spawn(session(Arc::clone(&store), task, share)))
+        .collect();
+    let mut times = Vec::new();
+    for handle in handles {
+        times.extend(handle.await?);
+    }
+    let elapsed = began.elapsed();
+    let cpu = cpu().saturating_sub(cpu_began);
+    let transactions = store.transactions();
+    println!(
+        "{durability:?}, {tasks} tasks: {}, {:.0} commits/s, {:.1} commits a transaction, {:.0} µs CPU a commit",
+        percentiles(&mut times),
+        times.len() as f64 / elapsed.as_secs_f64(),
+        times.len() as f64 / transactions as f64,
+        cpu.as_micros() as f64 / times.len() as f64,
+    );
+    Ok(())
+}
+
+/// One session: its commits come one after another, as a turn's do.
+async fn session(store: Arc<SqliteStore>, task: usize, commits: usize) -> Vec<Duration> {
+    let journal: Arc<str> = format!("run-{task}").into();
+    let body: Arc<str> = format!("{{\"a\":\"{}\"}}", "x".repeat(BODY_BYTES)).into();
+    let entry = Bytes::from(vec![b'x'; ENTRY_BYTES]);
+    let mut times = Vec::with_capacity(commits);
+    for number in 0..commits as u64 {
+        let now_ms = 1_700_000_000_000 + number.cast_signed();
+        let batch = Batch {
+            now_ms,
+            writes: vec![
+                Write::Put {
+                    key: session_key(task),
+                    body: Arc::clone(&body),
+                    expect: Expect::Any,
+                    name: None,
+                    expires_at_ms: Some(now_ms + 3_600_000),
+                },
+                Write::Append {
+                    journal: Arc::clone(&journal),
+                    expected_seq: number,
+                    entries: vec![entry.clone()],
+                },
+            ],
+        };
+        let began = Instant::now();
+        store.commit(batch).await.expect("the batch holds");
+        if number as usize >= WARM_UP {
+            times.push(began.elapsed());
+        }
+    }
+    times
+}
+
+async fn measure_get(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let options = SqliteOptions::new(folder.join("Process-1"));
+    let store = SqliteStore::open(&options)?;
+    let key = session_key(0);
+    let mut times = Vec::with_capacity(COMMITS);
+    for _ in 0..COMMITS {
+        let began = Instant::now();
+        let found = store.get(&key, 0).await?;
+        times.push(began.elapsed());
+        assert!(found.is_some());
+    }
+    println!("get from memory: {}", percentiles(&mut times));
+    Ok(())
+}
+
+fn session_key(task: usize) -> Key {
+    Key {
+        scope: "111111111111/us-west-2".into(),
+        kind: "session",
+        parent: "AGENT12345".into(),
+        id: format!("session-{task}").into(),
+    }
+}
+
+fn percentiles(times: &mut [Duration]) -> String {
+    times.sort_unstable();
+    let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
+    let micros = |time: Duration| time.as_nanos() as f64 / 1_000.0;
+    format!(
+        "p50 {:.1} µs, p99 {:.1} µs, p99.9 {:.1} µs, most {:.1} µs",
+        micros(at(0.5)),
+        micros(at(0.99)),
+        micros(at(0.999)),
+        micros(at(1.0))
+    )
+}
+
+/// Time on a processor this process has had, from Linux's accounting; zero elsewhere.
+fn cpu() -> Duration {
+    // Clock ticks are hundredths of a second on every Linux.
+    const TICK_MS: u64 = 10;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The fields after the closing parenthesis of the name; user and system time are the 12th and 13th.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|field| field.parse::<u64>().ok())
+        .sum();
+    Duration::from_millis(ticks * TICK_MS)
+}
