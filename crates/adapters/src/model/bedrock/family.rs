@@ -1,0 +1,88 @@
+//! What the model families behind Bedrock can do, and how they take `topK`.
+//!
+//! From AWS's table of models and the features of Converse. An unknown family is taken to be able to do
+//! what recent models can; Bedrock's own message tells when that is wrong.
+
+use outcrop_engine::port::Capabilities;
+use serde_json::{Value, json};
+
+use crate::model::anthropic;
+
+/// Families that Converse serves without tools.
+const WITHOUT_TOOLS: [&str; 14] = [
+    "ai21.j2",
+    "ai21.jamba-instruct",
+    "amazon.titan",
+    "cohere.command-light-text",
+    "cohere.command-text",
+    "deepseek.r1",
+    "deepseek.deepseek-r1",
+    "meta.llama2",
+    "meta.llama3-70b",
+    "meta.llama3-8b",
+    "mistral.mistral-7b",
+    "mistral.mixtral-8x7b",
+    "google.gemma",
+    "stability.",
+];
+
+/// A model id without what stands before its family: an ARN, a geography.
+fn bare(model: &str) -> &str {
+    let last = model.rsplit_once('/').map_or(model, |(_, last)| last);
+    match last.split_once('.') {
+        Some(("us" | "eu" | "apac" | "global" | "jp" | "au" | "us-gov", rest)) => rest,
+        Some(_) | None => last,
+    }
+}
+
+pub(super) fn capabilities(model: &str) -> Capabilities {
+    let id = bare(model);
+    if id.starts_with("anthropic.") {
+        return anthropic::capabilities(&anthropic::native_id(id));
+    }
+    let tools = !WITHOUT_TOOLS.iter().any(|family| id.starts_with(family));
+    Capabilities {
+        tools,
+        parallel_tools: tools,
+        prefill: false,
+        top_k: top_k(model, 0).is_some(),
+        stop_sequences: !id.starts_with("ai21.j2"),
+        sampling: true,
+        temperature_with_top_p: true,
+    }
+}
+
+/// `topK` as the family wants it among `additionalModelRequestFields`; Converse itself has no such
+/// parameter. None for a family that has none.
+pub(super) fn top_k(model: &str, top_k: u32) -> Option<(&'static str, Value)> {
+    let id = bare(model);
+    if id.starts_with("anthropic.") {
+        Some(("top_k", json!(top_k)))
+    } else if id.starts_with("amazon.nova") {
+        Some(("inferenceConfig", json!({ "topK": top_k })))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_told_apart() {
+        let arn = "arn:aws:bedrock:us-east-1:111111111111:inference-profile/us.anthropic.claude-3-haiku-20240307-v1:0";
+        assert_eq!(top_k(arn, 250), Some(("top_k", json!(250))));
+        assert!(capabilities(arn).temperature_with_top_p);
+        let recent = capabilities("global.anthropic.claude-opus-4-5-20251101-v1:0");
+        assert!(recent.tools && !recent.temperature_with_top_p && !recent.prefill);
+        let nova = "amazon.nova-lite-v1:0";
+        assert_eq!(
+            top_k(nova, 1),
+            Some(("inferenceConfig", json!({"topK": 1})))
+        );
+        assert!(capabilities(nova).tools && capabilities(nova).top_k);
+        assert!(!capabilities("us.meta.llama2-13b-chat-v1").tools);
+        assert!(!capabilities("mistral.mistral-large-2407-v1:0").top_k);
+    }
+}

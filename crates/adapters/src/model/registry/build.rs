@@ -1,0 +1,213 @@
+//! From mappings to providers: every setting is checked here, once, before the first call.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use globset::Glob;
+use outcrop_engine::port::ModelProvider;
+use reqwest::Url;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+
+use super::{ModelMapping, ProviderKind, RegistryError, Route};
+use crate::http;
+use crate::model::anthropic::{self, Anthropic};
+use crate::model::bedrock::{Bedrock, Settings};
+use crate::model::call::Endpoint;
+use crate::model::openai::{self, OpenAi};
+
+pub(super) fn routes(
+    mappings: &[ModelMapping],
+    local: Option<Arc<dyn ModelProvider>>,
+) -> Result<Vec<Route>, RegistryError> {
+    let mut builder = Builder {
+        local,
+        clients: Vec::new(),
+        made: Vec::new(),
+    };
+    mappings
+        .iter()
+        .map(|mapping| builder.route(mapping))
+        .collect()
+}
+
+/// What has been made so far, to be shared.
+struct Builder<'a> {
+    local: Option<Arc<dyn ModelProvider>>,
+    /// By connect timeout, which belongs to the client.
+    clients: Vec<(Duration, reqwest::Client)>,
+    made: Vec<(&'a ModelMapping, Arc<dyn ModelProvider>)>,
+}
+
+impl<'a> Builder<'a> {
+    fn route(&mut self, mapping: &'a ModelMapping) -> Result<Route, RegistryError> {
+        let glob = Glob::new(&mapping.pattern).map_err(|error| RegistryError::Pattern {
+            pattern: mapping.pattern.clone(),
+            detail: error.kind().to_string(),
+        })?;
+        let shared = self
+            .made
+            .iter()
+            .find(|(other, _)| same_provider(other, mapping))
+            .map(|(_, provider)| Arc::clone(provider));
+        let provider = match shared {
+            Some(provider) => provider,
+            None => self.provider(mapping)?,
+        };
+        self.made.push((mapping, Arc::clone(&provider)));
+        Ok(Route {
+            matcher: glob.compile_matcher(),
+            upstream_model: mapping.upstream_model.clone(),
+            provider,
+        })
+    }
+
+    fn provider(
+        &mut self,
+        mapping: &ModelMapping,
+    ) -> Result<Arc<dyn ModelProvider>, RegistryError> {
+        Ok(match mapping.provider {
+            ProviderKind::OpenAi => {
+                let base = base_url(mapping, openai::DEFAULT_BASE_URL)?;
+                let mut headers = HeaderMap::new();
+                insert_key(&mut headers, mapping, &AUTHORIZATION, "Bearer ")?;
+                let url = below(&base, openai::PATH);
+                Arc::new(OpenAi::new(self.endpoint(mapping, url, headers)?))
+            }
+            ProviderKind::Anthropic => {
+                let base = base_url(mapping, anthropic::DEFAULT_BASE_URL)?;
+                let mut headers = HeaderMap::new();
+                headers.insert(
+                    anthropic::VERSION_HEADER,
+                    HeaderValue::from_static(anthropic::VERSION),
+                );
+                insert_key(&mut headers, mapping, &anthropic::KEY_HEADER, "")?;
+                // Both forms of base URL are in use; the vendor's own clients want it without the version.
+                let path = if base.path().trim_end_matches('/').ends_with("/v1") {
+                    "messages"
+                } else {
+                    "v1/messages"
+                };
+                let url = below(&base, path);
+                Arc::new(Anthropic::new(self.endpoint(mapping, url, headers)?))
+            }
+            ProviderKind::Bedrock => {
+                let endpoint = match &mapping.base_url {
+                    Some(url) => Some(parse(mapping, url)?),
+                    None => None,
+                };
+                Arc::new(Bedrock::new(Settings {
+                    endpoint,
+                    region: mapping.region.clone(),
+                    api_key: mapping.api_key.clone(),
+                    timeouts: mapping.timeouts,
+                }))
+            }
+            ProviderKind::Local => {
+                self.local
+                    .clone()
+                    .ok_or_else(|| RegistryError::NoLocalProvider {
+                        pattern: mapping.pattern.clone(),
+                    })?
+            }
+        })
+    }
+
+    fn endpoint(
+        &mut self,
+        mapping: &ModelMapping,
+        url: Url,
+        headers: HeaderMap,
+    ) -> Result<Endpoint, RegistryError> {
+        Ok(Endpoint {
+            client: self.client(mapping.timeouts.connect)?,
+            url,
+            headers,
+            key: mapping.api_key.clone(),
+            timeouts: mapping.timeouts,
+        })
+    }
+
+    fn client(&mut self, connect_timeout: Duration) -> Result<reqwest::Client, RegistryError> {
+        let same = |(timeout, _): &&(Duration, _)| *timeout == connect_timeout;
+        if let Some((_, client)) = self.clients.iter().find(same) {
+            return Ok(client.clone());
+        }
+        let client = http::client(connect_timeout).map_err(|failure| RegistryError::Client {
+            detail: failure.to_string(),
+        })?;
+        self.clients.push((connect_timeout, client.clone()));
+        Ok(client)
+    }
+}
+
+/// Whether two mappings differ only in which models they serve.
+fn same_provider(one: &ModelMapping, other: &ModelMapping) -> bool {
+    one.provider == other.provider
+        && one.base_url == other.base_url
+        && one.api_key == other.api_key
+        && one.region == other.region
+        && one.timeouts == other.timeouts
+}
+
+fn base_url(mapping: &ModelMapping, default: &str) -> Result<Url, RegistryError> {
+    parse(mapping, mapping.base_url.as_deref().unwrap_or(default))
+}
+
+fn parse(mapping: &ModelMapping, text: &str) -> Result<Url, RegistryError> {
+    let refuse = |shown: &str, detail: &str| RegistryError::BaseUrl {
+        pattern: mapping.pattern.clone(),
+        url: shown.to_owned(),
+        detail: detail.to_owned(),
+    };
+    let url = Url::parse(text).map_err(|error| {
+        // A text that does not parse may hold a password anywhere: show only what precedes an `@`.
+        let shown = text.split('@').next().unwrap_or_default();
+        let shown = if shown.len() < text.len() {
+            "…"
+        } else {
+            shown
+        };
+        refuse(
+            shown,
+            &format!("{error}; it must begin with http:// or https://"),
+        )
+    })?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse(
+            &http::host_of(&url),
+            "credentials do not belong into it; set api_key_env",
+        ));
+    }
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(refuse(text, "it must begin with http:// or https://"));
+    }
+    if url.fragment().is_some() {
+        return Err(refuse(
+            text,
+            "it has a fragment (`#…`), which is never sent",
+        ));
+    }
+    Ok(url)
+}
+
+/// `base` with `path` appended; its query stays.
+fn below(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
+    url
+}
+
+fn insert_key(
+    headers: &mut HeaderMap,
+    mapping: &ModelMapping,
+    name: &HeaderName,
+    prefix: &str,
+) -> Result<(), RegistryError> {
+    if let Some(key) = &mapping.api_key {
+        let value = key.header(prefix).map_err(|_| RegistryError::ApiKey {
+            pattern: mapping.pattern.clone(),
+        })?;
+        headers.insert(name.clone(), value);
+    }
+    Ok(())
+}
