@@ -1,1 +1,17 @@
-//! placeholder
+//! The planning loop and everything about it that can be decided without the outside world.
+//!
+//! Pure: no clock, no randomness, no I/O, no tasks. Time, fresh ids and every fact from outside
+//! arrive as [`orchestration::Event`]s; what should happen is returned as
+//! [`orchestration::Effect`]s, which the driver in `service` performs. Replaying a journal of events
+//! therefore rebuilds a run exactly (ADR 0003).
+
+pub mod action;
+pub mod converse;
+pub mod definition;
+pub mod history;
+pub mod java;
+pub mod orchestration;
+pub mod plan;
+pub mod port;
+pub mod prompt;
+pub mod trace;

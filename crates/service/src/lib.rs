@@ -1,1 +1,61 @@
-//! placeholder
+//! Use cases: every operation Outcrop serves, over ports.
+//!
+//! No HTTP, no SQL, no vendor SDK. Each resource's `Handle<Op>` impls sit in the file of that
+//! resource; the driver that performs the engine's effects is in [`runtime`].
+
+pub mod control;
+mod error;
+pub mod ports;
+mod records;
+pub mod runtime;
+pub mod settings;
+
+use std::sync::Arc;
+
+use outcrop_model::handle::CallContext;
+use outcrop_model::timestamp::Timestamp;
+
+use ports::Ports;
+use records::Scope;
+use runtime::Runtime;
+use settings::Settings;
+
+/// All use cases over one set of ports. Cheap to clone.
+#[derive(Clone)]
+pub struct Service {
+    ports: Arc<Ports>,
+    settings: Arc<Settings>,
+    runtime: Runtime,
+}
+
+impl Service {
+    /// Puts the service together. Does no work of its own until it is called.
+    pub fn new(ports: Ports, settings: Settings) -> Self {
+        let ports = Arc::new(ports);
+        let settings = Arc::new(settings);
+        let runtime = Runtime::new(Arc::clone(&ports), Arc::clone(&settings));
+        Self {
+            ports,
+            settings,
+            runtime,
+        }
+    }
+
+    /// Stops the turns in flight, each after journaling that it was stopped, and waits for them.
+    pub async fn shutdown(&self) {
+        self.runtime.shutdown().await;
+    }
+
+    /// Waits until no turn is in flight.
+    pub async fn idle(&self) {
+        self.runtime.idle().await;
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ports.clock.now()
+    }
+}
+
+fn scope(cx: &CallContext) -> Scope {
+    Scope::new(&cx.account_id, &cx.region)
+}

@@ -1,0 +1,185 @@
+//! Action groups as tools: what the model may call, and what a call means.
+
+pub mod arguments;
+pub mod function;
+pub mod lambda;
+pub mod openapi;
+pub mod tool_name;
+
+use outcrop_model::converse::{Tool, ToolInputSchema, ToolSpecification};
+use serde_json::{Map, Value, json};
+
+use crate::definition::Executor;
+
+/// One thing the model can call: a function or an API operation of an action group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    /// The tool's name as the model sees it (behaviour.md 1.9).
+    pub tool_name: String,
+    /// `actionGroupName`.
+    pub action_group: String,
+    /// What the model reads about it.
+    pub description: Option<String>,
+    /// Function or API operation.
+    pub target: ActionTarget,
+    /// Who runs it.
+    pub executor: Executor,
+    /// Whether the user must confirm each call.
+    pub requires_confirmation: bool,
+    /// Its parameters, by name.
+    pub parameters: Vec<ActionParameter>,
+}
+
+/// What an action calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionTarget {
+    /// A function of a function schema.
+    Function {
+        /// Its name.
+        name: String,
+    },
+    /// An operation of an OpenAPI schema.
+    Api {
+        /// The path template, exactly as in the schema.
+        path: String,
+        /// Upper case.
+        method: String,
+        /// Media type of the request body; `None` where the operation takes none.
+        body_media_type: Option<String>,
+    },
+}
+
+/// One parameter of an action.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ActionParameter {
+    /// Its name.
+    pub name: String,
+    /// Its declared type.
+    pub type_: ParameterType,
+    /// Whether a call without it is wrong.
+    pub required: bool,
+    /// Whether it travels in the request body.
+    pub in_body: bool,
+    /// Its JSON schema, as given to the model.
+    pub schema: Value,
+}
+
+/// The declared type of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterType {
+    /// `string`
+    String,
+    /// `number`
+    Number,
+    /// `integer`
+    Integer,
+    /// `boolean`
+    Boolean,
+    /// `array`
+    Array,
+    /// `object`; OpenAPI only.
+    Object,
+}
+
+impl ParameterType {
+    /// The type's name in JSON schema, events and traces.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::String => "string",
+            Self::Number => "number",
+            Self::Integer => "integer",
+            Self::Boolean => "boolean",
+            Self::Array => "array",
+            Self::Object => "object",
+        }
+    }
+}
+
+impl Action {
+    /// The tool definition for the model.
+    pub fn tool(&self) -> Tool {
+        let properties: Map<String, Value> = self
+            .parameters
+            .iter()
+            .map(|parameter| (parameter.name.clone(), parameter.schema.clone()))
+            .collect();
+        let required: Vec<&str> = self
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.required)
+            .map(|parameter| parameter.name.as_str())
+            .collect();
+        tool(
+            &self.tool_name,
+            self.description.clone(),
+            json!({"type": "object", "properties": properties, "required": required}),
+        )
+    }
+}
+
+/// A tool definition.
+pub fn tool(name: &str, description: Option<String>, input_schema: Value) -> Tool {
+    Tool::ToolSpec(ToolSpecification {
+        name: name.to_owned(),
+        description: description.filter(|text| !text.is_empty()),
+        input_schema: ToolInputSchema::Json(input_schema),
+        strict: None,
+    })
+}
+
+/// Why an action group's schema cannot be used, in AWS's wording where it is known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SchemaError {
+    /// The OpenAPI document is refused (behaviour.md 1.8).
+    #[error(
+        "Failed to create OpenAPI 3 model from the JSON/YAML object that you provided for action: {action_group} {{APISchemaException=[{}]}}",
+        .details.join(", ")
+    )]
+    OpenApi {
+        /// The action group's name.
+        action_group: String,
+        /// What is wrong, each with its place.
+        details: Vec<String>,
+    },
+    /// A function schema is refused.
+    #[error("The function schema of action group {action_group} is invalid: {detail}")]
+    Function {
+        /// The action group's name.
+        action_group: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Two actions would have one tool name.
+    #[error("{first} and {second} would both be called {tool_name}. Give them different names.")]
+    DuplicateTool {
+        /// The name.
+        tool_name: String,
+        /// Where it first occurs.
+        first: String,
+        /// Where again.
+        second: String,
+    },
+    /// A tool name a model would refuse.
+    #[error("{name} should match tool name regex for Claude 3.5 : ^[a-zA-Z0-9_-]{{1,64}}$")]
+    ToolName {
+        /// The name.
+        name: String,
+    },
+    /// A name with a double underscore.
+    #[error(
+        "Action name, operationId or http verb in openAPI schema should not have '__' for Claude3.5: {name}"
+    )]
+    DoubleUnderscore {
+        /// The name.
+        name: String,
+    },
+}
+
+/// How strictly a schema is read (`aws_limits`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strictness {
+    /// Refuse whatever AWS refuses.
+    Strict,
+    /// Accept what a careful reader can still understand.
+    Relaxed,
+}

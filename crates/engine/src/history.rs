@@ -1,0 +1,111 @@
+//! The conversation of a session as the model sees it: shared, append-only, cheap to extend.
+//!
+//! An [`Utterance`] is written once and shared by every later prompt and trace of the session; its
+//! rendering for traces is made at most once, so that turn 200 costs little more than turn 1.
+
+use std::sync::{Arc, OnceLock};
+
+use outcrop_model::converse::{ContentBlock, Message};
+
+/// One message of a conversation.
+#[derive(Debug)]
+pub struct Utterance {
+    message: Arc<Message>,
+    traced: OnceLock<Box<str>>,
+}
+
+impl Utterance {
+    /// Wraps a message.
+    pub fn new(message: Message) -> Arc<Self> {
+        Self::shared(Arc::new(message))
+    }
+
+    /// Wraps a message that is shared already.
+    pub fn shared(message: Arc<Message>) -> Arc<Self> {
+        Arc::new(Self {
+            message,
+            traced: OnceLock::new(),
+        })
+    }
+
+    /// The message.
+    pub fn message(&self) -> &Arc<Message> {
+        &self.message
+    }
+
+    /// The message as one element of `messages` in `modelInvocationInput.text`.
+    pub fn traced(&self) -> &str {
+        self.traced
+            .get_or_init(|| crate::trace::render_message(&self.message).into_boxed_str())
+    }
+}
+
+impl PartialEq for Utterance {
+    fn eq(&self, other: &Self) -> bool {
+        self.message == other.message
+    }
+}
+
+/// `utterances` with neighbours of one role merged, since models demand that roles alternate and a
+/// turn that was cut leaves two user messages side by side. Blocks keep their order, but for tool
+/// results, which must come first in their message.
+pub fn alternating(utterances: &[Arc<Utterance>]) -> Vec<Arc<Utterance>> {
+    let mut out: Vec<Arc<Utterance>> = Vec::with_capacity(utterances.len());
+    for utterance in utterances {
+        match out.last_mut() {
+            Some(last) if last.message.role == utterance.message.role => {
+                *last = merged(last, utterance);
+            }
+            _ => out.push(Arc::clone(utterance)),
+        }
+    }
+    out
+}
+
+fn merged(first: &Utterance, second: &Utterance) -> Arc<Utterance> {
+    let blocks = || first.message.content.iter().chain(&second.message.content);
+    let is_result = |block: &&ContentBlock| matches!(block, ContentBlock::ToolResult(_));
+    let content = blocks()
+        .filter(is_result)
+        .chain(blocks().filter(|block| !is_result(block)))
+        .cloned()
+        .collect();
+    Utterance::new(Message {
+        role: first.message.role,
+        content,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use outcrop_model::converse::ToolResultStatus;
+
+    use super::*;
+    use crate::converse::{assistant_text, tool_result, user_text};
+
+    #[test]
+    fn neighbours_of_one_role_become_one_message_with_results_first() {
+        let mut cut = user_text("first question");
+        cut.content
+            .insert(0, ContentBlock::Text("preface".to_owned()));
+        let mut results = user_text("second question");
+        results
+            .content
+            .push(tool_result("t1", "done", ToolResultStatus::Success));
+        let merged = alternating(&[
+            Utterance::new(cut),
+            Utterance::new(results),
+            Utterance::new(assistant_text("answer")),
+        ]);
+        assert_eq!(merged.len(), 2);
+        assert_eq!(
+            merged[0].message().content,
+            vec![
+                tool_result("t1", "done", ToolResultStatus::Success),
+                ContentBlock::Text("preface".to_owned()),
+                ContentBlock::Text("first question".to_owned()),
+                ContentBlock::Text("second question".to_owned()),
+            ]
+        );
+    }
+}

@@ -1,0 +1,275 @@
+//! Puts a model's deltas together: the live part of the answer on one side, the finished message on
+//! the other. Deltas never enter the journal; the finished message does.
+
+use std::collections::BTreeMap;
+
+use outcrop_model::converse::{
+    ContentBlock, ContentBlockDelta, ContentBlockStart, ConversationRole, ConverseStreamOutput,
+    Message, ReasoningContentBlock, ReasoningContentBlockDelta, ReasoningTextBlock, StopReason,
+    ToolUseBlock,
+};
+use serde_json::Value;
+
+use super::event::TokenCounts;
+use crate::port::ModelError;
+use crate::prompt::answer::AnswerScanner;
+
+/// Largest message a model may send, bytes over all blocks. Far above any model's output limit; it
+/// bounds what a broken provider can make us keep.
+const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most content blocks in one message.
+const BLOCKS_MAX: usize = 1_024;
+
+/// Collects one model call's stream.
+#[derive(Debug)]
+pub struct TurnAssembler {
+    blocks: BTreeMap<i32, Block>,
+    stop_reason: Option<StopReason>,
+    usage: TokenCounts,
+    bytes: usize,
+    scanner: Option<AnswerScanner>,
+    streamed: usize,
+}
+
+#[derive(Debug)]
+enum Block {
+    Text(String),
+    ToolUse {
+        id: String,
+        name: String,
+        input: String,
+    },
+    Reasoning {
+        text: String,
+        signature: Option<String>,
+        redacted: Option<outcrop_model::blob::Blob>,
+    },
+}
+
+/// A finished model message.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AssembledReply {
+    /// The message.
+    pub message: Message,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+    /// Tokens.
+    pub usage: TokenCounts,
+    /// Bytes of answer handed out by [`TurnAssembler::push`].
+    pub streamed_bytes: usize,
+}
+
+impl TurnAssembler {
+    /// `live_answer` hands out the answer while it is written; `may_call_tools` as in
+    /// [`AnswerScanner::new`].
+    pub fn new(live_answer: bool, may_call_tools: bool) -> Self {
+        Self {
+            blocks: BTreeMap::new(),
+            stop_reason: None,
+            usage: TokenCounts::default(),
+            bytes: 0,
+            scanner: live_answer.then(|| AnswerScanner::new(may_call_tools)),
+            streamed: 0,
+        }
+    }
+
+    /// Takes one event; gives new text of the answer, if it brought some.
+    ///
+    /// # Errors
+    /// [`ModelError::Malformed`] where the stream breaks its own rules or a bound.
+    pub fn push(&mut self, event: ConverseStreamOutput) -> Result<Option<String>, ModelError> {
+        match event {
+            ConverseStreamOutput::ContentBlockStart(start) => {
+                if let ContentBlockStart::ToolUse(tool_use) = start.start {
+                    self.open(
+                        start.content_block_index,
+                        Block::ToolUse {
+                            id: tool_use.tool_use_id,
+                            name: tool_use.name,
+                            input: String::new(),
+                        },
+                    )?;
+                }
+                Ok(None)
+            }
+            ConverseStreamOutput::ContentBlockDelta(delta) => {
+                self.delta(delta.content_block_index, delta.delta)
+            }
+            ConverseStreamOutput::MessageStop(stop) => {
+                self.stop_reason = Some(stop.stop_reason);
+                Ok(None)
+            }
+            ConverseStreamOutput::Metadata(metadata) => {
+                self.usage = TokenCounts {
+                    input: u32::try_from(metadata.usage.input_tokens).unwrap_or(0),
+                    output: u32::try_from(metadata.usage.output_tokens).unwrap_or(0),
+                };
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Whether any content has arrived: from then on a failure must not be retried.
+    pub fn has_begun(&self) -> bool {
+        !self.blocks.is_empty()
+    }
+
+    /// Bytes of answer handed out so far.
+    pub fn streamed_bytes(&self) -> usize {
+        self.streamed
+    }
+
+    /// The finished message.
+    ///
+    /// # Errors
+    /// [`ModelError::Malformed`] where the stream ended before its message did.
+    pub fn finish(self) -> Result<AssembledReply, ModelError> {
+        let Some(stop_reason) = self.stop_reason else {
+            return Err(malformed(
+                "the stream ended before the message was complete",
+            ));
+        };
+        Ok(AssembledReply {
+            message: Message {
+                role: ConversationRole::Assistant,
+                content: self.blocks.into_values().map(Block::finish).collect(),
+            },
+            stop_reason,
+            usage: self.usage,
+            streamed_bytes: self.streamed,
+        })
+    }
+
+    fn open(&mut self, index: i32, block: Block) -> Result<&mut Block, ModelError> {
+        if self.blocks.len() >= BLOCKS_MAX && !self.blocks.contains_key(&index) {
+            return Err(malformed("the message has too many content blocks"));
+        }
+        Ok(self.blocks.entry(index).or_insert(block))
+    }
+
+    fn delta(
+        &mut self,
+        index: i32,
+        delta: ContentBlockDelta,
+    ) -> Result<Option<String>, ModelError> {
+        match delta {
+            ContentBlockDelta::Text(text) => {
+                self.grow(text.len())?;
+                let Block::Text(block) = self.open(index, Block::Text(String::new()))? else {
+                    return Err(malformed("a text delta for a block that is not text"));
+                };
+                block.push_str(&text);
+                Ok(self.live(&text))
+            }
+            ContentBlockDelta::ToolUse(part) => {
+                self.grow(part.input.len())?;
+                let Some(Block::ToolUse { input, .. }) = self.blocks.get_mut(&index) else {
+                    return Err(malformed("a tool-use delta for a block that did not start"));
+                };
+                input.push_str(&part.input);
+                Ok(None)
+            }
+            ContentBlockDelta::ReasoningContent(part) => {
+                self.reasoning(index, part)?;
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn reasoning(
+        &mut self,
+        index: i32,
+        part: ReasoningContentBlockDelta,
+    ) -> Result<(), ModelError> {
+        let empty = Block::Reasoning {
+            text: String::new(),
+            signature: None,
+            redacted: None,
+        };
+        let added = match &part {
+            ReasoningContentBlockDelta::Text(text)
+            | ReasoningContentBlockDelta::Signature(text) => text.len(),
+            _ => 0,
+        };
+        self.grow(added)?;
+        let Block::Reasoning {
+            text,
+            signature,
+            redacted,
+        } = self.open(index, empty)?
+        else {
+            return Err(malformed(
+                "a reasoning delta for a block that is not reasoning",
+            ));
+        };
+        match part {
+            ReasoningContentBlockDelta::Text(part) => text.push_str(&part),
+            ReasoningContentBlockDelta::Signature(part) => {
+                signature.get_or_insert_default().push_str(&part);
+            }
+            ReasoningContentBlockDelta::RedactedContent(blob) => *redacted = Some(blob),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn live(&mut self, text: &str) -> Option<String> {
+        let scanner = self.scanner.as_mut()?;
+        scanner.feed(text);
+        let fresh = scanner.answer().get(self.streamed..)?;
+        if fresh.is_empty() {
+            return None;
+        }
+        self.streamed += fresh.len();
+        Some(fresh.to_owned())
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<(), ModelError> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > MESSAGE_BYTES_MAX {
+            return Err(malformed("the message is too large"));
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    fn finish(self) -> ContentBlock {
+        match self {
+            Self::Text(text) => ContentBlock::Text(text),
+            Self::ToolUse { id, name, input } => ContentBlock::ToolUse(ToolUseBlock {
+                tool_use_id: id,
+                name,
+                input: parse_input(input),
+                type_: None,
+            }),
+            Self::Reasoning {
+                redacted: Some(blob),
+                ..
+            } => ContentBlock::ReasoningContent(ReasoningContentBlock::RedactedContent(blob)),
+            Self::Reasoning {
+                text,
+                signature,
+                redacted: None,
+            } => ContentBlock::ReasoningContent(ReasoningContentBlock::ReasoningText(
+                ReasoningTextBlock { signature, text },
+            )),
+        }
+    }
+}
+
+/// The arguments; malformed JSON is kept as a string, which the step explains to the model.
+fn parse_input(input: String) -> Value {
+    if input.trim().is_empty() {
+        return Value::Object(serde_json::Map::new());
+    }
+    serde_json::from_str(&input).unwrap_or(Value::String(input))
+}
+
+fn malformed(detail: &str) -> ModelError {
+    ModelError::Malformed {
+        detail: detail.to_owned(),
+    }
+}

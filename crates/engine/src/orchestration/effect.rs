@@ -1,0 +1,63 @@
+//! What a run wants done. Plain data: the driver performs it, tests compare it.
+
+use outcrop_model::runtime::{ReturnControlPayload, Trace};
+use outcrop_model::timestamp::Timestamp;
+
+use super::failure::Failure;
+use crate::port::ModelRequest;
+
+/// The effects of one step, in order.
+pub type Effects = Vec<Effect>;
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Call the model; answer with ModelReplied or ModelFailed.
+    CallModel(Box<ModelRequest>),
+    /// Invoke an action; answer with ActionReturned. Several in one step run concurrently.
+    CallAction(PendingAction),
+    /// Send something to the client.
+    Emit(Emission),
+    /// Send this as the last event and end the response; the turn goes on with ControlReturned.
+    ReturnControl(Box<ReturnControlPayload>),
+    /// The turn is over; end the response.
+    Finish(Outcome),
+}
+
+/// An action to invoke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingAction {
+    /// Which call of the current step; comes back in ActionReturned.
+    pub index: usize,
+    /// Lambda ARN or function name.
+    pub function: String,
+    /// The Lambda event.
+    pub event: Vec<u8>,
+    /// The same whenever this very call is made.
+    pub idempotency_key: String,
+}
+
+/// Something for the client.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Emission {
+    /// One trace part; the envelope is the driver's.
+    Trace {
+        /// `eventTime`.
+        at: Timestamp,
+        /// The part.
+        trace: Box<Trace>,
+    },
+    /// A part of the final answer.
+    Chunk(String),
+}
+
+/// How a turn ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// With an answer, or a question to the user.
+    Completed,
+    /// With an exception.
+    Failed(Failure),
+    /// Stopped: nobody is there to be told.
+    Stopped,
+}

@@ -1,0 +1,175 @@
+//! Failures of a turn in AWS's words (behaviour.md 1.6, 13.3), each followed by its cause.
+
+use outcrop_model::exception::ExceptionKind;
+
+use crate::action::lambda::ReplyFault;
+use crate::port::{ActionError, ModelError};
+
+/// Longest excerpt of a handler's log or error that an exception carries.
+const EXCERPT_CHARS_MAX: usize = 2_000;
+
+/// Why a turn failed, as the client will see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The exception.
+    pub kind: ExceptionKind,
+    /// Its message.
+    pub message: String,
+    /// The dependency that failed.
+    pub resource_name: Option<String>,
+}
+
+impl Failure {
+    /// A budget of the turn is used up.
+    pub fn budget(what: &str, limit: u64, setting: &str) -> Self {
+        Self {
+            kind: ExceptionKind::ServiceQuotaExceeded,
+            message: format!(
+                "The agent used up its budget of {what} for one turn ({limit}). Simplify the request, or raise {setting} in the server's configuration."
+            ),
+            resource_name: None,
+        }
+    }
+
+    /// A model call failed.
+    pub fn model(error: &ModelError, model: &str) -> Self {
+        let (kind, sentence) = match error {
+            ModelError::Unmapped { .. } => (
+                ExceptionKind::Validation,
+                "The foundation model of the agent is not available.",
+            ),
+            ModelError::Auth { .. } => (
+                ExceptionKind::AccessDenied,
+                "Access denied when calling Bedrock. Check your request permissions and retry the request.",
+            ),
+            ModelError::Throttled { .. } => (
+                ExceptionKind::Throttling,
+                "Your request rate is too high. Reduce the frequency of requests. Check your Bedrock model invocation quotas to find the acceptable frequency.",
+            ),
+            ModelError::Rejected { .. }
+            | ModelError::Timeout { .. }
+            | ModelError::Malformed { .. } => (
+                ExceptionKind::DependencyFailed,
+                "Dependency resource: received model timeout/error exception from Bedrock. Try the request again.",
+            ),
+            ModelError::Loading { .. } => (
+                ExceptionKind::ModelNotReady,
+                "The model is not ready to serve this request. Try the request again.",
+            ),
+            ModelError::Unavailable { .. } => (
+                ExceptionKind::InternalServer,
+                "A service unavailable exception was thrown from Bedrock when invoking the model. Retry the request.",
+            ),
+            ModelError::Unreachable { .. } => (
+                ExceptionKind::BadGateway,
+                "There was an issue with a dependency due to a server issue. Retry your request.",
+            ),
+        };
+        Self {
+            kind,
+            message: format!("{sentence} Cause: {error}"),
+            resource_name: Some(model.to_owned()),
+        }
+    }
+
+    /// The model gave no text and no call, again and again.
+    pub fn empty_reply(model: &str) -> Self {
+        Self {
+            kind: ExceptionKind::DependencyFailed,
+            message: "Dependency resource: received model timeout/error exception from Bedrock. Try the request again. Cause: the model answered with an empty message.".to_owned(),
+            resource_name: Some(model.to_owned()),
+        }
+    }
+
+    /// A handler raised, exited or timed out.
+    pub fn unhandled(function: &str, error: &str, payload: &str, log_tail: Option<&str>) -> Self {
+        let mut message = format!(
+            "Your request couldn't be completed. Lambda function {function} encountered a problem while processing request.The error message from the Lambda function is {error}. Check the Lambda function log for error details, then try your request again after fixing the error. Cause: {}",
+            excerpt(payload)
+        );
+        append_log(&mut message, log_tail);
+        Self::dependency(message, function)
+    }
+
+    /// A handler's reply broke the contract.
+    pub fn reply(function: &str, fault: &ReplyFault, log_tail: Option<&str>) -> Self {
+        let mut message = fault.message.clone();
+        if let Some(detail) = &fault.detail {
+            message.push_str(" Cause: ");
+            message.push_str(detail);
+        }
+        append_log(&mut message, log_tail);
+        Self::dependency(message, function)
+    }
+
+    /// An action could not be invoked.
+    pub fn action(function: &str, error: &ActionError) -> Self {
+        let sentence = match error {
+            ActionError::AccessDenied { .. } => format!(
+                "Access denied while invoking Lambda function {function}. Check the permissions on the Lambda function and retry the request."
+            ),
+            ActionError::NotFound { .. }
+            | ActionError::Failed { .. }
+            | ActionError::RespondToModel(_) => format!(
+                "Your request couldn't be completed. Lambda function {function} could not be invoked."
+            ),
+        };
+        Self::dependency(format!("{sentence} Cause: {error}"), function)
+    }
+
+    /// The caller posted a result with `responseState` FAILURE.
+    pub fn returned(action_group: &str) -> Self {
+        Self::dependency(
+            "Received failed response from API execution. Retry the request later.".to_owned(),
+            action_group,
+        )
+    }
+
+    /// `failureTrace.failureCode`: the status the exception would have in the runtime service.
+    pub fn code(&self) -> i32 {
+        match self.kind {
+            ExceptionKind::AccessDenied
+            | ExceptionKind::UnrecognizedClient
+            | ExceptionKind::InvalidSignature
+            | ExceptionKind::MissingAuthenticationToken => 403,
+            ExceptionKind::BadGateway => 502,
+            ExceptionKind::Conflict => 409,
+            ExceptionKind::DependencyFailed
+            | ExceptionKind::ModelError
+            | ExceptionKind::ModelNotReady
+            | ExceptionKind::ModelStreamError => 424,
+            ExceptionKind::ModelTimeout => 408,
+            ExceptionKind::ServiceUnavailable => 503,
+            ExceptionKind::InternalServer => 500,
+            ExceptionKind::ResourceNotFound | ExceptionKind::UnknownOperation => 404,
+            ExceptionKind::Throttling => 429,
+            ExceptionKind::ServiceQuotaExceeded
+            | ExceptionKind::Validation
+            | ExceptionKind::Serialization => 400,
+        }
+    }
+
+    fn dependency(message: String, resource: &str) -> Self {
+        Self {
+            kind: ExceptionKind::DependencyFailed,
+            message,
+            resource_name: Some(resource.to_owned()),
+        }
+    }
+}
+
+fn append_log(message: &mut String, log_tail: Option<&str>) {
+    if let Some(log) = log_tail.map(str::trim).filter(|log| !log.is_empty()) {
+        message.push_str(" Log tail: ");
+        message.push_str(&last_chars(log));
+    }
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(EXCERPT_CHARS_MAX).collect()
+}
+
+fn last_chars(text: &str) -> String {
+    let skip = text.chars().count().saturating_sub(EXCERPT_CHARS_MAX);
+    text.chars().skip(skip).collect()
+}

@@ -1,0 +1,377 @@
+//! Prompt templates: `$placeholder$` texts in the JSON envelope AWS uses, or plain text.
+//!
+//! Parsed once per definition, filled once per turn. Placeholders of behaviour.md 4.4 are replaced;
+//! an unknown `$name$` stays as it is; a known one that does not apply becomes the empty string. A
+//! replaced text is never scanned again, so input cannot smuggle in a placeholder.
+
+use outcrop_model::converse::ConversationRole;
+use serde_json::Value;
+
+/// Placeholders that Outcrop knows. The ones no feature fills are empty.
+const PLACEHOLDERS: [&str; 29] = [
+    "action_kb_guideline",
+    "agent_collaboration_kb_guideline",
+    "agent_collaborators",
+    "agent_scratchpad",
+    "any_function_name",
+    "ask_user_confirm_parameters",
+    "ask_user_function",
+    "ask_user_function_format",
+    "ask_user_input_examples",
+    "ask_user_missing_information",
+    "ask_user_missing_parameters",
+    "code_interpreter_files",
+    "code_interpreter_guideline",
+    "conversation_history",
+    "functions",
+    "instruction",
+    "knowledge_base_additional_guideline",
+    "knowledge_base_guideline",
+    "long_term_memory",
+    "memory_action_guideline",
+    "memory_content",
+    "memory_guideline",
+    "model_instruction",
+    "multi_agent_collaboration",
+    "multi_agent_collaboration_guideline",
+    "output_format_guideline",
+    "prompt_session_attributes",
+    "question",
+    "tools",
+];
+
+/// What the placeholders stand for in one turn.
+#[derive(Clone, Debug, Default)]
+pub struct Values<'a> {
+    /// `$instruction$`, `$model_instruction$`.
+    pub instruction: &'a str,
+    /// `$question$`.
+    pub question: &'a str,
+    /// `$ask_user_missing_information$`.
+    pub ask_user: &'a str,
+    /// `$prompt_session_attributes$`.
+    pub prompt_session_attributes: &'a str,
+    /// `$tools$`, `$functions$`.
+    pub tools: &'a str,
+}
+
+impl Values<'_> {
+    fn of(&self, placeholder: &str) -> &str {
+        match placeholder {
+            "instruction" | "model_instruction" => self.instruction,
+            "question" => self.question,
+            "ask_user_missing_information" | "ask_user_missing_parameters" => self.ask_user,
+            "prompt_session_attributes" => self.prompt_session_attributes,
+            "tools" | "functions" => self.tools,
+            _ => "",
+        }
+    }
+}
+
+/// Why a template cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// It begins like JSON and is none, even read leniently.
+    #[error("line {line}, column {column}: {detail}")]
+    Json {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// What the parser expected.
+        detail: String,
+    },
+    /// It is JSON of another shape.
+    #[error("{0}")]
+    Shape(String),
+}
+
+/// A parsed template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    system: Vec<Segment>,
+    messages: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    role: ConversationRole,
+    text: Vec<Segment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Text(String),
+    Placeholder(&'static str),
+}
+
+/// A filled template: the messages before and after the place of the scratchpad.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Filled {
+    /// The system text.
+    pub system: String,
+    /// Messages before the scratchpad, at least the user's question.
+    pub before: Vec<(ConversationRole, String)>,
+    /// Messages after it: an assistant prefill, in templates that have one.
+    pub after: Vec<(ConversationRole, String)>,
+}
+
+impl Template {
+    /// Parses a template: JSON (raw line breaks inside strings are accepted, behaviour.md 4.2) if it
+    /// begins with a brace, else plain text.
+    ///
+    /// # Errors
+    /// [`TemplateError`] with the place of the mistake.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        if !text.trim_start().starts_with('{') {
+            return Ok(Self::plain(text));
+        }
+        let json: Value =
+            serde_json::from_str(&escape_control_characters(text)).map_err(|error| {
+                TemplateError::Json {
+                    line: error.line(),
+                    column: error.column(),
+                    detail: error.to_string(),
+                }
+            })?;
+        let system = match json.get("system") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(value) => segments(&content_text(value, "system")?),
+        };
+        let messages = match json.get("messages") {
+            None => Vec::new(),
+            Some(Value::Array(items)) => items.iter().map(part).collect::<Result<Vec<_>, _>>()?,
+            Some(_) => {
+                return Err(TemplateError::Shape(
+                    "messages: expected a list of messages".to_owned(),
+                ));
+            }
+        };
+        Ok(Self { system, messages })
+    }
+
+    /// A plain text is the user message where it places the question itself, else the system text.
+    fn plain(text: &str) -> Self {
+        let text = segments(text);
+        if text.contains(&Segment::Placeholder("question")) {
+            Self {
+                system: Vec::new(),
+                messages: vec![Part {
+                    role: ConversationRole::User,
+                    text,
+                }],
+            }
+        } else {
+            Self {
+                system: text,
+                messages: Vec::new(),
+            }
+        }
+    }
+
+    /// Fills the template. A question the template does not place is added as the last user message,
+    /// so that it is never lost.
+    pub fn fill(&self, values: &Values<'_>) -> Filled {
+        let mut before = Vec::new();
+        let mut after = Vec::new();
+        let mut scratchpad_seen = false;
+        for part in &self.messages {
+            let holds_scratchpad = part
+                .text
+                .contains(&Segment::Placeholder("agent_scratchpad"));
+            let text = fill(&part.text, values);
+            let place = if scratchpad_seen {
+                &mut after
+            } else {
+                &mut before
+            };
+            scratchpad_seen |= holds_scratchpad;
+            if !text.trim().is_empty() {
+                place.push((part.role, text));
+            }
+        }
+        let places_question = self
+            .messages
+            .iter()
+            .map(|part| &part.text)
+            .chain([&self.system])
+            .any(|text| text.contains(&Segment::Placeholder("question")));
+        let asks = before
+            .iter()
+            .any(|(role, _)| *role == ConversationRole::User);
+        if !places_question || !asks {
+            before.push((ConversationRole::User, values.question.to_owned()));
+        }
+        Filled {
+            system: fill(&self.system, values),
+            before,
+            after,
+        }
+    }
+}
+
+fn fill(text: &[Segment], values: &Values<'_>) -> String {
+    text.iter()
+        .map(|segment| match segment {
+            Segment::Text(text) => text.as_str(),
+            Segment::Placeholder(name) => values.of(name),
+        })
+        .collect()
+}
+
+fn part(message: &Value) -> Result<Part, TemplateError> {
+    let role = match message.get("role").and_then(Value::as_str) {
+        Some("user") => ConversationRole::User,
+        Some("assistant") => ConversationRole::Assistant,
+        other => {
+            return Err(TemplateError::Shape(format!(
+                "messages: expected role user or assistant, got {}",
+                other.unwrap_or("none")
+            )));
+        }
+    };
+    let content = message.get("content").unwrap_or(&Value::Null);
+    Ok(Part {
+        role,
+        text: segments(&content_text(content, "content")?),
+    })
+}
+
+fn content_text(value: &Value, member: &str) -> Result<String, TemplateError> {
+    let wrong =
+        || TemplateError::Shape(format!("{member}: expected text or a list of text blocks"));
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Array(blocks) => blocks
+            .iter()
+            .map(|block| block.get("text").and_then(Value::as_str).ok_or_else(wrong))
+            .collect(),
+        _ => Err(wrong()),
+    }
+}
+
+fn segments(text: &str) -> Vec<Segment> {
+    let mut out = Vec::new();
+    let mut plain = String::new();
+    let mut rest = text;
+    while let Some(start) = rest.find('$') {
+        let (head, tail) = rest.split_at(start);
+        plain.push_str(head);
+        let name = tail[1..].split_once('$').map(|(name, _)| name);
+        let known = name.and_then(|name| PLACEHOLDERS.iter().find(|known| **known == name));
+        if let Some(known) = known {
+            if !plain.is_empty() {
+                out.push(Segment::Text(std::mem::take(&mut plain)));
+            }
+            out.push(Segment::Placeholder(known));
+            rest = &tail[known.len() + 2..];
+        } else {
+            plain.push('$');
+            rest = &tail[1..];
+        }
+    }
+    plain.push_str(rest);
+    if !plain.is_empty() {
+        out.push(Segment::Text(plain));
+    }
+    out
+}
+
+/// `text` with raw control characters inside JSON strings escaped, so that templates with real line
+/// breaks parse.
+fn escape_control_characters(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut in_string = false;
+    let mut escaped = false;
+    for character in text.chars() {
+        if in_string && character < ' ' {
+            out.push_str(match character {
+                '\n' => "\\n",
+                '\t' => "\\t",
+                '\r' => "\\r",
+                _ => " ",
+            });
+            escaped = false;
+            continue;
+        }
+        if character == '"' && !escaped {
+            in_string = !in_string;
+        }
+        escaped = in_string && character == '\\' && !escaped;
+        out.push(character);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values() -> Values<'static> {
+        Values {
+            instruction: "Be kind.",
+            question: "Where is $instruction$?",
+            ..Values::default()
+        }
+    }
+
+    #[test]
+    fn fills_known_placeholders_once_and_leaves_unknown_ones() {
+        let template = Template::parse(
+            "{\"system\": \"$instruction$\nCall <$TOOL_NAME> for $5$. $memory_content$\",
+              \"messages\": [{\"role\": \"user\", \"content\": [{\"text\": \"$question$\"}]},
+                             {\"role\": \"assistant\", \"content\": \"$agent_scratchpad$\"},
+                             {\"role\": \"assistant\", \"content\": \"Thought:\"}]}",
+        )
+        .expect("valid");
+        let filled = template.fill(&values());
+        assert_eq!(filled.system, "Be kind.\nCall <$TOOL_NAME> for $5$. ");
+        assert_eq!(
+            filled.before,
+            [(ConversationRole::User, "Where is $instruction$?".to_owned())]
+        );
+        assert_eq!(
+            filled.after,
+            [(ConversationRole::Assistant, "Thought:".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_plain_text_without_the_question_is_the_system_text() {
+        let filled = Template::parse("You are a pirate. $instruction$")
+            .expect("valid")
+            .fill(&values());
+        assert_eq!(filled.system, "You are a pirate. Be kind.");
+        assert_eq!(filled.before.len(), 1);
+    }
+
+    #[test]
+    fn a_plain_text_with_the_question_is_the_user_message() {
+        let filled = Template::parse("$instruction$ Q: $question$ $agent_scratchpad$")
+            .expect("valid")
+            .fill(&values());
+        assert_eq!(filled.system, "");
+        assert_eq!(
+            filled.before,
+            [(
+                ConversationRole::User,
+                "Be kind. Q: Where is $instruction$? ".to_owned()
+            )]
+        );
+    }
+
+    #[test]
+    fn a_broken_template_says_where() {
+        let error = Template::parse("{\"system\": \"x\",\n \"messages\": [}").expect_err("broken");
+        assert!(
+            matches!(error, TemplateError::Json { line: 2, .. }),
+            "{error}"
+        );
+        let error = Template::parse("{\"messages\": [{\"role\": \"system\", \"content\": \"x\"}]}")
+            .expect_err("wrong role");
+        assert_eq!(
+            error.to_string(),
+            "messages: expected role user or assistant, got system"
+        );
+    }
+}

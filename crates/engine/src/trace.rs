@@ -1,0 +1,369 @@
+//! Events as the trace parts AWS sends (behaviour.md 6, trace-order.md 3 and 4).
+//!
+//! The shapes are the generated ones, so that nothing can be sent that the service model lacks; the
+//! envelope around a part (agent, alias, caller chain, session) is the driver's.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use outcrop_model::converse::{
+    ContentBlock, ConversationRole, Message, ReasoningContentBlock, ToolResultContentBlock,
+};
+use outcrop_model::runtime::{
+    ActionGroupInvocationInput, ActionGroupInvocationOutput, CreationMode, ExecutionType,
+    FailureTrace, FinalResponse, InferenceConfiguration, InvocationInput, InvocationType, Metadata,
+    ModelInvocationInput, Observation, OrchestrationModelInvocationOutput, OrchestrationTrace,
+    PromptType, Rationale, RawResponse, RepromptResponse, RequestBody, Source, Trace, Type, Usage,
+};
+use outcrop_model::timestamp::Timestamp;
+use serde::Serialize;
+
+use crate::action::arguments::Argument;
+use crate::action::lambda::Attributes;
+use crate::action::{Action, ActionTarget};
+use crate::definition::Executor;
+use crate::history::Utterance;
+use crate::java;
+use crate::orchestration::{Failure, ModelReplied, TokenCounts};
+use crate::plan::AgentPlan;
+
+/// `modelInvocationInput` of an ORCHESTRATION call.
+pub(crate) fn model_invocation_input(
+    plan: &AgentPlan,
+    system: &str,
+    conversation: &[Arc<Utterance>],
+    trace_id: String,
+) -> OrchestrationTrace {
+    let prompt = &plan.definition.orchestration;
+    let given = &prompt.inference;
+    OrchestrationTrace::ModelInvocationInput(ModelInvocationInput {
+        foundation_model: Some(plan.model().to_owned()),
+        inference_configuration: Some(InferenceConfiguration {
+            maximum_length: given.maximum_length,
+            stop_sequences: given.stop_sequences.clone(),
+            temperature: given.temperature,
+            top_k: given.top_k,
+            top_p: given.top_p,
+        }),
+        prompt_creation_mode: prompt.overridden.then_some(CreationMode::Overridden),
+        text: Some(prompt_text(system, conversation)),
+        trace_id: Some(trace_id),
+        type_: Some(PromptType::Orchestration),
+        ..ModelInvocationInput::default()
+    })
+}
+
+fn prompt_text(system: &str, conversation: &[Arc<Utterance>]) -> String {
+    let messages: usize = conversation
+        .iter()
+        .map(|utterance| utterance.traced().len() + 1)
+        .sum();
+    let mut text = String::with_capacity(system.len() + messages + 64);
+    text.push_str("{\"system\":");
+    text.push_str(&json_string(system));
+    text.push_str(",\"messages\":[");
+    for (index, utterance) in conversation.iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(utterance.traced());
+    }
+    text.push_str("]}");
+    text
+}
+
+fn json_string(text: &str) -> String {
+    serde_json::to_string(text).expect("a string is always JSON")
+}
+
+/// A message as an element of `messages`: its content is one string, written as AWS writes it.
+pub(crate) fn render_message(message: &Message) -> String {
+    let mut content = String::from("[");
+    for (index, block) in message.content.iter().enumerate() {
+        if index > 0 {
+            content.push_str(", ");
+        }
+        render_block(&mut content, block);
+    }
+    content.push(']');
+    let role = match message.role {
+        ConversationRole::Assistant => "assistant",
+        _ => "user",
+    };
+    format!(
+        "{{\"content\":{},\"role\":\"{role}\"}}",
+        json_string(&content)
+    )
+}
+
+fn render_block(out: &mut String, block: &ContentBlock) {
+    match block {
+        ContentBlock::Text(text) => {
+            let _ = write!(out, "{{text={text}, type=text}}");
+        }
+        ContentBlock::ToolUse(tool_use) => {
+            out.push_str("{input=");
+            java::write_value(out, &tool_use.input);
+            let _ = write!(
+                out,
+                ", name={}, id={}, type=tool_use}}",
+                tool_use.name, tool_use.tool_use_id
+            );
+        }
+        ContentBlock::ToolResult(result) => {
+            let _ = write!(
+                out,
+                "{{tool_use_id={}, type=tool_result, content=[",
+                result.tool_use_id
+            );
+            for (index, part) in result.content.iter().enumerate() {
+                if index > 0 {
+                    out.push_str(", ");
+                }
+                match part {
+                    ToolResultContentBlock::Text(text) => {
+                        let _ = write!(out, "Content{{type=text, text={text}}}");
+                    }
+                    ToolResultContentBlock::Json(value) => {
+                        let _ = write!(out, "Content{{type=json, json={value}}}");
+                    }
+                    _ => out.push_str("Content{type=binary}"),
+                }
+            }
+            out.push_str("]}");
+        }
+        ContentBlock::ReasoningContent(ReasoningContentBlock::ReasoningText(reasoning)) => {
+            let _ = write!(out, "{{reasoningText={}, type=reasoning}}", reasoning.text);
+        }
+        _ => out.push_str("{type=binary}"),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RawReply<'a> {
+    output: ConverseOutputRef<'a>,
+    stop_reason: &'a outcrop_model::converse::StopReason,
+    usage: RawUsage,
+}
+
+/// Converse's `output`, by reference.
+#[derive(Serialize)]
+struct ConverseOutputRef<'a> {
+    message: &'a Message,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RawUsage {
+    input_tokens: u32,
+    output_tokens: u32,
+    total_tokens: u32,
+}
+
+/// `modelInvocationOutput`; the raw response is the Converse reply as JSON text.
+pub(crate) fn model_invocation_output(
+    reply: &ModelReplied,
+    ended_at: Timestamp,
+    trace_id: String,
+) -> OrchestrationTrace {
+    let TokenCounts { input, output } = reply.usage;
+    let raw = RawReply {
+        output: ConverseOutputRef {
+            message: &reply.message,
+        },
+        stop_reason: &reply.stop_reason,
+        usage: RawUsage {
+            input_tokens: input,
+            output_tokens: output,
+            total_tokens: input.saturating_add(output),
+        },
+    };
+    let content = serde_json::to_string(&raw).expect("a message holds only string-keyed data");
+    OrchestrationTrace::ModelInvocationOutput(OrchestrationModelInvocationOutput {
+        metadata: Some(Metadata {
+            usage: Some(Usage {
+                input_tokens: Some(clamp(input)),
+                output_tokens: Some(clamp(output)),
+            }),
+            ..metadata(&reply.client_request_id, reply.started_at, ended_at)
+        }),
+        raw_response: Some(RawResponse {
+            content: Some(content),
+        }),
+        reasoning_content: None,
+        trace_id: Some(trace_id),
+    })
+}
+
+fn clamp(tokens: u32) -> i32 {
+    i32::try_from(tokens).unwrap_or(i32::MAX)
+}
+
+fn metadata(client_request_id: &str, started_at: Timestamp, ended_at: Timestamp) -> Metadata {
+    Metadata {
+        client_request_id: Some(client_request_id.to_owned()),
+        end_time: Some(ended_at),
+        start_time: Some(started_at),
+        total_time_ms: Some(elapsed_ms(started_at, ended_at)),
+        ..Metadata::default()
+    }
+}
+
+fn elapsed_ms(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_nanos().saturating_sub(from.as_nanos()).max(0) / 1_000_000
+}
+
+/// `rationale`.
+pub(crate) fn rationale(text: String, trace_id: String) -> OrchestrationTrace {
+    OrchestrationTrace::Rationale(Rationale {
+        text: Some(text),
+        trace_id: Some(trace_id),
+    })
+}
+
+/// `invocationInput` of an action; `invocation_id` for a return of control.
+pub(crate) fn invocation_input(
+    action: &Action,
+    arguments: &[Argument],
+    invocation_id: Option<&str>,
+    trace_id: String,
+) -> OrchestrationTrace {
+    let returns = invocation_id.is_some() || action.executor == Executor::ReturnControl;
+    let mut input = ActionGroupInvocationInput {
+        action_group_name: Some(action.action_group.clone()),
+        execution_type: Some(if returns {
+            ExecutionType::ReturnControl
+        } else {
+            ExecutionType::Lambda
+        }),
+        invocation_id: invocation_id.map(ToOwned::to_owned),
+        parameters: parameters(arguments, false),
+        ..ActionGroupInvocationInput::default()
+    };
+    match &action.target {
+        ActionTarget::Function { name } => input.function = Some(name.clone()),
+        ActionTarget::Api {
+            path,
+            method,
+            body_media_type,
+        } => {
+            input.api_path = Some(path.clone());
+            input.verb = Some(method.to_ascii_lowercase());
+            input.request_body = body_media_type.as_ref().and_then(|media_type| {
+                let properties = parameters(arguments, true)?;
+                Some(RequestBody {
+                    content: Some(BTreeMap::from([(media_type.clone(), properties)])),
+                })
+            });
+        }
+    }
+    OrchestrationTrace::InvocationInput(InvocationInput {
+        action_group_invocation_input: Some(input),
+        invocation_type: Some(InvocationType::ActionGroup),
+        trace_id: Some(trace_id),
+        ..InvocationInput::default()
+    })
+}
+
+fn parameters(
+    arguments: &[Argument],
+    in_body: bool,
+) -> Option<Vec<outcrop_model::runtime::Parameter>> {
+    let parameters: Vec<_> = arguments
+        .iter()
+        .filter(|argument| argument.in_body == in_body)
+        .map(crate::orchestration::trace_parameter)
+        .collect();
+    (!parameters.is_empty()).then_some(parameters)
+}
+
+/// `observation` of a finished action.
+pub(crate) fn action_observation(
+    text: &str,
+    client_request_id: &str,
+    (started_at, ended_at): (Timestamp, Timestamp),
+    reprompt: bool,
+    trace_id: String,
+) -> OrchestrationTrace {
+    let observation = if reprompt {
+        Observation {
+            reprompt_response: Some(RepromptResponse {
+                source: Some(Source::ActionGroup),
+                text: Some(text.to_owned()),
+            }),
+            type_: Some(Type::Reprompt),
+            ..Observation::default()
+        }
+    } else {
+        Observation {
+            action_group_invocation_output: Some(ActionGroupInvocationOutput {
+                metadata: Some(metadata(client_request_id, started_at, ended_at)),
+                text: Some(text.to_owned()),
+            }),
+            type_: Some(Type::ActionGroup),
+            ..Observation::default()
+        }
+    };
+    OrchestrationTrace::Observation(Observation {
+        trace_id: Some(trace_id),
+        ..observation
+    })
+}
+
+/// `observation` that ends the turn: FINISH, or ASK_USER.
+pub(crate) fn final_response(
+    text: &str,
+    asks: bool,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    trace_id: String,
+) -> OrchestrationTrace {
+    OrchestrationTrace::Observation(Observation {
+        final_response: Some(FinalResponse {
+            metadata: Some(operation_metadata(started_at, ended_at)),
+            text: Some(text.to_owned()),
+        }),
+        trace_id: Some(trace_id),
+        type_: Some(if asks { Type::AskUser } else { Type::Finish }),
+        ..Observation::default()
+    })
+}
+
+fn operation_metadata(started_at: Timestamp, ended_at: Timestamp) -> Metadata {
+    Metadata {
+        end_time: Some(ended_at),
+        operation_total_time_ms: Some(elapsed_ms(started_at, ended_at)),
+        start_time: Some(started_at),
+        ..Metadata::default()
+    }
+}
+
+/// `failureTrace`.
+pub(crate) fn failure(
+    failure: &Failure,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+    trace_id: String,
+) -> Trace {
+    Trace::FailureTrace(FailureTrace {
+        failure_code: Some(failure.code()),
+        failure_reason: Some(failure.message.clone()),
+        metadata: Some(operation_metadata(started_at, ended_at)),
+        trace_id: Some(trace_id),
+    })
+}
+
+/// `$prompt_session_attributes$`: one line an attribute, nothing where there are none.
+pub(crate) fn prompt_attributes(attributes: &Attributes) -> String {
+    if attributes.is_empty() {
+        return String::new();
+    }
+    let mut text = String::from("<prompt_session_attributes>\n");
+    for (name, value) in attributes {
+        let _ = writeln!(text, "{name}: {value}");
+    }
+    text.push_str("</prompt_session_attributes>");
+    text
+}

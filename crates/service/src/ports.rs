@@ -1,0 +1,23 @@
+//! The bundle of ports the use cases are written over.
+
+use std::sync::Arc;
+
+use outcrop_engine::port::{ActionExecutor, Clock, DocumentSource, Ids, ModelProvider};
+use outcrop_store::Store;
+
+/// Everything outside.
+#[derive(Clone)]
+pub struct Ports {
+    /// Documents, journals, jobs.
+    pub store: Arc<dyn Store>,
+    /// Foundation models.
+    pub models: Arc<dyn ModelProvider>,
+    /// Action-group functions.
+    pub actions: Arc<dyn ActionExecutor>,
+    /// S3 objects.
+    pub documents: Arc<dyn DocumentSource>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Identifiers and jitter.
+    pub ids: Arc<dyn Ids>,
+}

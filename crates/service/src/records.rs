@@ -1,0 +1,189 @@
+//! Documents in the store: their kinds, keys and bodies, and typed access to them.
+//!
+//! Bodies are the generated AWS shapes plus what only Outcrop needs to know. Each carries no version
+//! tag of its own: members may be added with a default, never renamed or removed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use outcrop_engine::action::lambda::Attributes;
+use outcrop_model::control::{Agent, AgentActionGroup, AgentVersion};
+use outcrop_model::exception::Exception;
+use outcrop_store::{Expect, Key, Record, Write};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::{Service, error};
+
+/// Account and region: the tenant of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Scope(pub(crate) Arc<str>);
+
+impl Scope {
+    pub(crate) fn new(account_id: &str, region: &str) -> Self {
+        Self(format!("{account_id}/{region}").into())
+    }
+
+    pub(crate) fn key(&self, kind: &'static str, parent: &str, id: &str) -> Key {
+        Key {
+            scope: Arc::clone(&self.0),
+            kind,
+            parent: parent.into(),
+            id: id.into(),
+        }
+    }
+}
+
+/// Kinds of documents. Never change a value: it is stored.
+pub(crate) mod kind {
+    /// [`super::AgentDoc`], parent empty, id the agent id, unique name the agent's.
+    pub(crate) const AGENT: &str = "agent";
+    /// Agent id by agent name: parent empty, id the name, body a JSON string.
+    pub(crate) const AGENT_NAME: &str = "agent-name";
+    /// Region by agent id: scope the bare account id, parent empty, body a JSON string.
+    pub(crate) const AGENT_REGION: &str = "agent-region";
+    /// [`super::PreparedDoc`], parent empty, id the agent id.
+    pub(crate) const PREPARED: &str = "prepared";
+    /// Frozen definition, parent empty, id its content hash.
+    pub(crate) const PLAN: &str = "plan";
+    /// `AgentActionGroup`, parent `agentId:version`, id the action group's, unique name.
+    pub(crate) const ACTION_GROUP: &str = "action-group";
+    /// `AgentAlias`, parent the agent id, id the alias id, unique name.
+    pub(crate) const ALIAS: &str = "alias";
+    /// Alias id by alias name: parent the agent id, id the name, body a JSON string.
+    pub(crate) const ALIAS_NAME: &str = "alias-name";
+    /// [`super::VersionDoc`], parent the agent id, id the number.
+    pub(crate) const VERSION: &str = "version";
+    /// [`super::TagsDoc`], parent empty, id the ARN.
+    pub(crate) const TAGS: &str = "tags";
+    /// [`super::TokenDoc`], parent the operation, id the token.
+    pub(crate) const CLIENT_TOKEN: &str = "client-token";
+    /// [`super::SessionDoc`], parent `agentId/aliasId`, id the session id.
+    pub(crate) const SESSION: &str = "session";
+}
+
+/// An agent's DRAFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AgentDoc {
+    /// As GetAgent shows it, but for `promptOverrideConfiguration`, which is as the client gave it.
+    pub(crate) agent: Agent,
+    /// The highest version number given so far; numbers are never reused.
+    pub(crate) last_version: u32,
+}
+
+/// What TSTALIASID serves and the next version will hold.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PreparedDoc {
+    /// The agent as it was prepared.
+    pub(crate) agent: Agent,
+    /// Its action groups, enabled or not.
+    pub(crate) action_groups: Vec<AgentActionGroup>,
+    /// Content hash of the definition.
+    pub(crate) plan: String,
+}
+
+/// An immutable version.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct VersionDoc {
+    /// As GetAgentVersion shows it.
+    pub(crate) version: AgentVersion,
+    /// Content hash of the definition.
+    pub(crate) plan: String,
+}
+
+/// Tags of one resource.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TagsDoc {
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+/// What a `clientToken` made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TokenDoc {
+    /// Hash of the request it came with.
+    pub(crate) request: String,
+    /// Id of what it made.
+    pub(crate) resource: String,
+}
+
+/// A session that has not expired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionDoc {
+    /// Id of its journal; fresh with each life of the session.
+    pub(crate) journal: String,
+    /// Turns begun.
+    pub(crate) turns: u32,
+    /// Attributes after the last turn.
+    pub(crate) attributes: Attributes,
+    /// Held while a turn runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) lease: Option<LeaseDoc>,
+}
+
+/// The right to run a turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LeaseDoc {
+    /// The process that holds it.
+    pub(crate) owner: String,
+    /// When it lapses unless renewed, milliseconds since the epoch.
+    pub(crate) until_ms: i64,
+}
+
+/// A document read from the store.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored<T> {
+    pub(crate) key: Key,
+    pub(crate) revision: u64,
+    pub(crate) body: T,
+}
+
+impl<T: Serialize> Stored<T> {
+    /// Writes the body back, if nobody else has meanwhile.
+    pub(crate) fn put(&self, name: Option<&str>) -> Write {
+        put(self.key.clone(), &self.body, Expect::Revision(self.revision), name)
+    }
+}
+
+/// A Put of a JSON body.
+pub(crate) fn put<T: Serialize>(key: Key, body: &T, expect: Expect, name: Option<&str>) -> Write {
+    Write::Put {
+        key,
+        body: json(body).into(),
+        expect,
+        name: name.map(Into::into),
+        expires_at_ms: None,
+    }
+}
+
+/// A body as JSON text.
+pub(crate) fn json<T: Serialize>(body: &T) -> String {
+    serde_json::to_string(body).expect("documents hold only string-keyed data")
+}
+
+/// A record with its body read.
+pub(crate) fn read<T: DeserializeOwned>(record: Record) -> Result<Stored<T>, Exception> {
+    let body = serde_json::from_str(&record.body)
+        .map_err(|cause| error::damaged(record.key.kind, &cause))?;
+    Ok(Stored {
+        key: record.key,
+        revision: record.revision,
+        body,
+    })
+}
+
+impl Service {
+    /// A document, if it exists.
+    pub(crate) async fn load<T: DeserializeOwned>(
+        &self,
+        key: Key,
+    ) -> Result<Option<Stored<T>>, Exception> {
+        let now_ms = self.now().as_millis();
+        let record = self.ports.store.get(&key, now_ms).await;
+        record.map_err(error::store)?.map(read).transpose()
+    }
+}
