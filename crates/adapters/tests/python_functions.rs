@@ -290,6 +290,50 @@ async fn a_handler_that_cannot_be_imported_says_why() {
 }
 
 #[tokio::test]
+async fn a_platform_without_the_native_client_does_without_it() {
+    let registry = registry(function("portable", "app.handler"));
+    for event in [json!("one"), json!({"two": "é"})] {
+        let expected = json!({"event": event, "left_ms": true});
+        assert_eq!(value(&registry, &event).await, expected);
+        let (error, _) = fault(&registry, &json!(null)).await;
+        assert_eq!(error["errorMessage"], json!("nothing é"));
+    }
+}
+
+#[tokio::test]
+async fn a_folder_brings_its_own_environment_or_its_requirements() {
+    let scratch = tempfile::tempdir().unwrap();
+    let code = scratch.path().join("own");
+    std::fs::create_dir(&code).unwrap();
+    let venv = ["-m", "venv", "--without-pip", ".venv"];
+    let made = std::process::Command::new("python3")
+        .args(venv)
+        .current_dir(&code)
+        .status()
+        .unwrap();
+    assert!(made.success());
+    let own = registry(PythonFunction::new(&code, "app.handler"));
+    let error = invoke(&own, &json!({})).await.unwrap_err().to_string();
+    assert!(
+        error.contains("has no awslambdaric; install it there"),
+        "{error}"
+    );
+    assert!(error.contains("No module named 'awslambdaric'"), "{error}");
+
+    let code = scratch.path().join("requirements");
+    std::fs::create_dir(&code).unwrap();
+    std::fs::write(code.join("requirements.txt"), "./greeting\n").unwrap();
+    let fails = PythonSettings {
+        packages: Vec::new(),
+        ..PythonSettings::new(scratch.path().join("environments"))
+    };
+    let needy = registry_with(PythonFunction::new(&code, "app.handler"), fails);
+    let error = invoke(&needy, &json!({})).await.unwrap_err().to_string();
+    assert!(error.contains("--requirement"), "{error}");
+    assert!(error.contains("greeting"), "{error}");
+}
+
+#[tokio::test]
 async fn time_is_limited_and_the_next_invocation_gets_a_new_worker() {
     let scratch = tempfile::tempdir().unwrap();
     let pids = scratch.path().join("pids");
@@ -429,7 +473,8 @@ async fn an_idle_worker_that_died_is_replaced() {
         .status()
         .unwrap();
     assert!(killed.success());
-    until("the worker is dead", || !is_running(&first)).await;
+    let process = Path::new("/proc").join(&first);
+    until("the worker is dead", || !process.exists()).await;
     let second = value(&registry, &json!({})).await["pid"].to_string();
     assert_ne!(first, second);
 }

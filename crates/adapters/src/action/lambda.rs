@@ -11,6 +11,7 @@ use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::meta::credentials::CredentialsProviderChain;
 use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::{
@@ -168,7 +169,7 @@ impl LambdaService {
             .operation_timeout(target.timeout)
             .build();
         let mut config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http)
+            .http_client(http.clone())
             .region(Region::new(self.region.clone()))
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
@@ -177,7 +178,7 @@ impl LambdaService {
         if let Some(endpoint) = &target.endpoint {
             config = config.endpoint_url(&endpoint.url);
             if endpoint.on_this_machine {
-                config = config.credentials_provider(local_credentials());
+                config = config.credentials_provider(local_credentials(http));
             }
         }
         Client::new(&config.load().await)
@@ -186,12 +187,17 @@ impl LambdaService {
 
 /// What is configured on this machine, else credentials of no worth. The rest of AWS's chain asks the
 /// network for credentials, which takes seconds to fail where there are none.
-fn local_credentials() -> CredentialsProviderChain {
+fn local_credentials(http: SharedHttpClient) -> CredentialsProviderChain {
+    // A profile may say that its credentials come from a service.
+    let config = ProviderConfig::default().with_http_client(http);
+    let profile = ProfileFileCredentialsProvider::builder()
+        .configure(&config)
+        .build();
     CredentialsProviderChain::first_try(
         "environment",
         EnvironmentVariableCredentialsProvider::new(),
     )
-    .or_else("profile", ProfileFileCredentialsProvider::builder().build())
+    .or_else("profile", profile)
     .or_else(
         "none",
         Credentials::new("outcrop", "outcrop", None, None, "outcrop"),

@@ -48,6 +48,40 @@ def with_traceback(get_handler, fault_type):
     return get_handler_with_traceback
 
 
+class PortableRuntimeClient:
+    # AWS builds the native half of its client for Linux only. Elsewhere this speaks the same three
+    # requests over the standard library.
+    def __init__(self, address):
+        import http.client
+
+        self.connection = http.client.HTTPConnection(address)
+
+    def request(self, method, path, body=None, headers=None):
+        url = "/2018-06-01/runtime/invocation/" + path
+        self.connection.request(method, url, body, headers or {})
+        response = self.connection.getresponse()
+        content = response.read()
+        if response.status >= 300:
+            raise RuntimeError("the runtime api answered %d" % response.status)
+        return content, response.headers
+
+    def next(self):
+        event, headers = self.request("GET", "next")
+        # In the spelling by which the client looks them up.
+        known = {name.title(): value for name, value in headers.items()}
+        deadline_ms = "Lambda-Runtime-Deadline-Ms"
+        known[deadline_ms] = int(known[deadline_ms])
+        return event, known
+
+    def post_invocation_result(self, invoke_id, result, content_type, invocation_id=None):
+        headers = {"Content-Type": content_type}
+        self.request("POST", invoke_id + "/response", result, headers)
+
+    def post_error(self, invoke_id, error, xray_cause, invocation_id=None):
+        headers = {"Content-Type": "application/json"}
+        self.request("POST", invoke_id + "/error", error.encode(), headers)
+
+
 def main():
     threading.Thread(
         target=end_with_the_server, args=(take_over_stdin(),), daemon=True
@@ -59,11 +93,14 @@ def main():
     )
     try:
         from awslambdaric import __main__ as client
-        from awslambdaric import bootstrap
+        from awslambdaric import bootstrap, lambda_runtime_client
         from awslambdaric.lambda_runtime_exception import FaultException
     except ImportError:
         traceback.print_exc()
         sys.exit(NO_RUNTIME_CLIENT)
+    if lambda_runtime_client.runtime_client is None:
+        address = os.environ["AWS_LAMBDA_RUNTIME_API"]
+        lambda_runtime_client.runtime_client = PortableRuntimeClient(address)
     if hasattr(bootstrap, "_get_handler"):
         bootstrap._get_handler = with_traceback(bootstrap._get_handler, FaultException)
     client.main(["awslambdaric", os.environ["_HANDLER"]])
