@@ -6,7 +6,7 @@
 
 pub mod brain;
 pub mod eventstream;
-
+pub mod load;
 pub mod protocol;
 pub mod reply;
 pub mod script;

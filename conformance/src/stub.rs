@@ -96,9 +96,6 @@ enum Target {
     Lambda {
         function: String,
     },
-    Http {
-        function: String,
-    },
 }
 
 fn target(path: &str) -> Option<Target> {
@@ -138,9 +135,6 @@ fn target(path: &str) -> Option<Target> {
         ("2015-03-31", "functions", Some(name), Some("invocations")) => Some(Target::Lambda {
             function: decode(name),
         }),
-        ("tool", name, None, None) => Some(Target::Http {
-            function: decode(name),
-        }),
         _ => None,
     }
 }
@@ -173,12 +167,7 @@ async fn handle(state: &Arc<State>, request: Request<Incoming>) -> Result<Respon
             model,
             streamed,
         }) => respond::model(state, &parts, &body, protocol, &model, streamed).await,
-        Some(Target::Lambda { function }) => {
-            tool::invoke(state, &parts, &body, &function, tool::Style::Lambda).await
-        }
-        Some(Target::Http { function }) => {
-            tool::invoke(state, &parts, &body, &function, tool::Style::Http).await
-        }
+        Some(Target::Lambda { function }) => tool::invoke(state, &parts, &body, &function).await,
         None => Ok(text(StatusCode::NOT_FOUND, "no such path in the stub")),
     }
 }

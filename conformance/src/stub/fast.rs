@@ -58,7 +58,7 @@ pub(super) async fn handle(
         Some(Target::Model {
             protocol, streamed, ..
         }) => Ok(model(cache, protocol, streamed, &body)),
-        Some(Target::Lambda { .. } | Target::Http { .. }) => {
+        Some(Target::Lambda { .. }) => {
             let event: Value = serde_json::from_slice(&body).unwrap_or_default();
             Ok(json_response(
                 full(tool::envelope(&event, &Step::default()).to_string()),

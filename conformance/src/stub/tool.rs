@@ -1,4 +1,4 @@
-//! Tools: Lambda's Invoke API, and the same event posted to a plain URL.
+//! Tools: Lambda's Invoke API, which a Runtime Interface Emulator speaks too.
 
 use std::sync::Arc;
 
@@ -12,30 +12,16 @@ use super::respond::respond;
 use super::{Body, Broken, full};
 use crate::script::{Disconnect, Step};
 
-/// How the function is reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Style {
-    /// Lambda's Invoke.
-    Lambda,
-    /// A plain POST of the event.
-    Http,
-}
-
 /// Answers one invocation.
 pub(super) async fn invoke(
     state: &Arc<State>,
     parts: &http::request::Parts,
     body: &[u8],
     function: &str,
-    style: Style,
 ) -> Result<Response<Body>, Broken> {
     let event: Value = serde_json::from_slice(body).unwrap_or_default();
-    let name = match style {
-        Style::Lambda => "lambda",
-        Style::Http => "http",
-    };
     let (step, mut ticket) = state.begin(Kind::Tool, |serial| {
-        record(serial, Kind::Tool, json!(name), parts, event.clone())
+        record(serial, Kind::Tool, json!("lambda"), parts, event.clone())
     });
     if let Some(name) = &step.hold {
         ticket.hold(name).await;
