@@ -17,6 +17,7 @@ use futures_core::future::BoxFuture;
 use globset::{Glob, GlobMatcher};
 use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply};
 use serde_json::json;
+use tracing::warn;
 
 use crate::http::HttpFailure;
 use emulator::Emulators;
@@ -147,6 +148,23 @@ impl FunctionRegistry {
             region: settings.region,
             account_id: settings.account_id,
         })
+    }
+
+    /// Makes ready what the first invocations would otherwise wait for: the environments of functions
+    /// in Python, which take seconds the first time. A failure is logged here and reported by the
+    /// invocations that meet it again.
+    pub async fn prepare(&self) {
+        for mapping in &self.mappings {
+            let Target::Python(function) = &mapping.target else {
+                continue;
+            };
+            if let Err(error) = self.workers.prepare(function).await {
+                warn!(
+                    function = mapping.pattern,
+                    error, "function is not ready to run"
+                );
+            }
+        }
     }
 
     /// Ends every worker process, also those at work, and waits until they are gone. Invocations of

@@ -1,9 +1,9 @@
 //! Functions behind a Runtime Interface Emulator: AWS's container images for Lambda answer to one URL
 //! for whatever function they hold.
 //!
-//! The emulator's protocol is Lambda's Invoke without signature and without logs. It marks a failed
-//! function by the header `X-Amz-Function-Error` or, in the emulator AWS ships, only by the shape of
-//! the payload; the latter is passed on as it is, since a handler may return such an object too.
+//! The emulator's protocol is Lambda's Invoke without signature and without logs. A failed function is
+//! told by the header `X-Amz-Function-Error`. Where an emulator leaves it out, the error object is
+//! passed on as a reply like any other, since a handler may return one too.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ mod worker;
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ pub use variables::ReservedVariable;
 
 /// What Lambda lets a function return from a synchronous call.
 const MAX_REPLY_BYTES: usize = 6_291_556;
+/// The shortest time between two looks for idle workers, whatever their time to live.
+const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 /// How long [`Workers::shutdown`] waits for killed processes to be gone. The system needs
 /// milliseconds; one stuck in the kernel must not keep the server from ending.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
@@ -64,6 +66,23 @@ impl PythonFunction {
             memory_mb: 128,
             environment: BTreeMap::new(),
             max_workers: const { NonZeroUsize::new(4).expect("four is not zero") },
+        }
+    }
+}
+
+impl PythonFunction {
+    /// The folder as the system knows it, with links followed, as Lambda's task root has none.
+    async fn folder(&self) -> Result<PathBuf, String> {
+        match tokio::fs::canonicalize(&self.code).await {
+            Ok(folder) if folder.is_dir() => Ok(folder),
+            Ok(file) => Err(format!("its `code` {} is not a folder", file.display())),
+            Err(error) => {
+                let place = std::path::absolute(&self.code).unwrap_or_else(|_| self.code.clone());
+                Err(format!(
+                    "its `code` {} cannot be read: {error}",
+                    place.display()
+                ))
+            }
         }
     }
 }
@@ -116,6 +135,16 @@ struct Shared {
     /// Counts processes, so that shutting down can wait for their end.
     processes: TaskTracker,
     closed: CancellationToken,
+}
+
+impl Shared {
+    async fn interpreter(&self, code: &Path) -> Result<PathBuf, String> {
+        let made = self
+            .environments
+            .interpreter(code, &self.processes, &self.closed)
+            .await;
+        made.map_err(|error| error.to_string())
+    }
 }
 
 impl Workers {
@@ -171,6 +200,12 @@ impl Workers {
         }
     }
 
+    /// Makes the environment of `function` ready, so that its first invocation need not.
+    pub(super) async fn prepare(&self, function: &PythonFunction) -> Result<(), String> {
+        let code = function.folder().await?;
+        self.shared.interpreter(&code).await.map(drop)
+    }
+
     /// Ends every worker, also those at work, and waits until their processes are gone.
     pub(super) async fn shutdown(&self) {
         self.close();
@@ -194,13 +229,14 @@ impl Workers {
     /// Ends workers that have been idle for too long, and forgets pools without any.
     fn sweep(&self) {
         let idle_ttl = self.shared.settings.idle_ttl;
+        let pause = (idle_ttl / 4).max(SWEEP_PAUSE);
         let closed = self.shared.closed.clone();
         let pools = Arc::downgrade(&self.pools);
         tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = closed.cancelled() => return,
-                    () = tokio::time::sleep(idle_ttl / 4) => {}
+                    () = tokio::time::sleep(pause) => {}
                 }
                 let Some(pools) = pools.upgrade() else { return };
                 lock(&pools).retain(|_, pool| pool.expire(idle_ttl) || Arc::strong_count(pool) > 1);

@@ -50,7 +50,7 @@ pub(super) enum EnvironmentError {
     Io { path: PathBuf, source: io::Error },
     #[error(
         "the python interpreter {} cannot be started ({source}); install Python 3.10 or newer, or \
-         name one with the setting `python`", python.display()
+         name one as `interpreter` under [python]", python.display()
     )]
     Interpreter { python: PathBuf, source: io::Error },
     #[error("`{command}` failed ({status}):\n{output}")]
@@ -88,10 +88,7 @@ impl Environments {
             return Ok(own);
         }
         let recipe = self.recipe(code).await?;
-        let cell = {
-            let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(made.entry(recipe.name.clone()).or_default())
-        };
+        let cell = self.cell(&recipe);
         let build = || async {
             let closed = closed.clone();
             let path = recipe.path.clone();
@@ -108,6 +105,16 @@ impl Environments {
         cell.get_or_try_init(build).await.cloned()
     }
 
+    /// Where the interpreter is remembered. An environment that somebody has deleted is forgotten.
+    fn cell(&self, recipe: &Recipe) -> Arc<OnceCell<PathBuf>> {
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let cell = made.entry(recipe.name.clone()).or_default();
+        if cell.get().is_some_and(|interpreter| !interpreter.exists()) {
+            *cell = Arc::default();
+        }
+        Arc::clone(cell)
+    }
+
     async fn recipe(&self, code: &Path) -> Result<Recipe, EnvironmentError> {
         let requirements = Requirements::read(&code.join("requirements.txt")).await?;
         let mut digest = Sha256::new();
@@ -121,8 +128,9 @@ impl Environments {
             digest.update(&requirements.content);
         }
         // Enough of the digest to tell environments apart, short enough for a folder's name.
-        let [a, b, c, d, e, f, g, h, ..] = <[u8; 32]>::from(digest.finalize());
-        let name = format!("{:016x}", u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+        let digest = digest.finalize();
+        let start = digest.first_chunk().expect("a SHA-256 digest has 32 bytes");
+        let name = format!("{:016x}", u64::from_be_bytes(*start));
         Ok(Recipe {
             path: self.folder.join(&name),
             name,

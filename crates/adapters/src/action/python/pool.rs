@@ -1,6 +1,5 @@
 //! The workers of one function.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -143,13 +142,9 @@ impl Pool {
     }
 
     async fn start(&self) -> Result<Worker, String> {
-        let code = self.code().await?;
+        let code = self.function.folder().await?;
         let shared = &self.shared;
-        let interpreter = shared
-            .environments
-            .interpreter(&code, &shared.processes, &shared.closed)
-            .await
-            .map_err(|error| error.to_string())?;
+        let interpreter = shared.interpreter(&code).await?;
         let environment = variables::of_worker(&self.function, &self.name, &code, &interpreter);
         let launch = Launch {
             function: &self.name.name,
@@ -161,21 +156,6 @@ impl Pool {
         Worker::start(launch, &shared.processes)
             .await
             .map_err(|error| format!("{} cannot be started: {error}", interpreter.display()))
-    }
-
-    async fn code(&self) -> Result<PathBuf, String> {
-        let code: &Path = &self.function.code;
-        match tokio::fs::canonicalize(code).await {
-            Ok(folder) if folder.is_dir() => Ok(folder),
-            Ok(file) => Err(format!("its `code` {} is not a folder", file.display())),
-            Err(error) => {
-                let place = std::path::absolute(code).unwrap_or_else(|_| code.to_owned());
-                Err(format!(
-                    "its `code` {} cannot be read: {error}",
-                    place.display()
-                ))
-            }
-        }
     }
 
     fn invocation(&self, call: &ActionCall, request_id: &str) -> Invocation {

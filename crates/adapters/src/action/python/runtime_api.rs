@@ -1,7 +1,8 @@
 //! The HTTP face of the Lambda Runtime API (version 2018-06-01), one loopback listener a worker.
 //!
 //! The protocol has no worker identity; the listener is the identity. A worker ends with its process,
-//! and the task that serves it with the worker. What it asks for is decided by the exchange.
+//! and the task that serves it with the worker. What it asks for is decided by the exchange. Whoever
+//! may open a connection on this machine may pose as the worker, as with AWS's own emulator.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -24,6 +25,9 @@ use super::exchange::{Answer, Exchange, Invocation, UnknownRequest};
 /// The runtime client keeps one connection and opens another for errors at start; a handler may look
 /// around. More than this is a mistake.
 const MAX_CONNECTIONS: usize = 8;
+/// The runtime client describes an exception a second time in a header of up to 1 MB; endless recursion
+/// makes a long one.
+const MAX_HEAD_BYTES: usize = 2 * 1024 * 1024;
 /// Out of file descriptors, `accept` fails at once and again; without a pause this would spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const VERSION: &str = "2018-06-01";
@@ -52,8 +56,9 @@ async fn connection(stream: TcpStream, exchange: Arc<Exchange>) {
         debug!(%error, "runtime api connection without nodelay");
     }
     let service = service_fn(move |request| respond(request, Arc::clone(&exchange)));
-    let served =
-        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let served = hyper::server::conn::http1::Builder::new()
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = served.await {
         debug!(%error, "runtime api connection broke");
     }

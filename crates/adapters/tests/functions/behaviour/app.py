@@ -75,5 +75,10 @@ def hang(event, context):
         time.sleep(0.01)
 
 
+def recurse(event, context):
+    sys.setrecursionlimit(5000)
+    return recurse(event, context)
+
+
 def unserialisable(event, context):
     return {"set": {1, 2}}

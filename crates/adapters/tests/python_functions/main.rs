@@ -1,0 +1,10 @@
+//! Python functions with the real runtime interface client.
+//!
+//! The first run makes a Python environment below the target folder, which needs `python3` (3.10 or
+//! newer) and a package index; later runs use it again.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod handlers;
+mod support;
+mod workers;
