@@ -19,11 +19,11 @@ use crate::transcript::Transcript;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// OpenAI chat completions.
+    /// Chat completions.
     OpenAi,
     /// Anthropic messages.
     Anthropic,
-    /// Bedrock Converse and ConverseStream.
+    /// `Converse` and `ConverseStream`.
     Bedrock,
 }
 

@@ -1,4 +1,4 @@
-//! Bedrock Converse and ConverseStream.
+//! Bedrock's two operations, `Converse` and `ConverseStream`.
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
@@ -141,7 +141,7 @@ pub fn whole(reply: &Reply) -> Value {
     })
 }
 
-/// The ConverseStream reply, one frame an element. As on the real wire, text blocks have no start event.
+/// The `ConverseStream` reply, one frame an element. As on the real wire, text blocks have no start event.
 pub fn frames(reply: &Reply) -> Vec<Bytes> {
     let event = |name: &str, body: Value| eventstream::event(name, body.to_string().into());
     let mut frames = vec![event("messageStart", json!({"role": "assistant"}))];

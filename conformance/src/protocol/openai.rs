@@ -1,4 +1,4 @@
-//! OpenAI chat completions.
+//! Chat completions, the protocol of `OpenAI` and of most local servers.
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;

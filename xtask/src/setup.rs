@@ -1,0 +1,266 @@
+//! Sets up what building and testing need and a fresh machine may lack.
+//!
+//! Python packages live in virtual environments under the cache folder (`OUTCROP_CACHE`, else
+//! `$XDG_CACHE_HOME/outcrop`, else `~/.cache/outcrop`), named by the hash of what they hold, so that a
+//! change makes a new one and an old one is never half right. Nothing is installed anywhere else.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+
+use crate::shell;
+
+/// What builds the embedded model's C++, for machines that have no such thing.
+const CMAKE: &str = "cmake==4.4.4";
+/// The library with which its bindings are made.
+const LIBCLANG: &str = "libclang==18.1.1";
+/// Written last, so that an environment broken off halfway is made again.
+const COMPLETE: &str = ".complete";
+/// Where a libclang is found without being told, as clang-sys looks for it.
+const LIBRARY_FOLDERS: [&str; 8] = [
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/opt/homebrew/opt/llvm/lib",
+    "/Library/Developer/CommandLineTools/usr/lib",
+    "/Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib",
+];
+
+/// What is needed, and where it is.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    /// The checkout.
+    pub(crate) root: PathBuf,
+    /// Cargo's target folder.
+    pub(crate) target: PathBuf,
+    /// The interpreter that has boto3, awslambdaric and pytest.
+    pub(crate) python: PathBuf,
+    /// `PATH` for everything that is started.
+    path: OsString,
+    /// Where libclang is, when clang-sys must be told.
+    libclang: Option<PathBuf>,
+}
+
+impl Environment {
+    /// Finds what is there and makes what is missing.
+    ///
+    /// # Errors
+    /// No usable `python3`, or a package that cannot be fetched.
+    pub(crate) fn prepare() -> Result<Self> {
+        let root = xtask::models::root();
+        let python = python_environment(
+            "python",
+            &fs::read_to_string(root.join("conformance/python/requirements.txt"))
+                .context("conformance/python/requirements.txt")?,
+        )?;
+        let mut folders = vec![bin_folder(&python)?];
+        let mut libclang = None;
+        let mut missing = Vec::new();
+        if !shell::succeeds(Command::new("cmake").arg("--version")) {
+            missing.push(CMAKE);
+        }
+        if env::var_os("LIBCLANG_PATH").is_none() && !has_libclang() {
+            missing.push(LIBCLANG);
+        }
+        if !missing.is_empty() {
+            let tools = python_environment("tools", &missing.join("\n"))?;
+            folders.push(bin_folder(&tools)?);
+            if missing.contains(&LIBCLANG) {
+                libclang = Some(packaged_libclang(&tools)?);
+            }
+        }
+        folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
+        let path = env::join_paths(folders).context("PATH")?;
+        let target = target_folder(&root)?;
+        Ok(Self {
+            root,
+            target,
+            python,
+            path,
+            libclang,
+        })
+    }
+
+    /// A command of this environment, run in the checkout.
+    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).env("PATH", &self.path);
+        if let Some(libclang) = &self.libclang {
+            command.env("LIBCLANG_PATH", libclang);
+        }
+        command
+    }
+
+    /// Cargo, in this environment.
+    pub(crate) fn cargo(&self) -> Command {
+        self.command(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    }
+
+    /// A built program.
+    pub(crate) fn binary(&self, profile: Profile, name: &str) -> PathBuf {
+        self.target
+            .join(profile.folder())
+            .join(format!("{name}{}", env::consts::EXE_SUFFIX))
+    }
+}
+
+/// A cargo profile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Tests and the demo.
+    Dev,
+    /// The benchmark.
+    Release,
+}
+
+impl Profile {
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
+/// The folder for things that outlive a checkout.
+fn cache_folder() -> Result<PathBuf> {
+    if let Some(folder) = env::var_os("OUTCROP_CACHE").filter(|folder| !folder.is_empty()) {
+        return Ok(folder.into());
+    }
+    if let Some(folder) = env::var_os("XDG_CACHE_HOME").filter(|folder| !folder.is_empty()) {
+        return Ok(Path::new(&folder).join("outcrop"));
+    }
+    let home =
+        env::home_dir().context("no home folder; set OUTCROP_CACHE to a folder for caches")?;
+    Ok(home.join(".cache/outcrop"))
+}
+
+/// The interpreter of a virtual environment that holds `requirements`, made where it is missing.
+fn python_environment(name: &str, requirements: &str) -> Result<PathBuf> {
+    let base = base_python()?;
+    let version =
+        shell::output(Command::new(&base).args(["-c", "import sys; print(sys.version)"]))?;
+    let mut hash = Sha256::new();
+    for part in [version.as_bytes(), &[0], requirements.as_bytes()] {
+        hash.update(part);
+    }
+    let hash: String = hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let folder = cache_folder()?.join(format!("venv-{name}-{hash}"));
+    let python = folder.join("bin/python");
+    if folder.join(COMPLETE).exists() && python.exists() {
+        return Ok(python);
+    }
+    println!("setting up Python packages in {}", folder.display());
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    shell::output(
+        Command::new(&base)
+            .args(["-m", "venv", "--clear"])
+            .arg(&folder),
+    )?;
+    let list = folder.join("requirements.txt");
+    fs::write(&list, requirements).with_context(|| list.display().to_string())?;
+    shell::output(
+        Command::new(&python)
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "--requirement",
+            ])
+            .arg(&list),
+    )?;
+    fs::write(folder.join(COMPLETE), "").with_context(|| folder.display().to_string())?;
+    Ok(python)
+}
+
+/// A Python that is new enough for the packages.
+fn base_python() -> Result<PathBuf> {
+    let new_enough = "import sys, venv; sys.exit(sys.version_info < (3, 10))";
+    for name in [
+        "python3",
+        "python",
+        "python3.13",
+        "python3.12",
+        "python3.11",
+        "python3.10",
+    ] {
+        if shell::succeeds(Command::new(name).args(["-c", new_enough])) {
+            return Ok(name.into());
+        }
+    }
+    bail!(
+        "no Python 3.10 or newer with its venv module is on PATH (on Debian: apt install python3-venv)"
+    )
+}
+
+fn bin_folder(python: &Path) -> Result<PathBuf> {
+    Ok(python
+        .parent()
+        .context("the interpreter has no folder")?
+        .to_owned())
+}
+
+/// Whether clang-sys will find a libclang by itself.
+fn has_libclang() -> bool {
+    let mut folders: Vec<PathBuf> = LIBRARY_FOLDERS.iter().map(PathBuf::from).collect();
+    for parent in ["/usr/lib", "/usr/local"] {
+        let versions = fs::read_dir(parent).into_iter().flatten().flatten();
+        folders.extend(
+            versions
+                .filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm"))
+                .map(|entry| entry.path().join("lib")),
+        );
+    }
+    folders.iter().any(|folder| {
+        fs::read_dir(folder)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                name.starts_with("libclang.so")
+                    || name.starts_with("libclang-") && name.contains(".so")
+                    || name == "libclang.dylib"
+            })
+    })
+}
+
+/// The folder of the libclang in a virtual environment.
+fn packaged_libclang(python: &Path) -> Result<PathBuf> {
+    let code = "import clang, os; print(os.path.join(os.path.dirname(clang.__file__), 'native'))";
+    Ok(shell::output(Command::new(python).args(["-c", code]))?
+        .trim()
+        .into())
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    target_directory: PathBuf,
+}
+
+fn target_folder(root: &Path) -> Result<PathBuf> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let text = shell::output(Command::new(cargo).current_dir(root).args([
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+    ]))?;
+    let metadata: Metadata = serde_json::from_str(&text).context("cargo metadata")?;
+    Ok(metadata.target_directory)
+}
