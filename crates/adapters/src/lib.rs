@@ -8,3 +8,4 @@ pub mod action;
 pub mod http;
 pub mod model;
 pub mod source;
+pub mod system;

@@ -5,7 +5,10 @@
 
 use std::sync::{Arc, OnceLock};
 
-use outcrop_model::converse::{ContentBlock, Message};
+use outcrop_model::converse::{ContentBlock, Message, ToolResultContentBlock};
+
+/// A guess at the size of a block that is not text, bytes.
+const OTHER_BLOCK_BYTES: u64 = 256;
 
 /// One message of a conversation.
 #[derive(Debug)]
@@ -31,6 +34,28 @@ impl Utterance {
     /// The message.
     pub fn message(&self) -> &Arc<Message> {
         &self.message
+    }
+
+    /// Roughly what the message keeps in memory, bytes.
+    pub fn approximate_bytes(&self) -> u64 {
+        self.message
+            .content
+            .iter()
+            .map(|block| match block {
+                ContentBlock::Text(text) => text.len() as u64,
+                ContentBlock::ToolResult(result) => result
+                    .content
+                    .iter()
+                    .map(|part| match part {
+                        ToolResultContentBlock::Text(text) => text.len() as u64,
+                        _ => OTHER_BLOCK_BYTES,
+                    })
+                    .sum(),
+                _ => OTHER_BLOCK_BYTES,
+            })
+            // The rendering for traces is about as large again.
+            .map(|bytes| 2 * bytes)
+            .sum()
     }
 
     /// The message as one element of `messages` in `modelInvocationInput.text`.

@@ -66,6 +66,7 @@ pub struct Run {
     suffix: Vec<Arc<Utterance>>,
     acting: Option<Acting>,
     spent: Spent,
+    quiet: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,20 +93,19 @@ impl Run {
             suffix: Vec::new(),
             acting: None,
             spent: Spent::default(),
+            quiet: false,
         }
     }
 
-    /// The run that these events lead to.
+    /// The run that these events lead to. Its steps render no traces: nobody sees their effects.
     pub fn replay<'a>(
         plan: Arc<AgentPlan>,
         history: Vec<Arc<Utterance>>,
         events: impl IntoIterator<Item = &'a Event>,
     ) -> Self {
         let mut run = Self::new(plan, history);
-        let mut effects = Effects::new();
         for event in events {
-            run.step(event, &mut effects);
-            effects.clear();
+            run.restore(event);
         }
         run
     }
@@ -193,6 +193,20 @@ impl Run {
         }
     }
 
+    /// The session's history as the next turn finds it.
+    pub fn conversation(mut self) -> Vec<Arc<Utterance>> {
+        let transcript = self.transcript();
+        self.history.extend(transcript);
+        self.history
+    }
+
+    /// Takes in a fact that was journaled before: the state changes, the effects were had already.
+    pub fn restore(&mut self, event: &Event) {
+        self.quiet = true;
+        self.step(event, &mut Effects::new());
+        self.quiet = false;
+    }
+
     /// The turn's messages for the session's history, every call closed. For a finished turn.
     pub fn transcript(&self) -> Vec<Arc<Utterance>> {
         let mut messages = self.turn.clone();
@@ -243,9 +257,6 @@ impl Run {
     }
 
     fn start(&mut self, at: Timestamp, started: &Started, effects: &mut Effects) {
-        let added = started.conversation_history.iter();
-        self.history
-            .extend(added.map(|message| Utterance::new(message.clone())));
         self.started = Some(Box::new(started.clone()));
         self.request_started_at = at;
         self.fill_template(true);
@@ -257,7 +268,9 @@ impl Run {
         let Some(started) = &self.started else { return };
         if !self.plan.definition.orchestration.enabled {
             if begins {
-                self.turn = vec![Utterance::new(user_text(&started.input_text))];
+                self.turn = given(started);
+                self.turn
+                    .push(Utterance::new(user_text(&started.input_text)));
             }
             return;
         }
@@ -271,7 +284,8 @@ impl Run {
         });
         self.system = Arc::from(filled.system.trim());
         if begins {
-            self.turn = filled.before.into_iter().map(utterance).collect();
+            self.turn = given(started);
+            self.turn.extend(filled.before.into_iter().map(utterance));
         }
         self.suffix = filled.after.into_iter().map(utterance).collect();
     }
@@ -284,6 +298,9 @@ impl Run {
         }
         self.spent.model_calls += 1;
         self.phase = Phase::Planning;
+        if self.quiet {
+            return;
+        }
         let mut conversation =
             Vec::with_capacity(self.history.len() + self.turn.len() + self.suffix.len());
         conversation.extend_from_slice(&self.history);
@@ -778,7 +795,7 @@ impl Run {
     }
 
     fn traces(&self) -> bool {
-        self.request().is_some_and(|request| request.trace)
+        !self.quiet && self.request().is_some_and(|request| request.trace)
     }
 
     fn trace_id(&self) -> String {
@@ -794,6 +811,14 @@ impl Run {
             .map(|started| started.budget)
             .unwrap_or_default()
     }
+}
+
+/// The messages that the caller put before the question.
+fn given(started: &Started) -> Vec<Arc<Utterance>> {
+    let messages = started.conversation_history.iter();
+    messages
+        .map(|message| Utterance::new(message.clone()))
+        .collect()
 }
 
 fn utterance((role, text): (ConversationRole, String)) -> Arc<Utterance> {

@@ -1,0 +1,178 @@
+//! InvokeAgent: from the request to a turn in flight, and the machinery that all turns share.
+
+mod begin;
+mod driver;
+mod envelope;
+mod model_call;
+mod plans;
+mod request;
+mod resolve;
+mod session;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use outcrop_engine::plan::AgentPlan;
+use outcrop_model::exception::{Exception, ExceptionKind};
+use outcrop_model::handle::{CallContext, EventSource, HandleStream};
+use outcrop_model::runtime::ops::InvokeAgent;
+use outcrop_model::runtime::{InvokeAgentRequest, InvokeAgentResponse, ResponseStream};
+use outcrop_store::Key;
+use quick_cache::sync::Cache;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::ports::Ports;
+use crate::settings::Settings;
+use crate::{Service, error, scope};
+use request::Invocation;
+use session::SessionCache;
+
+/// Steps whose events may wait for a slow client before the turn waits too.
+const EVENT_BUFFER_STEPS: usize = 64;
+/// Agent plans kept ready: one per agent version in use.
+const PLANS_MAX: usize = 1_024;
+
+/// What all turns share.
+#[derive(Clone)]
+pub(crate) struct Runtime(Arc<Shared>);
+
+pub(crate) struct Shared {
+    ports: Arc<Ports>,
+    settings: Arc<Settings>,
+    /// Names this process as the holder of leases.
+    owner: String,
+    /// Sessions with a turn in flight here.
+    live: Mutex<HashSet<Key>>,
+    sessions: SessionCache,
+    plans: Cache<String, Arc<AgentPlan>>,
+    turns: Arc<Semaphore>,
+    tracker: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Runtime {
+    pub(crate) fn new(ports: Arc<Ports>, settings: Arc<Settings>) -> Self {
+        Self(Arc::new(Shared {
+            owner: ports.ids.uuid(),
+            live: Mutex::new(HashSet::new()),
+            sessions: SessionCache::new(settings.session_cache_bytes),
+            plans: Cache::new(PLANS_MAX),
+            turns: Arc::new(Semaphore::new(settings.turns_max)),
+            tracker: TaskTracker::new(),
+            stop: CancellationToken::new(),
+            ports,
+            settings,
+        }))
+    }
+
+    pub(crate) async fn shutdown(&self) {
+        self.0.stop.cancel();
+        self.idle().await;
+    }
+
+    pub(crate) async fn idle(&self) {
+        self.0.tracker.close();
+        self.0.tracker.wait().await;
+        self.0.tracker.reopen();
+    }
+}
+
+/// Keeps a session to one turn at a time in this process.
+pub(crate) struct LiveGuard {
+    shared: Arc<Shared>,
+    key: Key,
+}
+
+impl Drop for LiveGuard {
+    fn drop(&mut self) {
+        let mut live = self
+            .shared
+            .live
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        live.remove(&self.key);
+    }
+}
+
+impl Shared {
+    /// Takes the session for one turn.
+    fn enter(self: &Arc<Self>, key: &Key) -> Result<LiveGuard, Exception> {
+        let mut live = self.live.lock().unwrap_or_else(PoisonError::into_inner);
+        if !live.insert(key.clone()) {
+            return Err(busy(&key.id));
+        }
+        Ok(LiveGuard {
+            shared: Arc::clone(self),
+            key: key.clone(),
+        })
+    }
+}
+
+/// A second turn while one is in flight (behaviour.md 13.3: the text is not known).
+fn busy(session_id: &str) -> Exception {
+    Exception::conflict(format!(
+        "Session {session_id} is handling another request. Wait for its response to end, then retry the request."
+    ))
+}
+
+impl HandleStream<InvokeAgent> for Service {
+    async fn handle_stream(
+        &self,
+        cx: &CallContext,
+        input: InvokeAgentRequest,
+    ) -> Result<(InvokeAgentResponse, EventSource<ResponseStream>), Exception> {
+        let shared = &self.runtime.0;
+        let session_id = input.session_id.clone();
+        let invocation = Invocation::read(input)?;
+        let target = self.resolve(cx, &invocation.agent, &invocation.alias).await?;
+        let permit = Arc::clone(&shared.turns)
+            .try_acquire_owned()
+            .map_err(|_| {
+                Exception::new(
+                    ExceptionKind::Throttling,
+                    "The server runs as many turns as it may. Retry your request later.",
+                )
+            })?;
+        let response = InvokeAgentResponse {
+            content_type: "application/json".to_owned(),
+            memory_id: None,
+            session_id,
+        };
+        let begun = begin::begin(shared, cx, &scope(cx), &target, invocation).await?;
+        let (events, receiver) = mpsc::channel(EVENT_BUFFER_STEPS);
+        match begun {
+            begin::Begun::Ended => {
+                let last = envelope::chunk(String::new());
+                let stream = futures_util::stream::iter([Ok(last)]);
+                return Ok((response, stream.boxed()));
+            }
+            begin::Begun::Turn(turn) => {
+                let driver = driver::Driver::new(*turn, events, permit);
+                shared.tracker.spawn(driver.drive());
+            }
+        }
+        Ok((response, events_of(receiver)))
+    }
+}
+
+/// What the driver sends for one step.
+pub(crate) type StepEvents = Vec<Result<ResponseStream, Exception>>;
+
+fn events_of(receiver: mpsc::Receiver<StepEvents>) -> EventSource<ResponseStream> {
+    let steps = futures_util::stream::unfold(receiver, |mut receiver| async move {
+        let step = receiver.recv().await?;
+        Some((futures_util::stream::iter(step), receiver))
+    });
+    steps.flatten().boxed()
+}
+
+/// The model of a plan must be one that a provider serves; found out before anything is begun.
+fn check_model(shared: &Shared, plan: &AgentPlan) -> Result<(), Exception> {
+    match shared.ports.models.capabilities(plan.model()) {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(error::unmapped(&cause, plan.model())),
+    }
+}

@@ -1,0 +1,321 @@
+//! From a request to a turn in flight: opens the session, closes what was left open, and makes the
+//! beginning durable before anything is done.
+
+use std::sync::Arc;
+
+use outcrop_engine::orchestration::{
+    ControlReturned, Effect, Effects, Event, EventKind, Phase, RequestInfo, Run, Started,
+};
+use outcrop_model::arn::AgentAliasArn;
+use outcrop_model::exception::Exception;
+use outcrop_model::handle::CallContext;
+use outcrop_model::timestamp::Timestamp;
+use outcrop_store::{Batch, Expect, StoreError, Write};
+
+use super::envelope::Envelope;
+use super::request::{Ask, Invocation};
+use super::resolve::Target;
+use super::session::{LEASE_MS, OpenSession, key};
+use super::{LiveGuard, Shared, busy, check_model};
+use crate::error;
+use crate::records::{LeaseDoc, Scope};
+
+/// How often a beginning is tried again from the store's state after another writer came first.
+const BEGIN_ATTEMPTS_MAX: u32 = 3;
+
+/// What a request led to.
+pub(super) enum Begun {
+    /// The session has ended; there is nothing to run.
+    Ended,
+    /// A turn is in flight.
+    Turn(Box<Turn>),
+}
+
+/// A turn in flight.
+pub(super) struct Turn {
+    pub(super) shared: Arc<Shared>,
+    /// Keeps other turns off the session; released before the client learns of the end.
+    pub(super) guard: Option<LiveGuard>,
+    pub(super) session: OpenSession,
+    pub(super) run: Run,
+    /// To be performed first.
+    pub(super) effects: Effects,
+    pub(super) envelope: Envelope,
+    /// Whether the session ends with this turn.
+    pub(super) end_session: bool,
+}
+
+/// Begins what `invocation` asks for.
+pub(super) async fn begin(
+    shared: &Arc<Shared>,
+    cx: &CallContext,
+    scope: &Scope,
+    target: &Target,
+    invocation: Invocation,
+) -> Result<Begun, Exception> {
+    let identity = &target.identity;
+    let key = key(
+        scope,
+        &identity.agent_id,
+        &identity.alias_id,
+        &invocation.session_id,
+    );
+    let guard = shared.enter(&key)?;
+    if matches!(invocation.ask, Ask::Nothing) {
+        shared.sessions.forget(&key);
+        let write = Write::Delete {
+            key,
+            expect: Expect::Any,
+        };
+        shared
+            .commit(vec![write])
+            .await
+            .map_err(error::store)?;
+        return Ok(Begun::Ended);
+    }
+    let mut attempt = 1;
+    loop {
+        let session = shared.open(scope, &key).await?;
+        if session.leased_elsewhere(shared, shared.ports.clock.now().as_millis()) {
+            return Err(busy(&invocation.session_id));
+        }
+        let beginning = Beginning {
+            shared,
+            cx,
+            scope,
+            target,
+            invocation: &invocation,
+        };
+        let (mut session, run, effects, events) = beginning.events(session).await?;
+        match shared.commit_beginning(&mut session, &run, &events).await {
+            Ok(()) => {
+                let arn = AgentAliasArn::new(
+                    &cx.region,
+                    &cx.account_id,
+                    &identity.agent_id,
+                    &identity.alias_id,
+                );
+                return Ok(Begun::Turn(Box::new(Turn {
+                    shared: Arc::clone(shared),
+                    guard: Some(guard),
+                    session,
+                    run,
+                    effects,
+                    envelope: Envelope::new(
+                        identity.clone(),
+                        &arn.to_string(),
+                        invocation.session_id,
+                    ),
+                    end_session: invocation.end_session,
+                })));
+            }
+            Err(StoreError::Stale { .. } | StoreError::Fenced { .. })
+                if attempt < BEGIN_ATTEMPTS_MAX =>
+            {
+                attempt += 1;
+            }
+            Err(StoreError::Stale { .. } | StoreError::Fenced { .. }) => {
+                return Err(busy(&invocation.session_id));
+            }
+            Err(cause) => return Err(error::store(cause)),
+        }
+    }
+}
+
+struct Beginning<'a> {
+    shared: &'a Arc<Shared>,
+    cx: &'a CallContext,
+    scope: &'a Scope,
+    target: &'a Target,
+    invocation: &'a Invocation,
+}
+
+impl Beginning<'_> {
+    /// The events that begin the turn, applied to its run.
+    async fn events(
+        &self,
+        mut session: OpenSession,
+    ) -> Result<(OpenSession, Run, Effects, Vec<Event>), Exception> {
+        let at = self.shared.ports.clock.now();
+        let mut events = Vec::new();
+        let unfinished = session.unfinished.take();
+        let waiting = match unfinished {
+            Some(mut run) if run.phase() != Phase::AwaitingControl => {
+                close(&mut session, &mut run, at, EventKind::Interrupted, &mut events);
+                None
+            }
+            other => other,
+        };
+        let mut effects = Effects::new();
+        let run = match (&self.invocation.ask, waiting) {
+            (
+                Ask::Results {
+                    invocation_id,
+                    results,
+                },
+                waiting,
+            ) => {
+                let mut run = match waiting {
+                    Some(run) => run,
+                    // Gives the message for results that nothing waits for.
+                    None => Run::new(self.plan().await?, Vec::new()),
+                };
+                if let Err(message) = run.check_results(invocation_id, results) {
+                    session.unfinished = (run.phase() == Phase::AwaitingControl).then_some(run);
+                    self.shared.sessions.keep_if_stored(session);
+                    return Err(Exception::validation(message));
+                }
+                let event = Event {
+                    at,
+                    kind: EventKind::ControlReturned(Box::new(ControlReturned {
+                        request: self.request(),
+                        results: results.clone(),
+                        session_attributes: self.invocation.session_attributes.clone(),
+                        prompt_session_attributes: self
+                            .invocation
+                            .prompt_session_attributes
+                            .clone(),
+                    })),
+                };
+                run.step(&event, &mut effects);
+                events.push(event);
+                run
+            }
+            (Ask::Input(input_text), waiting) => {
+                if let Some(mut run) = waiting {
+                    close(&mut session, &mut run, at, EventKind::ControlAbandoned, &mut events);
+                }
+                let plan = self.plan().await?;
+                let history = std::mem::take(&mut session.history);
+                let mut run = Run::new(plan, history);
+                let event = Event {
+                    at,
+                    kind: EventKind::Started(Box::new(self.started(&session, input_text))),
+                };
+                run.step(&event, &mut effects);
+                events.push(event);
+                session.doc.turns += 1;
+                run
+            }
+            (Ask::Nothing, _) => {
+                return Err(Exception::internal("a turn without input cannot begin"));
+            }
+        };
+        Ok((session, run, effects, events))
+    }
+
+    async fn plan(&self) -> Result<Arc<outcrop_engine::plan::AgentPlan>, Exception> {
+        let plan = self.shared.plan(self.scope, &self.target.plan).await?;
+        check_model(self.shared, &plan)?;
+        Ok(plan)
+    }
+
+    fn started(&self, session: &OpenSession, input_text: &str) -> Started {
+        let mut session_attributes = session.doc.attributes.clone();
+        session_attributes.extend(self.invocation.session_attributes.clone());
+        Started {
+            run_id: format!("{}/{}", session.doc.journal, session.doc.turns + 1),
+            plan: self.target.plan.clone(),
+            agent: self.target.identity.clone(),
+            session_id: self.invocation.session_id.clone(),
+            request: self.request(),
+            input_text: input_text.to_owned(),
+            session_attributes,
+            prompt_session_attributes: self.invocation.prompt_session_attributes.clone(),
+            conversation_history: self.invocation.conversation_history.clone(),
+            budget: self.shared.settings.budget,
+        }
+    }
+
+    fn request(&self) -> RequestInfo {
+        RequestInfo {
+            request_id: self.cx.request_id.clone(),
+            trace: self.invocation.trace,
+            stream: self.invocation.stream,
+        }
+    }
+}
+
+/// Ends a turn that will not go on, and takes its messages into the history.
+fn close(
+    session: &mut OpenSession,
+    run: &mut Run,
+    at: Timestamp,
+    kind: EventKind,
+    events: &mut Vec<Event>,
+) {
+    let event = Event { at, kind };
+    run.restore(&event);
+    events.push(event);
+    if let Some(attributes) = run.session_attributes() {
+        session.doc.attributes.clone_from(attributes);
+    }
+    let added = run.transcript().len();
+    session.set_history(run.clone().conversation(), added);
+}
+
+impl Shared {
+    /// Commits writes at this moment's time.
+    pub(super) async fn commit(
+        &self,
+        writes: Vec<Write>,
+    ) -> Result<outcrop_store::Committed, StoreError> {
+        let batch = Batch {
+            now_ms: self.ports.clock.now().as_millis(),
+            writes,
+        };
+        self.ports.store.commit(batch).await
+    }
+
+    /// Takes the lease and journals the beginning, in one batch.
+    async fn commit_beginning(
+        &self,
+        session: &mut OpenSession,
+        run: &Run,
+        events: &[Event],
+    ) -> Result<(), StoreError> {
+        let now_ms = self.ports.clock.now().as_millis();
+        session.doc.lease = Some(LeaseDoc {
+            owner: self.owner.clone(),
+            until_ms: now_ms + LEASE_MS,
+        });
+        if let Some(attributes) = run.session_attributes() {
+            session.doc.attributes.clone_from(attributes);
+        }
+        // The document outlives the longest turn, so that it cannot expire under a running one.
+        let turn_ms = i64::from(self.settings.budget.turn_s) * 1_000;
+        let expires_at_ms = now_ms + LEASE_MS + turn_ms + ttl_ms(run);
+        let writes = vec![
+            session.put(expires_at_ms),
+            append(session, events),
+        ];
+        let committed = self.commit(writes).await?;
+        session.revision = committed.revisions.first().copied();
+        session.seq += events.len() as u64;
+        Ok(())
+    }
+}
+
+/// The idle time after which the run's session ends, milliseconds.
+pub(super) fn ttl_ms(run: &Run) -> i64 {
+    i64::from(run.plan().definition.idle_session_ttl_s) * 1_000
+}
+
+/// The events as a journal write after what the session knows.
+pub(super) fn append(session: &OpenSession, events: &[Event]) -> Write {
+    Write::Append {
+        journal: session.doc.journal.as_str().into(),
+        expected_seq: session.seq,
+        entries: events
+            .iter()
+            .map(|event| event.encode().into())
+            .collect(),
+    }
+}
+
+/// Whether these effects end the response.
+pub(super) fn ends_response(effects: &[Effect]) -> bool {
+    effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Finish(_) | Effect::ReturnControl(_)))
+}

@@ -1,0 +1,283 @@
+//! Performs a run's effects: the asynchronous half of the planning loop.
+//!
+//! Order: a fact is applied to the run in memory, journaled, and only then are its effects performed,
+//! so that nothing is done or said that a crash could make undone. A client that goes away stops
+//! everything that was started for it.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
+use outcrop_engine::orchestration::{
+    ActionResult, ActionReturned, CancelCause, Effect, Effects, Event, EventKind, Outcome,
+    PendingAction, Phase,
+};
+use outcrop_engine::port::ActionCall;
+use outcrop_model::exception::Exception;
+use outcrop_model::runtime::ResponseStream;
+use outcrop_store::{Expect, Write};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tracing::{info, warn};
+
+use super::begin::{Turn, append, ends_response, ttl_ms};
+use super::session::LEASE_MS;
+use super::{StepEvents, model_call};
+use crate::error;
+use crate::ports::Ports;
+use crate::records::LeaseDoc;
+use std::sync::Arc;
+
+/// How long a client may take to make room for the next events before it counts as gone.
+const CLIENT_STALL: Duration = Duration::from_secs(60);
+/// A lease is renewed after this time.
+#[expect(clippy::cast_sign_loss, reason = "a positive constant")]
+const LEASE_RENEWAL: Duration = Duration::from_millis(LEASE_MS as u64 / 3);
+
+/// One turn's driver.
+pub(super) struct Driver {
+    turn: Turn,
+    events: mpsc::Sender<StepEvents>,
+    work: FuturesUnordered<BoxFuture<'static, EventKind>>,
+    client_gone: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Driver {
+    pub(super) fn new(
+        turn: Turn,
+        events: mpsc::Sender<StepEvents>,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            turn,
+            events,
+            work: FuturesUnordered::new(),
+            client_gone: false,
+            _permit: permit,
+        }
+    }
+
+    /// Runs the turn to its end, or to a return of control.
+    pub(super) async fn drive(mut self) {
+        let shared = Arc::clone(&self.turn.shared);
+        let turn_s = u64::from(shared.settings.budget.turn_s);
+        let mut deadline = shared.ports.clock.sleep(Duration::from_secs(turn_s));
+        let mut effects = std::mem::take(&mut self.turn.effects);
+        // A turn may be over with its first step, for instance when its budget is zero.
+        if ends_response(&effects)
+            && let Err(exception) = self.settle().await
+        {
+            return self.give_up(exception).await;
+        }
+        loop {
+            if ends_response(&effects) {
+                return self.end(effects).await;
+            }
+            let batch = self.begin_effects(effects);
+            self.send(batch).await;
+            let kind = self.next(&mut deadline).await;
+            effects = match self.take(kind).await {
+                Ok(effects) => effects,
+                Err(exception) => return self.give_up(exception).await,
+            };
+        }
+    }
+
+    /// Starts what the effects ask for and gives what they say.
+    fn begin_effects(&mut self, effects: Effects) -> StepEvents {
+        let mut batch = StepEvents::new();
+        for effect in effects {
+            match effect {
+                Effect::Emit(emission) => batch.push(Ok(self.turn.envelope.wrap(emission))),
+                Effect::CallModel(request) => {
+                    let ports = Arc::clone(&self.turn.shared.ports);
+                    let call = model_call::call(ports, *request, self.events.clone());
+                    self.work.push(call.boxed());
+                }
+                Effect::CallAction(pending) => {
+                    let ports = Arc::clone(&self.turn.shared.ports);
+                    self.work.push(call_action(ports, pending).boxed());
+                }
+                Effect::ReturnControl(payload) => {
+                    batch.push(Ok(ResponseStream::ReturnControl(*payload)));
+                }
+                Effect::Finish(Outcome::Failed(failure)) => {
+                    batch.push(Err(error::failure(&failure)));
+                }
+                Effect::Finish(Outcome::Completed | Outcome::Stopped) => {}
+            }
+        }
+        batch
+    }
+
+    /// Waits for the next fact.
+    async fn next(&mut self, deadline: &mut BoxFuture<'static, ()>) -> EventKind {
+        if self.client_gone {
+            return EventKind::Cancelled(CancelCause::ClientGone);
+        }
+        let shared = Arc::clone(&self.turn.shared);
+        loop {
+            let renewal = async {
+                if shared.settings.exclusive_store {
+                    std::future::pending().await
+                } else {
+                    shared.ports.clock.sleep(LEASE_RENEWAL).await;
+                }
+            };
+            tokio::select! {
+                Some(kind) = self.work.next() => return kind,
+                () = self.events.closed() => {
+                    return EventKind::Cancelled(CancelCause::ClientGone);
+                }
+                () = shared.stop.cancelled() => {
+                    return EventKind::Cancelled(CancelCause::Shutdown);
+                }
+                () = &mut *deadline => return EventKind::DeadlinePassed,
+                () = renewal => {}
+            }
+            if let Err(cause) = self.renew().await {
+                // The journal's fence decides at the next fact; nothing is lost by going on.
+                warn!(%cause, "session lease could not be renewed");
+            }
+        }
+    }
+
+    /// Applies a fact and makes it durable.
+    async fn take(&mut self, kind: EventKind) -> Result<Effects, Exception> {
+        let event = Event {
+            at: self.turn.shared.ports.clock.now(),
+            kind,
+        };
+        let mut effects = Effects::new();
+        self.turn.run.step(&event, &mut effects);
+        let mut writes = vec![append(&self.turn.session, std::slice::from_ref(&event))];
+        if ends_response(&effects) {
+            writes.insert(0, self.closing_write());
+        }
+        let committed = self
+            .turn
+            .shared
+            .commit(writes)
+            .await
+            .map_err(error::store)?;
+        self.turn.session.seq += 1;
+        if ends_response(&effects) {
+            self.turn.session.revision = committed.revisions.first().copied();
+        }
+        Ok(effects)
+    }
+
+    /// Writes the end of a turn that ended without a fact of its own.
+    async fn settle(&mut self) -> Result<(), Exception> {
+        let write = self.closing_write();
+        let committed = self
+            .turn
+            .shared
+            .commit(vec![write])
+            .await
+            .map_err(error::store)?;
+        self.turn.session.revision = committed.revisions.first().copied();
+        Ok(())
+    }
+
+    /// Gives the lease back, with the attributes as the turn leaves them; ends the session if asked.
+    fn closing_write(&mut self) -> Write {
+        let session = &mut self.turn.session;
+        session.doc.lease = None;
+        if let Some(attributes) = self.turn.run.session_attributes() {
+            session.doc.attributes.clone_from(attributes);
+        }
+        if self.turn.end_session && self.turn.run.phase() == Phase::Finished {
+            return Write::Delete {
+                key: session.key.clone(),
+                expect: Expect::Any,
+            };
+        }
+        let now_ms = self.turn.shared.ports.clock.now().as_millis();
+        session.put(now_ms + ttl_ms(&self.turn.run))
+    }
+
+    async fn renew(&mut self) -> Result<(), outcrop_store::StoreError> {
+        let shared = Arc::clone(&self.turn.shared);
+        let now_ms = shared.ports.clock.now().as_millis();
+        let session = &mut self.turn.session;
+        session.doc.lease = Some(LeaseDoc {
+            owner: shared.owner.clone(),
+            until_ms: now_ms + LEASE_MS,
+        });
+        let turn_ms = i64::from(shared.settings.budget.turn_s) * 1_000;
+        let write = session.put(now_ms + LEASE_MS + turn_ms + ttl_ms(&self.turn.run));
+        let committed = shared.commit(vec![write]).await?;
+        session.revision = committed.revisions.first().copied();
+        Ok(())
+    }
+
+    async fn send(&mut self, batch: StepEvents) {
+        if !batch.is_empty() && !self.client_gone {
+            let sent = self.events.send_timeout(batch, CLIENT_STALL).await;
+            self.client_gone = sent.is_err();
+        }
+    }
+
+    /// Frees the session before the client can see the end, so that its next request finds it free.
+    async fn end(mut self, effects: Effects) {
+        let batch = self.begin_effects(effects);
+        self.work.clear();
+        let (run, mut session) = (self.turn.run, self.turn.session);
+        let shared = Arc::clone(&self.turn.shared);
+        match run.phase() {
+            Phase::AwaitingControl => {
+                session.unfinished = Some(run);
+                shared.sessions.keep(session);
+            }
+            _ if self.turn.end_session => {}
+            _ => {
+                let added = run.transcript().len();
+                session.set_history(run.conversation(), added);
+                shared.sessions.keep(session);
+            }
+        }
+        drop(self.turn.guard.take());
+        let _ = self.events.send_timeout(batch, CLIENT_STALL).await;
+    }
+
+    /// The store would not take a fact: nothing more can be done safely. The session's journal is as
+    /// the last durable fact left it.
+    async fn give_up(mut self, exception: Exception) {
+        info!(kind = ?exception.kind(), "turn given up");
+        self.work.clear();
+        drop(self.turn.guard.take());
+        let _ = self
+            .events
+            .send_timeout(vec![Err(exception)], CLIENT_STALL)
+            .await;
+    }
+}
+
+/// Invokes an action once and gives the event to journal.
+async fn call_action(ports: Arc<Ports>, pending: PendingAction) -> EventKind {
+    let client_request_id = ports.ids.uuid();
+    let started_at = ports.clock.now();
+    let call = ActionCall {
+        function: pending.function,
+        event: pending.event.into(),
+        idempotency_key: pending.idempotency_key,
+        request_id: client_request_id.clone(),
+    };
+    let result = match ports.actions.invoke(call).await {
+        Ok(reply) => ActionResult::Replied {
+            payload: String::from_utf8_lossy(&reply.payload).into_owned(),
+            function_error: reply.function_error,
+            log_tail: reply.log_tail,
+        },
+        Err(error) => ActionResult::Error(error),
+    };
+    EventKind::ActionReturned(Box::new(ActionReturned {
+        index: pending.index,
+        client_request_id,
+        started_at,
+        ended_at: ports.clock.now(),
+        result,
+    }))
+}

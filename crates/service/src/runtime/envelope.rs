@@ -1,0 +1,50 @@
+//! What the engine emits, in the envelope that InvokeAgent sends.
+
+use std::sync::Arc;
+
+use outcrop_engine::orchestration::{AgentIdentity, Emission};
+use outcrop_model::blob::Blob;
+use outcrop_model::runtime::{Caller, PayloadPart, ResponseStream, TracePart};
+
+/// The members around every trace part of one turn.
+#[derive(Clone, Debug)]
+pub(super) struct Envelope {
+    identity: AgentIdentity,
+    alias_arn: Arc<str>,
+    session_id: String,
+}
+
+impl Envelope {
+    pub(super) fn new(identity: AgentIdentity, alias_arn: &str, session_id: String) -> Self {
+        Self {
+            identity,
+            alias_arn: alias_arn.into(),
+            session_id,
+        }
+    }
+
+    /// An emission as a stream event.
+    pub(super) fn wrap(&self, emission: Emission) -> ResponseStream {
+        match emission {
+            Emission::Chunk(text) => chunk(text),
+            Emission::Trace { at, trace } => ResponseStream::Trace(TracePart {
+                agent_alias_id: Some(self.identity.alias_id.clone()),
+                agent_id: Some(self.identity.agent_id.clone()),
+                agent_version: Some(self.identity.version.clone()),
+                caller_chain: Some(vec![Caller::AgentAliasArn(self.alias_arn.to_string())]),
+                event_time: Some(at),
+                session_id: Some(self.session_id.clone()),
+                trace: Some(*trace),
+                ..TracePart::default()
+            }),
+        }
+    }
+}
+
+/// A part of the answer.
+pub(super) fn chunk(text: String) -> ResponseStream {
+    ResponseStream::Chunk(PayloadPart {
+        bytes: Some(Blob::from(text.into_bytes())),
+        ..PayloadPart::default()
+    })
+}

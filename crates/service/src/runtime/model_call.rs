@@ -1,0 +1,122 @@
+//! One model call: fitted to the model, retried before any output, collected into one fact.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use outcrop_engine::fit::fit;
+use outcrop_engine::orchestration::{AssembledReply, EventKind, ModelReplied, TurnAssembler};
+use outcrop_engine::port::{Delivery, ModelError, ModelRequest};
+use tokio::sync::mpsc;
+use tracing::warn;
+
+use super::StepEvents;
+use super::envelope::chunk;
+use crate::ports::Ports;
+
+/// Attempts at one model call, the first included.
+const ATTEMPTS_MAX: u32 = 4;
+/// Bounds of the first wait before a retry; each later one doubles it.
+const BACKOFF_MS: u64 = 200;
+/// Longest wait before a retry. A provider that asks for more is believed: the turn fails at once,
+/// and its client may come back then.
+const BACKOFF_MS_MAX: u64 = 20_000;
+
+/// Performs `request` and gives the event to journal. `live` takes the answer while it is written.
+pub(super) async fn call(
+    ports: Arc<Ports>,
+    mut request: ModelRequest,
+    live: mpsc::Sender<StepEvents>,
+) -> EventKind {
+    let started_at = ports.clock.now();
+    let fitted = ports
+        .models
+        .capabilities(&request.model)
+        .and_then(|capabilities| fit(&mut request, capabilities));
+    if let Err(error) = fitted {
+        return EventKind::ModelFailed(error);
+    }
+    let mut attempt = 1;
+    loop {
+        match once(&ports, &request, &live).await {
+            Ok(reply) => {
+                return EventKind::ModelReplied(Box::new(ModelReplied {
+                    client_request_id: ports.ids.uuid(),
+                    started_at,
+                    message: Arc::new(reply.message),
+                    stop_reason: reply.stop_reason,
+                    usage: reply.usage,
+                    streamed_bytes: reply.streamed_bytes,
+                    invocation_id: ports.ids.uuid(),
+                }));
+            }
+            Err(Failed { error, begun }) => {
+                let wait_ms = backoff_ms(&error, attempt, ports.ids.fraction());
+                let Some(wait_ms) = wait_ms.filter(|_| !begun && attempt < ATTEMPTS_MAX) else {
+                    warn!(model = request.model, attempt, %error, "model call failed");
+                    return EventKind::ModelFailed(error);
+                };
+                warn!(model = request.model, attempt, wait_ms, %error, "model call will be retried");
+                ports.clock.sleep(Duration::from_millis(wait_ms)).await;
+                attempt += 1;
+            }
+        }
+    }
+}
+
+struct Failed {
+    error: ModelError,
+    /// Whether output had begun: the call must then not be made again.
+    begun: bool,
+}
+
+async fn once(
+    ports: &Ports,
+    request: &ModelRequest,
+    live: &mpsc::Sender<StepEvents>,
+) -> Result<AssembledReply, Failed> {
+    let fail = |begun| move |error| Failed { error, begun };
+    let streams = request.delivery == Delivery::Streamed;
+    let mut assembler = TurnAssembler::new(streams, !request.tools.is_empty());
+    let mut events = ports
+        .models
+        .converse(request.clone())
+        .await
+        .map_err(fail(false))?;
+    while let Some(event) = events.next().await {
+        let event = event.map_err(fail(assembler.has_begun()))?;
+        let text = assembler.push(event).map_err(fail(true))?;
+        if let Some(text) = text {
+            // A client that is gone is noticed by the driver, which drops this call.
+            let _ = live.send(vec![Ok(chunk(text))]).await;
+        }
+    }
+    let begun = assembler.has_begun();
+    assembler.finish().map_err(fail(begun))
+}
+
+/// How long to wait before the next attempt; `None` where another one makes no sense.
+fn backoff_ms(error: &ModelError, attempt: u32, fraction: f64) -> Option<u64> {
+    if !error.is_retryable() {
+        return None;
+    }
+    let ceiling = BACKOFF_MS.saturating_mul(1 << attempt.min(8)).min(BACKOFF_MS_MAX);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a fraction of a small positive number"
+    )]
+    let jittered = BACKOFF_MS / 2 + (fraction * ceiling as f64) as u64;
+    match error {
+        ModelError::Throttled {
+            retry_after_ms: Some(asked),
+            ..
+        } if *asked > BACKOFF_MS_MAX => None,
+        ModelError::Throttled {
+            retry_after_ms: Some(asked),
+            ..
+        } => Some(jittered.max(*asked)),
+        _ => Some(jittered),
+    }
+}

@@ -1,0 +1,244 @@
+//! Reads an InvokeAgentRequest: what it asks for, and what of it Outcrop cannot do.
+
+use outcrop_engine::action::lambda::Attributes;
+use outcrop_engine::orchestration::{Confirmation, ReturnedResult, ReturnedTarget};
+use outcrop_model::converse;
+use outcrop_model::exception::Exception;
+use outcrop_model::runtime::{
+    ApiResult, ConfirmationState, ContentBlock, ContentBody, ConversationRole, FunctionResult,
+    InvocationResultMember, InvokeAgentRequest, Message, ResponseState, SessionState,
+};
+use std::collections::BTreeMap;
+
+/// Why an empty history message is refused (behaviour.md 3.4).
+const EMPTY_HISTORY_TEXT: &str = "The conversation history that you provided is incorrectly formatted. The text in content block cannot be null or empty.";
+
+/// A request, read.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    /// Agent id or name.
+    pub(crate) agent: String,
+    /// Alias id or name.
+    pub(crate) alias: String,
+    /// The session's id.
+    pub(crate) session_id: String,
+    /// What the client wants done.
+    pub(crate) ask: Ask,
+    /// `endSession`.
+    pub(crate) end_session: bool,
+    /// `enableTrace`.
+    pub(crate) trace: bool,
+    /// `streamFinalResponse`.
+    pub(crate) stream: bool,
+    /// Session attributes to merge in.
+    pub(crate) session_attributes: Attributes,
+    /// Prompt attributes of this turn.
+    pub(crate) prompt_session_attributes: Attributes,
+    /// `conversationHistory`.
+    pub(crate) conversation_history: Vec<converse::Message>,
+}
+
+/// What a request wants done.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// Answer this.
+    Input(String),
+    /// Go on with these results.
+    Results {
+        /// `invocationId`.
+        invocation_id: String,
+        /// At least one.
+        results: Vec<ReturnedResult>,
+    },
+    /// Nothing but the end of the session.
+    Nothing,
+}
+
+impl Invocation {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// A ValidationException naming the member that is missing, wrong, or not supported.
+    pub(crate) fn read(input: InvokeAgentRequest) -> Result<Self, Exception> {
+        refuse_unsupported(&input)?;
+        let end_session = input.end_session.unwrap_or(false);
+        let streaming = input.streaming_configurations.unwrap_or_default();
+        let state = input.session_state.unwrap_or_default();
+        let ask = ask(input.input_text, &state, end_session)?;
+        Ok(Self {
+            agent: input.agent_id,
+            alias: input.agent_alias_id,
+            session_id: input.session_id,
+            ask,
+            end_session,
+            trace: input.enable_trace.unwrap_or(false),
+            stream: streaming.stream_final_response.unwrap_or(false),
+            session_attributes: state.session_attributes.unwrap_or_default(),
+            prompt_session_attributes: state.prompt_session_attributes.unwrap_or_default(),
+            conversation_history: history(
+                state.conversation_history.and_then(|history| history.messages),
+            )?,
+        })
+    }
+}
+
+fn refuse_unsupported(input: &InvokeAgentRequest) -> Result<(), Exception> {
+    let state = input.session_state.as_ref();
+    let knowledge_bases = state
+        .and_then(|state| state.knowledge_base_configurations.as_ref())
+        .map_or(0, Vec::len);
+    if knowledge_bases > 0 {
+        return Err(Exception::validation(
+            "You can only provide configurations for up to 0 knowledge bases in the session state. Reduce the number of configurations and retry your request.",
+        ));
+    }
+    let files = state.is_some_and(|state| state.files.as_ref().is_some_and(|files| !files.is_empty()));
+    let cases = [
+        (input.memory_id.is_some(), "memoryId"),
+        (files, "sessionState.files"),
+        (
+            input.prompt_creation_configurations.is_some(),
+            "promptCreationConfigurations",
+        ),
+    ];
+    match cases.into_iter().find(|(given, _)| *given) {
+        None => Ok(()),
+        Some((_, member)) => {
+            let message = format!("{member} is not supported by Outcrop. Leave it out and retry the request.");
+            Err(Exception::validation(message.clone()).with_field(member, message))
+        }
+    }
+}
+
+fn ask(
+    input_text: Option<String>,
+    state: &SessionState,
+    end_session: bool,
+) -> Result<Ask, Exception> {
+    // inputText is ignored if there are results (behaviour.md 2.3).
+    if let Some(members) = &state.return_control_invocation_results
+        && !members.is_empty()
+    {
+        let Some(invocation_id) = state.invocation_id.clone().filter(|id| !id.is_empty()) else {
+            return Err(Exception::validation(
+                "Validation failed: sessionState.invocationId is required with sessionState.returnControlInvocationResults.",
+            ));
+        };
+        let results = members.iter().map(result).collect::<Result<_, _>>()?;
+        return Ok(Ask::Results {
+            invocation_id,
+            results,
+        });
+    }
+    match input_text {
+        Some(text) if !text.trim().is_empty() => Ok(Ask::Input(text)),
+        _ if end_session => Ok(Ask::Nothing),
+        _ => Err(Exception::validation(
+            "Validation failed: inputText is required unless sessionState.returnControlInvocationResults or endSession is given.",
+        )),
+    }
+}
+
+fn result(member: &InvocationResultMember) -> Result<ReturnedResult, Exception> {
+    match member {
+        InvocationResultMember::FunctionResult(result) => function_result(result),
+        InvocationResultMember::ApiResult(result) => api_result(result),
+        _ => Err(Exception::validation(
+            "Validation failed: expected apiResult or functionResult in sessionState.returnControlInvocationResults.",
+        )),
+    }
+}
+
+fn function_result(result: &FunctionResult) -> Result<ReturnedResult, Exception> {
+    let Some(function) = &result.function else {
+        return Err(Exception::validation(
+            "Validation failed: functionResult.function is required.",
+        ));
+    };
+    Ok(ReturnedResult {
+        action_group: result.action_group.clone(),
+        target: ReturnedTarget::Function(function.clone()),
+        confirmation: confirmation(result.confirmation_state),
+        body: body(result.response_body.as_ref(), &["TEXT"])?,
+        failed: result.response_state == Some(ResponseState::Failure),
+        reprompt: result.response_state == Some(ResponseState::Reprompt),
+    })
+}
+
+fn api_result(result: &ApiResult) -> Result<ReturnedResult, Exception> {
+    let (Some(path), Some(method)) = (&result.api_path, &result.http_method) else {
+        return Err(Exception::validation(
+            "Validation failed: apiResult.apiPath and apiResult.httpMethod are required.",
+        ));
+    };
+    let client_error = result.http_status_code.is_some_and(|status| status >= 400);
+    Ok(ReturnedResult {
+        action_group: result.action_group.clone(),
+        target: ReturnedTarget::Api {
+            path: path.clone(),
+            method: method.clone(),
+        },
+        confirmation: confirmation(result.confirmation_state),
+        body: body(result.response_body.as_ref(), &["application/json", "TEXT"])?,
+        failed: result.response_state == Some(ResponseState::Failure),
+        reprompt: client_error || result.response_state == Some(ResponseState::Reprompt),
+    })
+}
+
+fn confirmation(state: Option<ConfirmationState>) -> Option<Confirmation> {
+    match state? {
+        ConfirmationState::Confirm => Some(Confirmation::Confirm),
+        _ => Some(Confirmation::Deny),
+    }
+}
+
+/// The body under the first of `keys` that is given.
+fn body(
+    bodies: Option<&BTreeMap<String, ContentBody>>,
+    keys: &[&str],
+) -> Result<Option<String>, Exception> {
+    let Some(bodies) = bodies.filter(|bodies| !bodies.is_empty()) else {
+        return Ok(None);
+    };
+    match keys.iter().find_map(|key| bodies.get(*key)) {
+        Some(content) if content.images.is_some() => Err(Exception::validation(
+            "responseBody.IMAGES is not supported by Outcrop. Give the result as TEXT.",
+        )),
+        Some(content) => Ok(content.body.clone()),
+        None => {
+            let given: Vec<&str> = bodies.keys().map(String::as_str).collect();
+            Err(Exception::validation(format!(
+                "Validation failed: expected responseBody to have the key {}, got {}.",
+                keys.join(" or "),
+                given.join(", ")
+            )))
+        }
+    }
+}
+
+fn history(messages: Option<Vec<Message>>) -> Result<Vec<converse::Message>, Exception> {
+    messages
+        .unwrap_or_default()
+        .into_iter()
+        .map(|message| {
+            let role = match message.role {
+                ConversationRole::Assistant => converse::ConversationRole::Assistant,
+                _ => converse::ConversationRole::User,
+            };
+            let content = message
+                .content
+                .into_iter()
+                .map(|block| match block {
+                    ContentBlock::Text(text) if !text.trim().is_empty() => {
+                        Ok(converse::ContentBlock::Text(text))
+                    }
+                    _ => Err(Exception::validation(EMPTY_HISTORY_TEXT)),
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            if content.is_empty() {
+                return Err(Exception::validation(EMPTY_HISTORY_TEXT));
+            }
+            Ok(converse::Message { role, content })
+        })
+        .collect()
+}

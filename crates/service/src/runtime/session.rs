@@ -1,0 +1,208 @@
+//! Sessions between turns: kept in memory while hot, rebuilt from the journal when not.
+//!
+//! The store's document is the truth: a hot session counts only while its revision is the stored
+//! one, so that several processes may serve one session in turn.
+
+use std::sync::Arc;
+
+use outcrop_engine::history::Utterance;
+use outcrop_engine::orchestration::{Event, EventKind, Phase, Run};
+use outcrop_model::exception::Exception;
+use outcrop_store::{Expect, Key, Record, Write};
+use quick_cache::sync::Cache;
+use quick_cache::{Weighter, sync::DefaultLifecycle};
+
+use super::Shared;
+use crate::error;
+use crate::records::{self, LeaseDoc, Scope, SessionDoc, Stored, kind};
+
+/// Journal entries read at once.
+const JOURNAL_PAGE: u32 = 1_000;
+/// A guess at how many sessions fit the cache, for its initial size.
+const SESSIONS_GUESS: usize = 1_024;
+/// What one utterance weighs besides its text.
+const UTTERANCE_OVERHEAD_BYTES: u64 = 256;
+/// How long a lease lasts unless renewed.
+pub(super) const LEASE_MS: i64 = 30_000;
+
+/// A session that is not in a turn.
+#[derive(Clone, Debug)]
+pub(super) struct OpenSession {
+    pub(super) key: Key,
+    /// Revision of the stored document; `None` for a session that is not stored yet.
+    pub(super) revision: Option<u64>,
+    pub(super) doc: SessionDoc,
+    /// Last sequence number of the journal.
+    pub(super) seq: u64,
+    pub(super) history: Vec<Arc<Utterance>>,
+    /// The turn that waits for a return of control, or that a crash cut off.
+    pub(super) unfinished: Option<Run>,
+    bytes: u64,
+}
+
+#[derive(Clone)]
+struct ByBytes;
+
+impl Weighter<Key, Arc<OpenSession>> for ByBytes {
+    fn weight(&self, _: &Key, session: &Arc<OpenSession>) -> u64 {
+        session.bytes + UTTERANCE_OVERHEAD_BYTES
+    }
+}
+
+/// Hot sessions, bounded by their bytes.
+pub(super) struct SessionCache(
+    Cache<
+        Key,
+        Arc<OpenSession>,
+        ByBytes,
+        quick_cache::DefaultHashBuilder,
+        DefaultLifecycle<Key, Arc<OpenSession>>,
+    >,
+);
+
+impl SessionCache {
+    pub(super) fn new(bytes: u64) -> Self {
+        Self(Cache::with_weighter(SESSIONS_GUESS, bytes, ByBytes))
+    }
+
+    fn take(&self, key: &Key) -> Option<OpenSession> {
+        let (_, session) = self.0.remove(key)?;
+        Some(Arc::unwrap_or_clone(session))
+    }
+
+    /// Keeps a session for its next turn.
+    pub(super) fn keep(&self, session: OpenSession) {
+        self.0.insert(session.key.clone(), Arc::new(session));
+    }
+
+    /// Keeps a session that the store knows.
+    pub(super) fn keep_if_stored(&self, session: OpenSession) {
+        if session.revision.is_some() {
+            self.keep(session);
+        }
+    }
+
+    pub(super) fn forget(&self, key: &Key) {
+        self.0.remove(key);
+    }
+}
+
+impl OpenSession {
+    fn fresh(key: Key, journal: String) -> Self {
+        Self {
+            key,
+            revision: None,
+            doc: SessionDoc {
+                journal,
+                turns: 0,
+                attributes: std::collections::BTreeMap::new(),
+                lease: None,
+            },
+            seq: 0,
+            history: Vec::new(),
+            unfinished: None,
+            bytes: 0,
+        }
+    }
+
+    /// Replaces the history; a finished turn's messages are weighed as they come.
+    pub(super) fn set_history(&mut self, history: Vec<Arc<Utterance>>, added: usize) {
+        let start = history.len().saturating_sub(added);
+        for utterance in history.iter().skip(start) {
+            self.bytes += UTTERANCE_OVERHEAD_BYTES + utterance.approximate_bytes();
+        }
+        self.history = history;
+    }
+
+    /// The document's write, under the revision that was read.
+    pub(super) fn put(&self, expires_at_ms: i64) -> Write {
+        Write::Put {
+            key: self.key.clone(),
+            body: records::json(&self.doc).into(),
+            expect: self.revision.map_or(Expect::Absent, Expect::Revision),
+            name: None,
+            expires_at_ms: Some(expires_at_ms),
+        }
+    }
+
+    /// Whether another process holds the session.
+    pub(super) fn leased_elsewhere(&self, shared: &Shared, now_ms: i64) -> bool {
+        match &self.doc.lease {
+            Some(LeaseDoc { owner, until_ms }) => {
+                !shared.settings.exclusive_store && *owner != shared.owner && *until_ms > now_ms
+            }
+            None => false,
+        }
+    }
+}
+
+impl Shared {
+    /// The session as the store has it, from memory where that is current.
+    pub(super) async fn open(&self, scope: &Scope, key: &Key) -> Result<OpenSession, Exception> {
+        let now_ms = self.ports.clock.now().as_millis();
+        let hot = self.sessions.take(key);
+        let record = self.ports.store.get(key, now_ms).await.map_err(error::store)?;
+        match (hot, record) {
+            (Some(hot), Some(record)) if hot.revision == Some(record.revision) => Ok(hot),
+            (_, Some(record)) => self.rebuild(scope, record).await,
+            (_, None) => Ok(OpenSession::fresh(key.clone(), self.ports.ids.uuid())),
+        }
+    }
+
+    async fn rebuild(&self, scope: &Scope, record: Record) -> Result<OpenSession, Exception> {
+        let Stored {
+            key,
+            revision,
+            body: doc,
+        } = records::read::<SessionDoc>(record)?;
+        let mut session = OpenSession::fresh(key, doc.journal.clone());
+        session.revision = Some(revision);
+        session.doc = doc;
+        let mut run: Option<Run> = None;
+        loop {
+            let entries = self
+                .ports
+                .store
+                .read_journal(&session.doc.journal, session.seq, JOURNAL_PAGE)
+                .await
+                .map_err(error::store)?;
+            for entry in &entries {
+                let event = Event::decode(&entry.bytes)
+                    .map_err(|cause| Exception::internal(format!("session journal: {cause}")))?;
+                if let EventKind::Started(started) = &event.kind {
+                    settle(&mut session, run.take());
+                    let plan = self.plan(scope, &started.plan).await?;
+                    run = Some(Run::new(plan, std::mem::take(&mut session.history)));
+                }
+                if let Some(run) = &mut run {
+                    run.restore(&event);
+                }
+                session.seq = entry.seq;
+            }
+            if entries.len() < JOURNAL_PAGE as usize {
+                break;
+            }
+        }
+        settle(&mut session, run);
+        Ok(session)
+    }
+}
+
+/// Takes a replayed turn into the session.
+fn settle(session: &mut OpenSession, run: Option<Run>) {
+    let Some(run) = run else { return };
+    match run.phase() {
+        Phase::Finished => {
+            let added = run.transcript().len();
+            session.set_history(run.conversation(), added);
+        }
+        Phase::Created | Phase::Planning | Phase::Acting | Phase::AwaitingControl => {
+            session.unfinished = Some(run);
+        }
+    }
+}
+
+/// The key of a session.
+pub(super) fn key(scope: &Scope, agent_id: &str, alias_id: &str, session_id: &str) -> Key {
+    scope.key(kind::SESSION, &format!("{agent_id}/{alias_id}"), session_id)
+}
