@@ -1,0 +1,5 @@
+//! The planning loop, event by event: scenarios with their whole effects, and a seeded simulation.
+
+mod harness;
+mod scenarios;
+mod simulation;
