@@ -218,7 +218,8 @@ impl<'a> Bench<'a> {
             "[[models]]\nmatch = \"*\"\nprovider = \"openai\"\nbase_url = \"{url}/v1\"\n\n\
              [[functions]]\nmatch = \"order-tools\"\nruntime = \"http\"\nurl = \"{url}\"\n\n\
              [[functions]]\nmatch = \"python-order-tools\"\nruntime = \"python\"\nhandler = \"app.lambda_handler\"\n\
-             code = {code:?}\n"
+             code = \"{}\"\n",
+            code.display()
         );
         let path = self.folder.join("outcrop.toml");
         fs::write(&path, text).with_context(|| path.display().to_string())

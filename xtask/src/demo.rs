@@ -38,15 +38,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     shell::run(environment.cargo().args(["build", "--package", "outcrop"]))?;
     let outcrop = environment.binary(Profile::Dev, "outcrop");
 
-    let data = match &args.data_dir {
-        Some(folder) => std::path::absolute(folder).context("--data-dir")?,
-        None => {
-            let folder = environment.target.join("demo-data");
-            if folder.exists() {
-                fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
-            }
-            folder
+    let data = if let Some(folder) = &args.data_dir {
+        std::path::absolute(folder).context("--data-dir")?
+    } else {
+        let folder = environment.target.join("demo-data");
+        if folder.exists() {
+            fs::remove_dir_all(&folder).with_context(|| folder.display().to_string())?;
         }
+        folder
     };
     step("Starting the server");
     let mut serve = environment.command(&outcrop);

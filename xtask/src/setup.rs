@@ -152,13 +152,13 @@ fn python_environment(name: &str, requirements: &str) -> Result<PathBuf> {
     for part in [version.as_bytes(), &[0], requirements.as_bytes()] {
         hash.update(part);
     }
-    let hash: String = hash
+    // Eight bytes tell every list there will ever be from every other.
+    let hash = hash
         .finalize()
         .iter()
         .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
-    let folder = cache_folder()?.join(format!("venv-{name}-{hash}"));
+        .fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+    let folder = cache_folder()?.join(format!("venv-{name}-{hash:016x}"));
     let python = folder.join("bin/python");
     if folder.join(COMPLETE).exists() && python.exists() {
         return Ok(python);

@@ -222,16 +222,14 @@ fn beside(root: &Path, variable: &str, path: &str) -> Option<PathBuf> {
         Some(given) => PathBuf::from(given),
         None => root.join(path),
     };
-    match found.canonicalize() {
-        Ok(found) => Some(found),
-        Err(_) => {
-            println!(
-                "skipped: tests that need {variable} ({} is not there)",
-                found.display()
-            );
-            None
-        }
+    let there = found.canonicalize().ok();
+    if there.is_none() {
+        println!(
+            "skipped: tests that need {variable} ({} is not there)",
+            found.display()
+        );
     }
+    there
 }
 
 /// The sum of cargo's `test result:` lines.

@@ -119,12 +119,27 @@ pub struct ShapeSpec {
     pub name: &'static str,
     /// What it is.
     pub kind: ShapeKind,
+    /// Its values must not appear in logs and messages.
+    pub sensitive: bool,
 }
 
 impl ShapeSpec {
     /// A row.
     pub const fn new(name: &'static str, kind: ShapeKind) -> Self {
-        Self { name, kind }
+        Self {
+            name,
+            kind,
+            sensitive: false,
+        }
+    }
+
+    /// A row whose values must not be shown.
+    pub const fn sensitive(name: &'static str, kind: ShapeKind) -> Self {
+        Self {
+            name,
+            kind,
+            sensitive: true,
+        }
     }
 }
 

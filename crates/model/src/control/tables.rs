@@ -3023,7 +3023,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(1), Some(1000)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "BasePromptTemplate",
         ShapeKind::String {
             length: Length::new(Some(1), Some(100000)),
@@ -3102,7 +3102,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("[0-9]{12}")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ByteContentBlob",
         ShapeKind::Blob {
             length: Length::new(Some(1), Some(5242880)),
@@ -3131,7 +3131,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         )]),
     ),
     ShapeSpec::new("CachePointType", ShapeKind::Enum(&["default"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ChatPromptTemplateConfiguration",
         ShapeKind::Structure(&[
             MemberSpec::optional("inputVariables", "PromptInputVariablesList", Binding::Body),
@@ -3172,7 +3172,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("[a-zA-Z0-9](-*[a-zA-Z0-9]){0,256}")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "CollaborationInstruction",
         ShapeKind::String {
             length: Length::new(Some(1), Some(4000)),
@@ -3233,7 +3233,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("hostUrl", "HttpsUrl", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ContentBlock",
         ShapeKind::Union(&[
             MemberSpec::optional("cachePoint", "CachePointBlock", Binding::Body),
@@ -3759,7 +3759,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         )]),
     ),
     ShapeSpec::new("DailySchedule", ShapeKind::Structure(&[])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Data",
         ShapeKind::String {
             length: Length::new(Some(1), Some(5242880)),
@@ -4221,7 +4221,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         ShapeKind::Structure(&[]),
     ),
     ShapeSpec::new("Document", ShapeKind::Document),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "DocumentAccessControlEntry",
         ShapeKind::Structure(&[
             MemberSpec::required("access", "AccessControlAccess", Binding::Body),
@@ -4412,28 +4412,28 @@ pub static SHAPES: &[ShapeSpec] = &[
         },
     ),
     ShapeSpec::new("FieldType", ShapeKind::Enum(&["STRING", "STRING_LIST"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FieldsForReranking",
         ShapeKind::List {
             member: "FieldForReranking",
             length: Length::new(Some(1), Some(100)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FilterList",
         ShapeKind::List {
             member: "FilterPattern",
             length: Length::new(Some(1), Some(25)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FilterPattern",
         ShapeKind::String {
             length: Length::new(Some(1), Some(1000)),
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FilteredObjectType",
         ShapeKind::String {
             length: Length::new(Some(1), Some(50)),
@@ -4572,7 +4572,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("name", "FlowConditionName", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowConditionExpression",
         ShapeKind::String {
             length: Length::new(Some(1), Some(64)),
@@ -4651,7 +4651,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("targetInput", "FlowNodeInputName", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowDefinition",
         ShapeKind::Structure(&[
             MemberSpec::optional("connections", "FlowConnections", Binding::Body),
@@ -4793,7 +4793,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "FlowNodeInputCategory",
         ShapeKind::Enum(&["LoopCondition", "ReturnValueToLoopStart", "ExitLoop"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowNodeInputExpression",
         ShapeKind::String {
             length: Length::new(Some(1), Some(64)),
@@ -5547,7 +5547,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GraphArn",
         ShapeKind::String {
             length: Length::new(Some(1), Some(255)),
@@ -5663,14 +5663,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         "IncompatibleLoopNodeType",
         ShapeKind::Enum(&["Input", "Condition", "Iterator", "Collector"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "IndexArn",
         ShapeKind::String {
             length: Length::ANY,
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "IndexName",
         ShapeKind::String {
             length: Length::new(Some(3), Some(63)),
@@ -5822,7 +5822,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("updatedAt", "DateTimestamp", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "InlineCode",
         ShapeKind::String {
             length: Length::new(Some(0), Some(5000000)),
@@ -5846,7 +5846,7 @@ pub static SHAPES: &[ShapeSpec] = &[
     ),
     ShapeSpec::new("InlineContentType", ShapeKind::Enum(&["BYTE", "TEXT"])),
     ShapeSpec::new("InputFlowNodeConfiguration", ShapeKind::Structure(&[])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Instruction",
         ShapeKind::String {
             length: Length::new(Some(40), Some(20000)),
@@ -5887,7 +5887,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Key",
         ShapeKind::String {
             length: Length::new(Some(1), Some(200)),
@@ -6135,7 +6135,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("updatedAt", "DateTimestamp", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "KnowledgeBaseTextPrompt",
         ShapeKind::String {
             length: Length::new(Some(1), Some(100000)),
@@ -6727,7 +6727,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(0), Some(30)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "MetadataKeyName",
         ShapeKind::String {
             length: Length::new(Some(1), Some(200)),
@@ -6980,7 +6980,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: None,
         },
     ),
-    ShapeSpec::new("NumberValue", ShapeKind::Double(Range::new(None, None))),
+    ShapeSpec::sensitive("NumberValue", ShapeKind::Double(Range::new(None, None))),
     ShapeSpec::new(
         "NumericalVersion",
         ShapeKind::String {
@@ -7037,7 +7037,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("vectorField", "FieldName", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "OpenSearchManagedClusterIndexName",
         ShapeKind::String {
             length: Length::new(Some(1), Some(2048)),
@@ -7181,14 +7181,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PatternObjectFilterList",
         ShapeKind::List {
             member: "PatternObjectFilter",
             length: Length::new(Some(1), Some(25)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Payload",
         ShapeKind::String {
             length: Length::ANY,
@@ -7271,7 +7271,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         ]),
     ),
     ShapeSpec::new("PrimitiveLong", ShapeKind::Long(Range::new(None, None))),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptAgentResource",
         ShapeKind::Structure(&[MemberSpec::required(
             "agentIdentifier",
@@ -7371,7 +7371,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             ),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptGenAiResource",
         ShapeKind::Union(&[MemberSpec::optional(
             "agent",
@@ -7418,35 +7418,35 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("([0-9a-zA-Z][_-]?){1,100}")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptInputVariablesList",
         ShapeKind::List {
             member: "PromptInputVariable",
             length: Length::new(Some(0), Some(20)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptMetadataEntry",
         ShapeKind::Structure(&[
             MemberSpec::required("key", "PromptMetadataKey", Binding::Body),
             MemberSpec::required("value", "PromptMetadataValue", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptMetadataKey",
         ShapeKind::String {
             length: Length::new(Some(1), Some(128)),
             pattern: Some(Pattern::plain("[a-zA-Z0-9\\s._:/=+@-]*")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptMetadataList",
         ShapeKind::List {
             member: "PromptMetadataEntry",
             length: Length::new(Some(0), Some(50)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptMetadataValue",
         ShapeKind::String {
             length: Length::new(Some(0), Some(1024)),
@@ -7478,7 +7478,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("([0-9a-zA-Z][_-]?){1,100}")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptOverrideConfiguration",
         ShapeKind::Structure(&[
             MemberSpec::optional("overrideLambda", "LambdaArn", Binding::Body),
@@ -7528,7 +7528,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             "ROUTING_CLASSIFIER",
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptVariant",
         ShapeKind::Structure(&[
             MemberSpec::optional("additionalModelRequestFields", "Document", Binding::Body),
@@ -7549,7 +7549,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("templateType", "PromptTemplateType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptVariantList",
         ShapeKind::List {
             member: "PromptVariant",
@@ -7625,7 +7625,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("generationContext", "QueryGenerationContext", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "QueryGenerationContext",
         ShapeKind::Structure(&[
             MemberSpec::optional("curatedQueries", "CuratedQueries", Binding::Body),
@@ -7972,7 +7972,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalInstructionContent",
         ShapeKind::Structure(&[
             MemberSpec::optional(
@@ -7993,7 +7993,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             ),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalInstructionDescription",
         ShapeKind::String {
             length: Length::new(Some(1), Some(200)),
@@ -8032,7 +8032,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             "ANSWER_POLICY",
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalInstructionFieldText",
         ShapeKind::String {
             length: Length::new(Some(1), None),
@@ -8061,7 +8061,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "RetrievalInstructionMaxResults",
         ShapeKind::Integer(Range::new(Some(1), None)),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalInstructionName",
         ShapeKind::String {
             length: Length::new(Some(1), Some(100)),
@@ -8219,7 +8219,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "S3Prefix",
         ShapeKind::String {
             length: Length::new(Some(1), Some(300)),
@@ -8549,7 +8549,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "StringValue",
         ShapeKind::String {
             length: Length::new(Some(1), Some(2048)),
@@ -8605,7 +8605,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("weekly", "WeeklySchedule", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "SystemContentBlock",
         ShapeKind::Union(&[
             MemberSpec::optional("cachePoint", "CachePointBlock", Binding::Body),
@@ -8677,14 +8677,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         "TextContentDoc",
         ShapeKind::Structure(&[MemberSpec::required("data", "Data", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "TextPrompt",
         ShapeKind::String {
             length: Length::new(Some(1), None),
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "TextPromptTemplateConfiguration",
         ShapeKind::Structure(&[
             MemberSpec::optional("cachePoint", "CachePointBlock", Binding::Body),
@@ -8708,7 +8708,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("toolSpec", "ToolSpecification", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ToolChoice",
         ShapeKind::Union(&[
             MemberSpec::optional("any", "AnyToolChoice", Binding::Body),
@@ -8723,7 +8723,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("tools", "ToolConfigurationToolsList", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ToolConfigurationToolsList",
         ShapeKind::List {
             member: "Tool",
@@ -9221,14 +9221,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         "UrlConfiguration",
         ShapeKind::Structure(&[MemberSpec::optional("seedUrls", "SeedUrls", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "UserAgent",
         ShapeKind::String {
             length: Length::new(Some(15), Some(40)),
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "UserAgentHeader",
         ShapeKind::String {
             length: Length::new(Some(61), Some(86)),
@@ -9265,7 +9265,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "VectorBucketArn",
         ShapeKind::String {
             length: Length::ANY,

@@ -203,7 +203,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             "mpeg", "mpga", "pcm", "webm",
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "AudioSource",
         ShapeKind::Union(&[
             MemberSpec::optional("bytes", "AudioSourceBytesBlob", Binding::Body),
@@ -719,7 +719,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(1), None),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ErrorBlock",
         ShapeKind::Structure(&[MemberSpec::optional("message", "String", Binding::Body)]),
     ),
@@ -1035,14 +1035,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailAutomatedReasoningStatementLogicContent",
         ShapeKind::String {
             length: Length::new(Some(0), Some(1000)),
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailAutomatedReasoningStatementNaturalLanguageContent",
         ShapeKind::String {
             length: Length::new(Some(0), Some(1000)),
@@ -1300,7 +1300,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailConverseImageBlock",
         ShapeKind::Structure(&[
             MemberSpec::required("format", "GuardrailConverseImageFormat", Binding::Body),
@@ -1311,7 +1311,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "GuardrailConverseImageFormat",
         ShapeKind::Enum(&["png", "jpeg"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailConverseImageSource",
         ShapeKind::Union(&[MemberSpec::optional(
             "bytes",
@@ -1709,7 +1709,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "ImageFormat",
         ShapeKind::Enum(&["png", "jpeg", "gif", "webp"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ImageSource",
         ShapeKind::Union(&[
             MemberSpec::optional("bytes", "ImageSourceBytesBlob", Binding::Body),
@@ -1857,7 +1857,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("type", "OutputFormatType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "OutputFormatStructure",
         ShapeKind::Union(&[MemberSpec::optional(
             "jsonSchema",
@@ -1886,7 +1886,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptVariableMap",
         ShapeKind::Map {
             key: "String",
@@ -1898,14 +1898,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         "PromptVariableValues",
         ShapeKind::Union(&[MemberSpec::optional("text", "String", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ReasoningContentBlock",
         ShapeKind::Union(&[
             MemberSpec::optional("reasoningText", "ReasoningTextBlock", Binding::Body),
             MemberSpec::optional("redactedContent", "Blob", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ReasoningContentBlockDelta",
         ShapeKind::Union(&[
             MemberSpec::optional("redactedContent", "Blob", Binding::Body),
@@ -1913,14 +1913,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("text", "String", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ReasoningTextBlock",
         ShapeKind::Structure(&[
             MemberSpec::optional("signature", "String", Binding::Body),
             MemberSpec::required("text", "String", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RequestMetadata",
         ShapeKind::Map {
             key: "RequestMetadataKeyString",

@@ -1215,14 +1215,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("text", "ActionGroupOutputString", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ActionGroupName",
         ShapeKind::String {
             length: Length::ANY,
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ActionGroupOutputString",
         ShapeKind::String {
             length: Length::ANY,
@@ -1380,7 +1380,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("type", "PayloadType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "AgentCollaboratorPayloadString",
         ShapeKind::String {
             length: Length::ANY,
@@ -1842,7 +1842,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("role", "ConversationRole", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "AgenticRetrieveMessageContent",
         ShapeKind::Structure(&[MemberSpec::optional("text", "String", Binding::Body)]),
     ),
@@ -2122,7 +2122,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("description", "String", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "AnalyzePromptEvent",
         ShapeKind::Structure(&[MemberSpec::optional("message", "String", Binding::Body)]),
     ),
@@ -2166,7 +2166,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ApiPath",
         ShapeKind::String {
             length: Length::ANY,
@@ -2220,7 +2220,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "BasePromptTemplate",
         ShapeKind::String {
             length: Length::new(Some(1), Some(100000)),
@@ -2299,7 +2299,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("modelArn", "BedrockModelArn", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "BedrockSessionContentBlock",
         ShapeKind::Union(&[
             MemberSpec::optional("image", "ImageBlock", Binding::Body),
@@ -2331,7 +2331,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         },
     ),
     ShapeSpec::new("Boolean", ShapeKind::Boolean),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ByteContentBlob",
         ShapeKind::Blob {
             length: Length::new(Some(1), Some(10485760)),
@@ -2427,7 +2427,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("metadata", "Metadata", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "CollaborationInstruction",
         ShapeKind::String {
             length: Length::new(Some(1), Some(4000)),
@@ -2493,7 +2493,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ConditionResultEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("nodeName", "NodeName", Binding::Body),
@@ -2502,7 +2502,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         ]),
     ),
     ShapeSpec::new("ConfirmationState", ShapeKind::Enum(&["CONFIRM", "DENY"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ContentBlock",
         ShapeKind::Union(&[MemberSpec::optional("text", "String", Binding::Body)]),
     ),
@@ -2583,14 +2583,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "CustomOrchestrationTrace",
         ShapeKind::Structure(&[
             MemberSpec::optional("event", "CustomOrchestrationTraceEvent", Binding::Body),
             MemberSpec::optional("traceId", "TraceId", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "CustomOrchestrationTraceEvent",
         ShapeKind::Structure(&[MemberSpec::optional("text", "String", Binding::Body)]),
     ),
@@ -2625,7 +2625,7 @@ pub static SHAPES: &[ShapeSpec] = &[
     ),
     ShapeSpec::new("DeleteSessionResponse", ShapeKind::Structure(&[])),
     ShapeSpec::new("Document", ShapeKind::Document),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "DocumentAcl",
         ShapeKind::Structure(&[
             MemberSpec::optional("allowList", "DocumentAclMembership", Binding::Body),
@@ -2794,14 +2794,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("sources", "ExternalSources", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FailureReasonString",
         ShapeKind::String {
             length: Length::ANY,
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FailureTrace",
         ShapeKind::Structure(&[
             MemberSpec::optional("failureCode", "Integer", Binding::Body),
@@ -2825,14 +2825,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FieldsForReranking",
         ShapeKind::List {
             member: "FieldForReranking",
             length: Length::new(Some(1), Some(100)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FileBody",
         ShapeKind::Blob {
             length: Length::new(Some(0), Some(1000000)),
@@ -2884,7 +2884,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("text", "FinalResponseString", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FinalResponseString",
         ShapeKind::String {
             length: Length::ANY,
@@ -2901,7 +2901,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowCompletionEvent",
         ShapeKind::Structure(&[MemberSpec::required(
             "completionReason",
@@ -2921,7 +2921,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "FlowErrorCode",
         ShapeKind::Enum(&["VALIDATION", "INTERNAL_SERVER", "NODE_EXECUTION_FAILED"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowExecutionContent",
         ShapeKind::Union(&[MemberSpec::optional("document", "Document", Binding::Body)]),
     ),
@@ -2986,7 +2986,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowExecutionInputEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("fields", "FlowInputFields", Binding::Body),
@@ -3001,7 +3001,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("^[a-zA-Z0-9-]{1,36}$")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowExecutionOutputEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("fields", "FlowOutputFields", Binding::Body),
@@ -3041,7 +3041,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("status", "FlowExecutionStatus", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowFailureEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("errorCode", "FlowErrorCode", Binding::Body),
@@ -3067,11 +3067,11 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("nodeOutputName", "NodeOutputName", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowInputContent",
         ShapeKind::Union(&[MemberSpec::optional("document", "Document", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowInputField",
         ShapeKind::Structure(&[
             MemberSpec::required("content", "FlowExecutionContent", Binding::Body),
@@ -3096,7 +3096,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "FlowMultiTurnInputContent",
         ShapeKind::Union(&[MemberSpec::optional("document", "Document", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowMultiTurnInputRequestEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("content", "FlowMultiTurnInputContent", Binding::Body),
@@ -3112,7 +3112,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "FlowNodeInputCategory",
         ShapeKind::Enum(&["LoopCondition", "ReturnValueToLoopStart", "ExitLoop"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowNodeInputExpression",
         ShapeKind::String {
             length: Length::new(Some(1), Some(64)),
@@ -3137,7 +3137,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "FlowOutputContent",
         ShapeKind::Union(&[MemberSpec::optional("document", "Document", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowOutputEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("content", "FlowOutputContent", Binding::Body),
@@ -3145,7 +3145,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("nodeType", "NodeType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowOutputField",
         ShapeKind::Structure(&[
             MemberSpec::required("content", "FlowExecutionContent", Binding::Body),
@@ -3172,7 +3172,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("flowTraceEvent", "FlowTraceEvent", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTrace",
         ShapeKind::Union(&[
             MemberSpec::optional(
@@ -3190,7 +3190,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("nodeOutputTrace", "FlowTraceNodeOutputEvent", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceCondition",
         ShapeKind::Structure(&[MemberSpec::required(
             "conditionName",
@@ -3198,7 +3198,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceConditionNodeResultEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("nodeName", "NodeName", Binding::Body),
@@ -3213,7 +3213,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(1), Some(5)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceDependencyEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("nodeName", "NodeName", Binding::Body),
@@ -3225,7 +3225,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "FlowTraceEvent",
         ShapeKind::Structure(&[MemberSpec::required("trace", "FlowTrace", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeActionEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("nodeName", "NodeName", Binding::Body),
@@ -3237,11 +3237,11 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("timestamp", "DateTimestamp", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeInputContent",
         ShapeKind::Union(&[MemberSpec::optional("document", "Document", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeInputEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("fields", "FlowTraceNodeInputFields", Binding::Body),
@@ -3249,14 +3249,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("timestamp", "DateTimestamp", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeInputExecutionChain",
         ShapeKind::List {
             member: "FlowTraceNodeInputExecutionChainItem",
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeInputExecutionChainItem",
         ShapeKind::Structure(&[
             MemberSpec::optional("index", "Integer", Binding::Body),
@@ -3264,7 +3264,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("type", "FlowControlNodeType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeInputField",
         ShapeKind::Structure(&[
             MemberSpec::optional("category", "FlowNodeInputCategory", Binding::Body),
@@ -3286,7 +3286,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(1), Some(5)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeInputSource",
         ShapeKind::Structure(&[
             MemberSpec::required("expression", "FlowNodeInputExpression", Binding::Body),
@@ -3298,7 +3298,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "FlowTraceNodeOutputContent",
         ShapeKind::Union(&[MemberSpec::optional("document", "Document", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeOutputEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("fields", "FlowTraceNodeOutputFields", Binding::Body),
@@ -3306,7 +3306,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("timestamp", "DateTimestamp", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeOutputField",
         ShapeKind::Structure(&[
             MemberSpec::required("content", "FlowTraceNodeOutputContent", Binding::Body),
@@ -3322,7 +3322,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(1), Some(2)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "FlowTraceNodeOutputNext",
         ShapeKind::Structure(&[
             MemberSpec::required("inputFieldName", "FlowNodeInputName", Binding::Body),
@@ -3360,7 +3360,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "FoundationModelType",
         ShapeKind::Enum(&["CUSTOM", "MANAGED"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Function",
         ShapeKind::String {
             length: Length::ANY,
@@ -3469,7 +3469,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(0), None),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GeneratedQuery",
         ShapeKind::Structure(&[
             MemberSpec::optional("sql", "String", Binding::Body),
@@ -3650,7 +3650,7 @@ pub static SHAPES: &[ShapeSpec] = &[
     ),
     ShapeSpec::new("GuadrailAction", ShapeKind::Enum(&["INTERVENED", "NONE"])),
     ShapeSpec::new("GuardrailAction", ShapeKind::Enum(&["INTERVENED", "NONE"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailAssessment",
         ShapeKind::Structure(&[
             MemberSpec::optional(
@@ -3718,7 +3718,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("guardrailVersion", "GuardrailVersion", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailContentFilter",
         ShapeKind::Structure(&[
             MemberSpec::optional("action", "GuardrailContentPolicyAction", Binding::Body),
@@ -3734,7 +3734,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "GuardrailContentFilterConfidence",
         ShapeKind::Enum(&["NONE", "LOW", "MEDIUM", "HIGH"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailContentFilterList",
         ShapeKind::List {
             member: "GuardrailContentFilter",
@@ -3756,7 +3756,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "GuardrailContentPolicyAction",
         ShapeKind::Enum(&["BLOCKED"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailContentPolicyAssessment",
         ShapeKind::Structure(&[MemberSpec::optional(
             "filters",
@@ -3764,14 +3764,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailCustomWord",
         ShapeKind::Structure(&[
             MemberSpec::optional("action", "GuardrailWordPolicyAction", Binding::Body),
             MemberSpec::optional("match", "String", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailCustomWordList",
         ShapeKind::List {
             member: "GuardrailCustomWord",
@@ -3795,7 +3795,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailManagedWord",
         ShapeKind::Structure(&[
             MemberSpec::optional("action", "GuardrailWordPolicyAction", Binding::Body),
@@ -3803,7 +3803,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("type", "GuardrailManagedWordType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailManagedWordList",
         ShapeKind::List {
             member: "GuardrailManagedWord",
@@ -3811,7 +3811,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         },
     ),
     ShapeSpec::new("GuardrailManagedWordType", ShapeKind::Enum(&["PROFANITY"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailPiiEntityFilter",
         ShapeKind::Structure(&[
             MemberSpec::optional(
@@ -3823,7 +3823,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("type", "GuardrailPiiEntityType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailPiiEntityFilterList",
         ShapeKind::List {
             member: "GuardrailPiiEntityFilter",
@@ -3866,7 +3866,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             "VEHICLE_IDENTIFICATION_NUMBER",
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailRegexFilter",
         ShapeKind::Structure(&[
             MemberSpec::optional(
@@ -3879,7 +3879,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("regex", "String", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailRegexFilterList",
         ShapeKind::List {
             member: "GuardrailRegexFilter",
@@ -3890,14 +3890,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         "GuardrailSensitiveInformationPolicyAction",
         ShapeKind::Enum(&["BLOCKED", "ANONYMIZED"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailSensitiveInformationPolicyAssessment",
         ShapeKind::Structure(&[
             MemberSpec::optional("piiEntities", "GuardrailPiiEntityFilterList", Binding::Body),
             MemberSpec::optional("regexes", "GuardrailRegexFilterList", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailTopic",
         ShapeKind::Structure(&[
             MemberSpec::optional("action", "GuardrailTopicPolicyAction", Binding::Body),
@@ -3905,7 +3905,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("type", "GuardrailTopicType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailTopicList",
         ShapeKind::List {
             member: "GuardrailTopic",
@@ -3913,7 +3913,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         },
     ),
     ShapeSpec::new("GuardrailTopicPolicyAction", ShapeKind::Enum(&["BLOCKED"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailTopicPolicyAssessment",
         ShapeKind::Structure(&[MemberSpec::optional(
             "topics",
@@ -3922,7 +3922,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         )]),
     ),
     ShapeSpec::new("GuardrailTopicType", ShapeKind::Enum(&["DENY"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailTrace",
         ShapeKind::Structure(&[
             MemberSpec::optional("action", "GuardrailAction", Binding::Body),
@@ -3944,7 +3944,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         },
     ),
     ShapeSpec::new("GuardrailWordPolicyAction", ShapeKind::Enum(&["BLOCKED"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "GuardrailWordPolicyAssessment",
         ShapeKind::Structure(&[
             MemberSpec::optional("customWords", "GuardrailCustomWordList", Binding::Body),
@@ -3955,7 +3955,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             ),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Identifier",
         ShapeKind::String {
             length: Length::new(Some(1), Some(1024)),
@@ -4051,7 +4051,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "InlineAgentFilePart",
         ShapeKind::Structure(&[MemberSpec::optional("files", "OutputFiles", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "InlineAgentPayloadPart",
         ShapeKind::Structure(&[
             MemberSpec::optional("attribution", "Attribution", Binding::Body),
@@ -4071,14 +4071,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("trace", "InlineAgentTracePart", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "InlineAgentReturnControlPayload",
         ShapeKind::Structure(&[
             MemberSpec::optional("invocationId", "String", Binding::Body),
             MemberSpec::optional("invocationInputs", "InvocationInputs", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "InlineAgentTracePart",
         ShapeKind::Structure(&[
             MemberSpec::optional("callerChain", "CallerChain", Binding::Body),
@@ -4145,7 +4145,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "InputImageFormat",
         ShapeKind::Enum(&["png", "jpeg", "gif", "webp"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "InputImageInlineContentBlob",
         ShapeKind::Blob {
             length: Length::new(Some(1), Some(5242880)),
@@ -4160,14 +4160,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         )]),
     ),
     ShapeSpec::new("InputQueryType", ShapeKind::Enum(&["TEXT"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "InputText",
         ShapeKind::String {
             length: Length::new(Some(0), Some(25000000)),
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Instruction",
         ShapeKind::String {
             length: Length::new(Some(40), None),
@@ -4191,7 +4191,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "InvocationInput",
         ShapeKind::Structure(&[
             MemberSpec::optional(
@@ -4520,7 +4520,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("text", "KnowledgeBaseLookupInputString", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "KnowledgeBaseLookupInputString",
         ShapeKind::String {
             length: Length::ANY,
@@ -4534,7 +4534,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("retrievedReferences", "RetrievedReferences", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "KnowledgeBaseQuery",
         ShapeKind::Structure(&[
             MemberSpec::optional("image", "InputImage", Binding::Body),
@@ -4578,7 +4578,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("score", "Double", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "KnowledgeBaseRetrievalResults",
         ShapeKind::List {
             member: "KnowledgeBaseRetrievalResult",
@@ -4958,7 +4958,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Metadata",
         ShapeKind::Structure(&[
             MemberSpec::optional("clientRequestId", "String", Binding::Body),
@@ -4969,7 +4969,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("usage", "Usage", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "MetadataAttributeSchema",
         ShapeKind::Structure(&[
             MemberSpec::required(
@@ -5033,7 +5033,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ModelInvocationInput",
         ShapeKind::Structure(&[
             MemberSpec::optional("foundationModel", "ModelIdentifier", Binding::Body),
@@ -5058,7 +5058,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Name",
         ShapeKind::String {
             length: Length::ANY,
@@ -5072,7 +5072,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("^\\S*$")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeActionEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("nodeName", "NodeName", Binding::Body),
@@ -5084,7 +5084,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("timestamp", "DateTimestamp", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeDependencyEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("nodeName", "NodeName", Binding::Body),
@@ -5101,11 +5101,11 @@ pub static SHAPES: &[ShapeSpec] = &[
             "INTERNAL_SERVER",
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeExecutionContent",
         ShapeKind::Union(&[MemberSpec::optional("document", "Document", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeFailureEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("errorCode", "NodeErrorCode", Binding::Body),
@@ -5114,7 +5114,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("timestamp", "DateTimestamp", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeInputEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("fields", "NodeInputFields", Binding::Body),
@@ -5137,7 +5137,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("type", "FlowControlNodeType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeInputField",
         ShapeKind::Structure(&[
             MemberSpec::optional("category", "FlowNodeInputCategory", Binding::Body),
@@ -5177,7 +5177,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("^[a-zA-Z]([_]?[0-9a-zA-Z]){0,99}$")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeOutputEvent",
         ShapeKind::Structure(&[
             MemberSpec::required("fields", "NodeOutputFields", Binding::Body),
@@ -5185,7 +5185,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("timestamp", "DateTimestamp", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeOutputField",
         ShapeKind::Structure(&[
             MemberSpec::required("content", "NodeExecutionContent", Binding::Body),
@@ -5208,7 +5208,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("^[a-zA-Z]([_]?[0-9a-zA-Z]){0,99}$")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeOutputNext",
         ShapeKind::Structure(&[
             MemberSpec::required("inputFieldName", "FlowNodeInputName", Binding::Body),
@@ -5222,7 +5222,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "NodeTraceElements",
         ShapeKind::Union(&[MemberSpec::optional(
             "agentTraces",
@@ -5249,7 +5249,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: Some(Pattern::plain("^[\\s\\S]*$")),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Observation",
         ShapeKind::Structure(&[
             MemberSpec::optional(
@@ -5314,7 +5314,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "OptimizedPromptEvent",
         ShapeKind::Structure(&[MemberSpec::optional(
             "optimizedPrompt",
@@ -5359,7 +5359,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "OrchestrationExecutor",
         ShapeKind::Union(&[MemberSpec::optional("lambda", "LambdaArn", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "OrchestrationModelInvocationOutput",
         ShapeKind::Structure(&[
             MemberSpec::optional("metadata", "Metadata", Binding::Body),
@@ -5368,7 +5368,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("traceId", "TraceId", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "OrchestrationTrace",
         ShapeKind::Union(&[
             MemberSpec::optional("invocationInput", "InvocationInput", Binding::Body),
@@ -5390,7 +5390,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "OrchestrationType",
         ShapeKind::Enum(&["DEFAULT", "CUSTOM_ORCHESTRATION"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "OutputFile",
         ShapeKind::Structure(&[
             MemberSpec::optional("bytes", "FileBody", Binding::Body),
@@ -5405,7 +5405,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(0), Some(5)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "OutputString",
         ShapeKind::String {
             length: Length::ANY,
@@ -5468,20 +5468,20 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PartBody",
         ShapeKind::Blob {
             length: Length::new(Some(0), Some(1000000)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Payload",
         ShapeKind::String {
             length: Length::ANY,
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PayloadPart",
         ShapeKind::Structure(&[
             MemberSpec::optional("attribution", "Attribution", Binding::Body),
@@ -5501,7 +5501,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PostProcessingModelInvocationOutput",
         ShapeKind::Structure(&[
             MemberSpec::optional("metadata", "Metadata", Binding::Body),
@@ -5515,11 +5515,11 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("traceId", "TraceId", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PostProcessingParsedResponse",
         ShapeKind::Structure(&[MemberSpec::optional("text", "OutputString", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PostProcessingTrace",
         ShapeKind::Union(&[
             MemberSpec::optional(
@@ -5534,7 +5534,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             ),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PreProcessingModelInvocationOutput",
         ShapeKind::Structure(&[
             MemberSpec::optional("metadata", "Metadata", Binding::Body),
@@ -5548,14 +5548,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("traceId", "TraceId", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PreProcessingParsedResponse",
         ShapeKind::Structure(&[
             MemberSpec::optional("isValid", "Boolean", Binding::Body),
             MemberSpec::optional("rationale", "RationaleString", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PreProcessingTrace",
         ShapeKind::Union(&[
             MemberSpec::optional(
@@ -5570,7 +5570,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             ),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PresignedUrl",
         ShapeKind::String {
             length: Length::ANY,
@@ -5616,7 +5616,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "PromptCreationConfigurationsPreviousConversationTurnsToIncludeInteger",
         ShapeKind::Integer(Range::new(Some(0), None)),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptOverrideConfiguration",
         ShapeKind::Structure(&[
             MemberSpec::optional("overrideLambda", "LambdaResourceArn", Binding::Body),
@@ -5644,7 +5644,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "PromptText",
         ShapeKind::String {
             length: Length::ANY,
@@ -5691,7 +5691,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "QueryGenerationInput",
         ShapeKind::Structure(&[
             MemberSpec::required("text", "QueryGenerationInputTextString", Binding::Body),
@@ -5736,32 +5736,32 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Rationale",
         ShapeKind::Structure(&[
             MemberSpec::optional("text", "RationaleString", Binding::Body),
             MemberSpec::optional("traceId", "TraceId", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RationaleString",
         ShapeKind::String {
             length: Length::ANY,
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RawResponse",
         ShapeKind::Structure(&[MemberSpec::optional("content", "String", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ReasoningContentBlock",
         ShapeKind::Union(&[
             MemberSpec::optional("reasoningText", "ReasoningTextBlock", Binding::Body),
             MemberSpec::optional("redactedContent", "Blob", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ReasoningTextBlock",
         ShapeKind::Structure(&[
             MemberSpec::optional("signature", "String", Binding::Body),
@@ -5772,7 +5772,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "RelayConversationHistory",
         ShapeKind::Enum(&["TO_COLLABORATOR", "DISABLED"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RepromptResponse",
         ShapeKind::Structure(&[
             MemberSpec::optional("source", "Source", Binding::Body),
@@ -5787,7 +5787,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "RequireConfirmation",
         ShapeKind::Enum(&["ENABLED", "DISABLED"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RerankDocument",
         ShapeKind::Structure(&[
             MemberSpec::optional("jsonDocument", "Document", Binding::Body),
@@ -5796,14 +5796,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         ]),
     ),
     ShapeSpec::new("RerankDocumentType", ShapeKind::Enum(&["TEXT", "JSON"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RerankQueriesList",
         ShapeKind::List {
             member: "RerankQuery",
             length: Length::new(Some(1), Some(1)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RerankQuery",
         ShapeKind::Structure(&[
             MemberSpec::required("textQuery", "RerankTextDocument", Binding::Body),
@@ -5850,7 +5850,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::ANY,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RerankSource",
         ShapeKind::Structure(&[
             MemberSpec::required("inlineDocumentSource", "RerankDocument", Binding::Body),
@@ -5858,14 +5858,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         ]),
     ),
     ShapeSpec::new("RerankSourceType", ShapeKind::Enum(&["INLINE"])),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RerankSourcesList",
         ShapeKind::List {
             member: "RerankSource",
             length: Length::new(Some(1), Some(1000)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RerankTextDocument",
         ShapeKind::Structure(&[MemberSpec::optional(
             "text",
@@ -5910,14 +5910,14 @@ pub static SHAPES: &[ShapeSpec] = &[
         "RerankingModelType",
         ShapeKind::Enum(&["CUSTOM", "MANAGED", "NONE"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ResourceDescription",
         ShapeKind::String {
             length: Length::new(Some(1), Some(200)),
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ResourceName",
         ShapeKind::String {
             length: Length::ANY,
@@ -5950,7 +5950,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("text", "String", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalFilter",
         ShapeKind::Union(&[
             MemberSpec::optional("andAll", "RetrievalFilterList", Binding::Body),
@@ -6008,7 +6008,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "RetrievalResultConfluenceLocation",
         ShapeKind::Structure(&[MemberSpec::optional("url", "String", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalResultContent",
         ShapeKind::Structure(&[
             MemberSpec::optional("audio", "AudioSegment", Binding::Body),
@@ -6019,7 +6019,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("video", "VideoSegment", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalResultContentColumn",
         ShapeKind::Structure(&[
             MemberSpec::optional("columnName", "String", Binding::Body),
@@ -6031,7 +6031,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "RetrievalResultContentColumnType",
         ShapeKind::Enum(&["BLOB", "BOOLEAN", "DOUBLE", "NULL", "LONG", "STRING"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalResultContentRow",
         ShapeKind::List {
             member: "RetrievalResultContentColumn",
@@ -6054,7 +6054,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "RetrievalResultKendraDocumentLocation",
         ShapeKind::Structure(&[MemberSpec::optional("uri", "String", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalResultLocation",
         ShapeKind::Structure(&[
             MemberSpec::optional(
@@ -6113,7 +6113,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             "GOOGLEDRIVE",
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrievalResultMetadata",
         ShapeKind::Map {
             key: "RetrievalResultMetadataKey",
@@ -6169,7 +6169,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("type", "RetrieveAndGenerateType", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrieveAndGenerateInput",
         ShapeKind::Structure(&[MemberSpec::required(
             "text",
@@ -6184,11 +6184,11 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrieveAndGenerateOutput",
         ShapeKind::Structure(&[MemberSpec::required("text", "String", Binding::Body)]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RetrieveAndGenerateOutputEvent",
         ShapeKind::Structure(&[MemberSpec::required("text", "String", Binding::Body)]),
     ),
@@ -6333,7 +6333,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             length: Length::new(Some(1), Some(5)),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "ReturnControlPayload",
         ShapeKind::Structure(&[
             MemberSpec::optional("invocationId", "String", Binding::Body),
@@ -6351,7 +6351,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             ),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RoutingClassifierModelInvocationOutput",
         ShapeKind::Structure(&[
             MemberSpec::optional("metadata", "Metadata", Binding::Body),
@@ -6359,7 +6359,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("traceId", "TraceId", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "RoutingClassifierTrace",
         ShapeKind::Union(&[
             MemberSpec::optional("invocationInput", "InvocationInput", Binding::Body),
@@ -6420,7 +6420,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "SatisfiedCondition",
         ShapeKind::Structure(&[MemberSpec::required(
             "conditionName",
@@ -6540,7 +6540,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "SessionTTL",
         ShapeKind::Integer(Range::new(Some(60), Some(3600))),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Source",
         ShapeKind::Enum(&["ACTION_GROUP", "KNOWLEDGE_BASE", "PARSER"]),
     ),
@@ -6699,7 +6699,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("topP", "TopP", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "TextPrompt",
         ShapeKind::Structure(&[MemberSpec::required(
             "text",
@@ -6707,7 +6707,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             Binding::Body,
         )]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "TextPromptTemplate",
         ShapeKind::String {
             length: Length::new(Some(1), Some(4000)),
@@ -6721,7 +6721,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "TextResponsePart",
         ShapeKind::Structure(&[
             MemberSpec::optional("span", "Span", Binding::Body),
@@ -6754,7 +6754,7 @@ pub static SHAPES: &[ShapeSpec] = &[
     ShapeSpec::new("Timestamp", ShapeKind::Timestamp(None)),
     ShapeSpec::new("TopK", ShapeKind::Integer(Range::new(Some(0), Some(500)))),
     ShapeSpec::new("TopP", ShapeKind::Float(Range::new(Some(0.0), Some(1.0)))),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Trace",
         ShapeKind::Union(&[
             MemberSpec::optional(
@@ -6774,7 +6774,7 @@ pub static SHAPES: &[ShapeSpec] = &[
             ),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "TraceElements",
         ShapeKind::Union(&[MemberSpec::optional(
             "agentTraces",
@@ -6789,14 +6789,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "TraceKnowledgeBaseId",
         ShapeKind::String {
             length: Length::ANY,
             pattern: None,
         },
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "TracePart",
         ShapeKind::Structure(&[
             MemberSpec::optional("agentAliasId", "AgentAliasId", Binding::Body),
@@ -6857,14 +6857,14 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::required("sessionStatus", "SessionStatus", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Usage",
         ShapeKind::Structure(&[
             MemberSpec::optional("inputTokens", "Integer", Binding::Body),
             MemberSpec::optional("outputTokens", "Integer", Binding::Body),
         ]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "UserContext",
         ShapeKind::Structure(&[MemberSpec::required("userId", "String", Binding::Body)]),
     ),
@@ -6931,7 +6931,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "VectorSearchRerankingConfigurationType",
         ShapeKind::Enum(&["BEDROCK_RERANKING_MODEL"]),
     ),
-    ShapeSpec::new(
+    ShapeSpec::sensitive(
         "Verb",
         ShapeKind::String {
             length: Length::ANY,

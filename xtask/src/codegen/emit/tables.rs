@@ -73,7 +73,8 @@ fn body(target: Target, model: &Model) -> String {
             continue;
         }
         let kind = shape_kind(model, &shape.kind);
-        writeln!(out, "ShapeSpec::new({name:?}, {kind}),")
+        let constructor = if shape.sensitive { "sensitive" } else { "new" };
+        writeln!(out, "ShapeSpec::{constructor}({name:?}, {kind}),")
             .expect("writing to a string cannot fail");
     }
     out.push_str("];\n");

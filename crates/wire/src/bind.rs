@@ -1,0 +1,435 @@
+//! Requests as input and input as requests: labels, query, headers and body to one JSON object and
+//! back.
+//!
+//! The server half refuses: what comes out of [`Codec::decode_request`] has the types of its shapes
+//! and keeps every constraint. A bound member that a client also puts into the body is ignored
+//! there, since AWS binds it elsewhere.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::HeaderMap;
+use outcrop_model::operation::{Binding, Segment};
+use serde_json::{Map, Value};
+
+use crate::check::{Origin, check};
+use crate::codec::{Codec, Layout, PayloadForm, into_object};
+use crate::header;
+use crate::path::Path;
+use crate::rejection::Rejection;
+use crate::schema::{Kind, Member};
+use crate::text::{self, Place};
+use crate::validate::validate;
+
+/// The parts of a request that carry input.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestParts<'a> {
+    /// The labels the router found, still percent-encoded.
+    pub labels: &'a [(&'static str, &'a str)],
+    /// The query string without its question mark.
+    pub query: &'a str,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The whole body.
+    pub body: &'a [u8],
+}
+
+/// A request without host and signature.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EncodedRequest {
+    /// The method.
+    pub method: &'static str,
+    /// Path and query, percent-encoded.
+    pub path_and_query: String,
+    /// Headers bound to input members.
+    pub headers: Vec<(String, String)>,
+    /// The body and its content type, if it has one.
+    pub body: Option<(Bytes, &'static str)>,
+}
+
+impl Codec {
+    /// Reads a request into the operation's input.
+    ///
+    /// # Errors
+    /// When the body is no JSON object, a part has the wrong type, or a constraint is broken.
+    pub fn decode_request(&self, request: &RequestParts<'_>) -> Result<Value, Rejection> {
+        let Some(layout) = self.input else {
+            return Ok(Value::Null);
+        };
+        let mut input = self.read_body(layout, request.body)?;
+        if layout.has_bound {
+            let query = self.read_query(layout, request.query)?;
+            for member in self.members(layout) {
+                if member.binding == Binding::Payload || member.binding == Binding::Body {
+                    continue;
+                }
+                input.remove(member.name);
+                if let Some(value) = self.read_bound(member, request, &query)? {
+                    input.insert(member.name.to_owned(), value);
+                }
+            }
+        }
+        let mut input = Value::Object(input);
+        check(
+            &self.schema,
+            layout.shape,
+            &mut input,
+            Path::ROOT,
+            Origin::Client,
+        )?;
+        validate(&self.schema, layout.shape, &input).map_err(Rejection::Constraint)?;
+        Ok(input)
+    }
+
+    fn read_body(&self, layout: Layout, body: &[u8]) -> Result<Map<String, Value>, Rejection> {
+        let members = self.members(layout);
+        if let Some(payload) = members
+            .iter()
+            .find(|member| member.binding == Binding::Payload)
+        {
+            return self.read_payload(payload, body);
+        }
+        if !layout.has_body || body.is_empty() {
+            return Ok(Map::new());
+        }
+        serde_json::from_slice(body).map_err(|error| Rejection::Body {
+            detail: error.to_string(),
+        })
+    }
+
+    pub(crate) fn read_payload(
+        &self,
+        member: &Member,
+        body: &[u8],
+    ) -> Result<Map<String, Value>, Rejection> {
+        let mut members = Map::new();
+        if body.is_empty() {
+            return Ok(members);
+        }
+        let value = match PayloadForm::of(&self.schema, member.target) {
+            PayloadForm::Bytes => Value::from(STANDARD.encode(body)),
+            PayloadForm::Text => {
+                let text = std::str::from_utf8(body).map_err(|error| Rejection::Unreadable {
+                    path: member.name.to_owned(),
+                    detail: error.to_string(),
+                })?;
+                Value::from(text)
+            }
+            PayloadForm::Json => serde_json::from_slice(body).map_err(|error| Rejection::Body {
+                detail: error.to_string(),
+            })?,
+        };
+        members.insert(member.name.to_owned(), value);
+        Ok(members)
+    }
+
+    /// The query parameters, decoded, if any member wants them.
+    fn read_query(&self, layout: Layout, query: &str) -> Result<Vec<(String, String)>, Rejection> {
+        let is_query =
+            |member: &Member| matches!(member.binding, Binding::Query(_) | Binding::QueryMap);
+        if query.is_empty() || !self.members(layout).iter().any(is_query) {
+            return Ok(Vec::new());
+        }
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                let decode = |text: &str| {
+                    text::decode(text).map_err(|detail| Rejection::Unreadable {
+                        path: name.to_owned(),
+                        detail,
+                    })
+                };
+                Ok((decode(name)?, decode(value)?))
+            })
+            .collect()
+    }
+
+    fn read_bound(
+        &self,
+        member: &Member,
+        request: &RequestParts<'_>,
+        query: &[(String, String)],
+    ) -> Result<Option<Value>, Rejection> {
+        let value = match member.binding {
+            Binding::Label => self.read_label(member, request.labels),
+            Binding::Query(name) => self.read_parameter(member, query, name),
+            Binding::QueryMap => Ok(self.read_parameters(member, query)),
+            Binding::Header(name) => {
+                header::read(&self.schema, member.target, request.headers, name)
+            }
+            Binding::PrefixHeaders(prefix) => Ok(header::read_prefixed(request.headers, prefix)),
+            Binding::StatusCode | Binding::Payload | Binding::Body => Ok(None),
+        };
+        value.map_err(|detail| Rejection::Unreadable {
+            path: member.name.to_owned(),
+            detail,
+        })
+    }
+
+    fn read_label(
+        &self,
+        member: &Member,
+        labels: &[(&'static str, &str)],
+    ) -> Result<Option<Value>, String> {
+        let Some((_, raw)) = labels.iter().find(|(name, _)| *name == member.name) else {
+            return Ok(None);
+        };
+        let label = text::decode(raw)?;
+        text::read(&self.schema, member.target, &label, Place::Label).map(Some)
+    }
+
+    fn read_parameter(
+        &self,
+        member: &Member,
+        query: &[(String, String)],
+        name: &str,
+    ) -> Result<Option<Value>, String> {
+        let mut values = query
+            .iter()
+            .filter(|(key, _)| key == name)
+            .map(|(_, value)| value);
+        if let Kind::List {
+            member: element, ..
+        } = self.schema.shape(member.target).kind
+        {
+            let elements = values
+                .map(|value| text::read(&self.schema, element, value, Place::Query))
+                .collect::<Result<Vec<_>, _>>()?;
+            return Ok((!elements.is_empty()).then_some(Value::Array(elements)));
+        }
+        values
+            .next()
+            .map(|value| text::read(&self.schema, member.target, value, Place::Query))
+            .transpose()
+    }
+
+    /// All parameters as a map of strings or of lists of strings.
+    fn read_parameters(&self, member: &Member, query: &[(String, String)]) -> Option<Value> {
+        let Kind::Map { value: target, .. } = self.schema.shape(member.target).kind else {
+            return None;
+        };
+        let is_list = matches!(self.schema.shape(target).kind, Kind::List { .. });
+        let mut entries = Map::new();
+        for (key, value) in query {
+            if !is_list {
+                entries
+                    .entry(key.clone())
+                    .or_insert_with(|| Value::from(value.as_str()));
+                continue;
+            }
+            let entry = entries
+                .entry(key.clone())
+                .or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(elements) = entry {
+                elements.push(Value::from(value.as_str()));
+            }
+        }
+        (!entries.is_empty()).then_some(Value::Object(entries))
+    }
+
+    /// Writes input as a request. `fresh_token` fills an absent idempotency token.
+    ///
+    /// # Errors
+    /// When a label is absent or empty, or a bound member is no scalar.
+    pub fn encode_request(
+        &self,
+        input: Value,
+        fresh_token: impl FnOnce() -> String,
+    ) -> Result<EncodedRequest, Rejection> {
+        let mut input = into_object(input);
+        input.retain(|_, value| !value.is_null());
+        if let Some(token) = self.spec.idempotency_token
+            && !input.contains_key(token)
+        {
+            input.insert(token.to_owned(), Value::from(fresh_token()));
+        }
+        let members = self.input.map_or(&[][..], |layout| self.members(layout));
+        let unreadable = |name: &str, detail: String| Rejection::Unreadable {
+            path: name.to_owned(),
+            detail,
+        };
+        let mut headers = Vec::new();
+        for member in members {
+            let Some(value) = input.get(member.name) else {
+                continue;
+            };
+            match member.binding {
+                Binding::Header(name) => {
+                    let text = header::write(&self.schema, member.target, value)
+                        .map_err(|detail| unreadable(member.name, detail))?;
+                    headers.extend(text.map(|text| (name.to_owned(), text)));
+                }
+                Binding::PrefixHeaders(prefix) => {
+                    let entries = value.as_object().into_iter().flatten();
+                    let entries = entries.filter_map(|(key, value)| Some((key, value.as_str()?)));
+                    headers.extend(
+                        entries.map(|(key, value)| (format!("{prefix}{key}"), value.to_owned())),
+                    );
+                }
+                _ => {}
+            }
+        }
+        let mut path_and_query = self.write_path(members, &input)?;
+        let query = self.write_query(members, &input)?;
+        if !query.is_empty() {
+            path_and_query.push('?');
+            path_and_query.push_str(&query);
+        }
+        Ok(EncodedRequest {
+            method: self.spec.method,
+            path_and_query,
+            headers,
+            body: self.write_body(members, input)?,
+        })
+    }
+
+    fn write_path(
+        &self,
+        members: &[Member],
+        input: &Map<String, Value>,
+    ) -> Result<String, Rejection> {
+        let mut path = String::new();
+        for segment in self.spec.uri {
+            path.push('/');
+            match segment {
+                Segment::Literal(literal) => path.push_str(literal),
+                Segment::Label(name) => {
+                    path.push_str(&text::encode(&self.write_label(members, input, name)?));
+                }
+                Segment::GreedyLabel(name) => {
+                    path.push_str(&text::encode_greedy(
+                        &self.write_label(members, input, name)?,
+                    ));
+                }
+            }
+        }
+        if self.spec.trailing_slash || path.is_empty() {
+            path.push('/');
+        }
+        Ok(path)
+    }
+
+    fn write_label(
+        &self,
+        members: &[Member],
+        input: &Map<String, Value>,
+        name: &str,
+    ) -> Result<String, Rejection> {
+        let unreadable = |detail: String| Rejection::Unreadable {
+            path: name.to_owned(),
+            detail,
+        };
+        let member = members.iter().find(|member| member.name == name);
+        let (Some(member), Some(value)) = (member, input.get(name)) else {
+            return Err(unreadable("a part of the path is absent".to_owned()));
+        };
+        let label =
+            text::write(&self.schema, member.target, value, Place::Label).map_err(unreadable)?;
+        if label.is_empty() {
+            return Err(unreadable("a part of the path is empty".to_owned()));
+        }
+        Ok(label)
+    }
+
+    fn write_query(
+        &self,
+        members: &[Member],
+        input: &Map<String, Value>,
+    ) -> Result<String, Rejection> {
+        let literal = self.spec.literal_query.iter();
+        let mut pairs: Vec<(String, String)> = literal
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        for member in members {
+            let (Binding::Query(name), Some(value)) = (member.binding, input.get(member.name))
+            else {
+                continue;
+            };
+            let (shape, values) = match (&self.schema.shape(member.target).kind, value) {
+                (Kind::List { member, .. }, Value::Array(elements)) => {
+                    (*member, elements.as_slice())
+                }
+                _ => (member.target, std::slice::from_ref(value)),
+            };
+            for value in values {
+                let text = text::write(&self.schema, shape, value, Place::Query);
+                let text = text.map_err(|detail| Rejection::Unreadable {
+                    path: member.name.to_owned(),
+                    detail,
+                })?;
+                pairs.push((name.to_owned(), text));
+            }
+        }
+        for member in members
+            .iter()
+            .filter(|member| member.binding == Binding::QueryMap)
+        {
+            let entries = input.get(member.name).and_then(Value::as_object);
+            for (key, value) in entries.into_iter().flatten() {
+                if pairs.iter().any(|(name, _)| name == key) {
+                    continue;
+                }
+                let values = value
+                    .as_array()
+                    .map_or(std::slice::from_ref(value), Vec::as_slice);
+                let texts: Vec<_> = values.iter().filter_map(Value::as_str).collect();
+                pairs.extend(texts.into_iter().map(|text| (key.clone(), text.to_owned())));
+            }
+        }
+        let pairs = pairs
+            .iter()
+            .map(|(name, value)| format!("{}={}", text::encode(name), text::encode(value)));
+        Ok(pairs.collect::<Vec<_>>().join("&"))
+    }
+
+    fn write_body(
+        &self,
+        members: &[Member],
+        mut input: Map<String, Value>,
+    ) -> Result<Option<(Bytes, &'static str)>, Rejection> {
+        if let Some(member) = members
+            .iter()
+            .find(|member| member.binding == Binding::Payload)
+        {
+            let value = input.remove(member.name);
+            return self.write_payload(member, value);
+        }
+        if !members.iter().any(|member| member.binding == Binding::Body) {
+            return Ok(None);
+        }
+        for member in members
+            .iter()
+            .filter(|member| member.binding != Binding::Body)
+        {
+            input.remove(member.name);
+        }
+        let body = Value::Object(input).to_string();
+        Ok(Some((body.into(), "application/json")))
+    }
+
+    /// Writes a payload member; an absent structure is an empty one, an absent text or blob nothing.
+    pub(crate) fn write_payload(
+        &self,
+        member: &Member,
+        value: Option<Value>,
+    ) -> Result<Option<(Bytes, &'static str)>, Rejection> {
+        let form = PayloadForm::of(&self.schema, member.target);
+        let bytes = match (form, value) {
+            (PayloadForm::Json, Some(value)) => Bytes::from(value.to_string()),
+            (PayloadForm::Json, None) => Bytes::from_static(b"{}"),
+            (PayloadForm::Text, Some(Value::String(text))) => text.into(),
+            (PayloadForm::Bytes, Some(Value::String(text))) => {
+                let bytes = STANDARD
+                    .decode(text)
+                    .map_err(|error| Rejection::Unreadable {
+                        path: member.name.to_owned(),
+                        detail: format!("not Base64: {error}"),
+                    })?;
+                bytes.into()
+            }
+            (PayloadForm::Text | PayloadForm::Bytes, _) => return Ok(None),
+        };
+        Ok(Some((bytes, form.content_type())))
+    }
+}

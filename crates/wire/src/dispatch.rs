@@ -1,0 +1,237 @@
+//! A request in, an answer out: routing, binding, the handler, rendering.
+//!
+//! Nothing here fails: whatever goes wrong becomes an answer. Authentication is the caller's
+//! business ([`crate::sigv4`]) and precedes this, since the context it yields comes in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_core::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
+use http::{Request, Response, header};
+use outcrop_model::exception::{Exception, ExceptionKind};
+use outcrop_model::handle::CallContext;
+use outcrop_model::operation::{EventStreamSpec, ServiceSpec};
+
+use crate::bind::RequestParts;
+use crate::body::Body;
+use crate::codec::Codec;
+use crate::event_stream::{EncodedEvent, exception_frame};
+use crate::rejection::Rejection;
+use crate::render;
+use crate::route::{Reply, Route};
+use crate::router::Table;
+use crate::routes::{ControlService, RuntimeService, control_routes, runtime_routes};
+use crate::schema::Schema;
+
+/// The operations of all services, served by one type.
+pub struct Router<S> {
+    table: Table,
+    entries: Vec<Entry<S>>,
+}
+
+struct Entry<S> {
+    route: Route<S>,
+    codec: Codec,
+}
+
+/// What was answered, for the log of the HTTP edge; an extension of every response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Answered {
+    /// The operation, if the request got that far.
+    pub operation: Option<&'static str>,
+    /// The kind of exception, if it was one.
+    pub exception: Option<ExceptionKind>,
+}
+
+impl<S: ControlService + RuntimeService> Router<S> {
+    /// A router over every modelled operation.
+    pub fn new() -> Self {
+        let control = Arc::new(Schema::new(&outcrop_model::control::tables::SERVICE));
+        let runtime = Arc::new(Schema::new(&outcrop_model::runtime::tables::SERVICE));
+        let control = control_routes()
+            .into_iter()
+            .map(|route| (route, Arc::clone(&control)));
+        let runtime = runtime_routes()
+            .into_iter()
+            .map(|route| (route, Arc::clone(&runtime)));
+        let entries: Vec<Entry<S>> = control
+            .chain(runtime)
+            .map(|(route, schema)| Entry {
+                codec: Codec::new(&schema, route.spec()),
+                route,
+            })
+            .collect();
+        Self {
+            table: Table::new(entries.iter().map(|entry| entry.route.spec())),
+            entries,
+        }
+    }
+}
+
+impl<S: ControlService + RuntimeService> Default for Router<S> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S: Send + Sync + 'static> Router<S> {
+    /// Answers a request.
+    pub async fn dispatch(
+        &self,
+        service: Arc<S>,
+        cx: CallContext,
+        request: Request<Bytes>,
+    ) -> Response<Body> {
+        let request_id = cx.request_id.clone();
+        let entry = match self.route(&request) {
+            Ok(found) => found,
+            Err(rejection) => {
+                return refuse(&rejection.into_exception(), &request_id);
+            }
+        };
+        let (index, input) = entry;
+        let entry = &self.entries[index];
+        let answer = match input.and_then(|input| Ok((entry.route.call()?, input))) {
+            Ok((call, input)) => call(service, cx, input).await,
+            Err(rejection) => Err(rejection.into_exception()),
+        };
+        let answer = answer.and_then(|reply| entry.codec.respond(reply, &request_id));
+        let mut response = match answer {
+            Ok(response) => response,
+            Err(exception) => return failed(&entry.codec, &exception, &request_id),
+        };
+        response.extensions_mut().insert(Answered {
+            operation: Some(entry.codec.spec.name),
+            exception: None,
+        });
+        response
+    }
+
+    /// The operation a request is for, and its input or why that cannot be read.
+    #[expect(clippy::type_complexity, reason = "used once, just above")]
+    fn route(
+        &self,
+        request: &Request<Bytes>,
+    ) -> Result<(usize, Result<serde_json::Value, Rejection>), Rejection> {
+        let uri = request.uri();
+        let host = request.headers().get(header::HOST);
+        let host = host
+            .and_then(|host| host.to_str().ok())
+            .or_else(|| uri.host());
+        let method = request.method().as_str();
+        let found = self.table.find(method, uri.path(), host);
+        let found = found.ok_or_else(|| Rejection::UnknownOperation {
+            method: method.to_owned(),
+            path: uri.path().to_owned(),
+        })?;
+        let entry = &self.entries[found.index];
+        if !entry.route.is_implemented() {
+            return Ok((found.index, Ok(serde_json::Value::Null)));
+        }
+        let input = entry.codec.decode_request(&RequestParts {
+            labels: &found.labels,
+            query: uri.query().unwrap_or_default(),
+            headers: request.headers(),
+            body: request.body(),
+        });
+        Ok((found.index, input))
+    }
+}
+
+/// Answers a request that has no operation: unroutable, unsigned, too large.
+pub fn refuse(exception: &Exception, request_id: &str) -> Response<Body> {
+    let service = &outcrop_model::control::tables::SERVICE;
+    let kinds = &[exception.kind()];
+    let mut response = render::exception(service, kinds, exception, request_id);
+    response.extensions_mut().insert(Answered {
+        operation: None,
+        exception: Some(exception.kind()),
+    });
+    response
+}
+
+fn failed(codec: &Codec, exception: &Exception, request_id: &str) -> Response<Body> {
+    log(codec.spec.name, exception, request_id);
+    let mut response = render::exception(codec.service(), codec.spec.errors, exception, request_id);
+    response.extensions_mut().insert(Answered {
+        operation: Some(codec.spec.name),
+        exception: Some(exception.kind()),
+    });
+    response
+}
+
+/// Faults of the server are errors; the rest is the client's business. Texts for the client may
+/// repeat its input, so they are for debugging only.
+fn log(operation: &str, exception: &Exception, request_id: &str) {
+    let kind = exception.kind();
+    if kind == ExceptionKind::InternalServer {
+        let source = std::error::Error::source(exception).map(ToString::to_string);
+        let detail = exception.internal_message();
+        tracing::error!(operation, request_id, detail, source, "operation failed");
+    } else {
+        let message = exception.message();
+        tracing::debug!(operation, request_id, ?kind, message, "operation refused");
+    }
+}
+
+impl Codec {
+    fn respond(&self, reply: Reply, request_id: &str) -> Result<Response<Body>, Exception> {
+        match reply {
+            Reply::Json(output) => {
+                let bound = self.output.is_some_and(|layout| layout.has_bound);
+                let encoded = if bound {
+                    let output = serde_json::from_slice(&output).map_err(|error| {
+                        Exception::internal("an output is no JSON").with_source(error)
+                    })?;
+                    self.encode_response(output)?
+                } else {
+                    self.encode_plain(output)
+                };
+                let body = Body::Full(encoded.body.clone());
+                Ok(render::response(encoded, body, request_id))
+            }
+            Reply::Stream { output, events } => {
+                let head = self.encode_stream_head(output)?;
+                let stream = self.spec.event_stream.ok_or_else(|| {
+                    Exception::internal("an operation without an event stream gave events")
+                })?;
+                let origin = StreamOrigin {
+                    service: self.service(),
+                    stream,
+                    operation: self.spec.name,
+                    request_id: request_id.to_owned(),
+                };
+                let body = Body::Stream(frames(events, origin));
+                Ok(render::response(head, body, request_id))
+            }
+        }
+    }
+}
+
+/// What the frames of one answer need to know.
+struct StreamOrigin {
+    service: &'static ServiceSpec,
+    stream: EventStreamSpec,
+    operation: &'static str,
+    request_id: String,
+}
+
+type Events = BoxStream<'static, Result<EncodedEvent, Exception>>;
+
+/// Frames the events; an exception is framed too and ends the stream.
+fn frames(events: Events, origin: StreamOrigin) -> BoxStream<'static, Bytes> {
+    let frames = stream::unfold(Some((events, origin)), |state| async move {
+        let (mut events, origin) = state?;
+        let framed = events.next().await?.and_then(|event| event.to_frame());
+        match framed {
+            Ok(frame) => Some((frame, Some((events, origin)))),
+            Err(exception) => {
+                log(origin.operation, &exception, &origin.request_id);
+                let frame = exception_frame(origin.service, &origin.stream, &exception);
+                Some((frame, None))
+            }
+        }
+    });
+    frames.boxed()
+}

@@ -1,0 +1,4 @@
+//! The route lists, generated from `models/` by `cargo xtask codegen`.
+
+pub(crate) mod control;
+pub(crate) mod runtime;

@@ -1,0 +1,4 @@
+//! The route lists by name: what a service must handle, and all its routes.
+
+pub use crate::generated::control::{ControlService, routes as control_routes};
+pub use crate::generated::runtime::{RuntimeService, routes as runtime_routes};
