@@ -261,7 +261,7 @@ fn nextest_count(output: &str) -> Count {
         })
 }
 
-/// The totals of a pytest report in JUnit's form.
+/// The totals of a pytest report in the `JUnit` form.
 fn junit_count(report: &str) -> Count {
     let attribute = |name: &str| {
         report
