@@ -4,6 +4,16 @@
 //! gives anything that dereferences to a fresh, empty [`Store`](crate::Store). It needs a multi-thread
 //! tokio runtime and panics where the backend is wrong; it is for tests only.
 
+#![expect(
+    clippy::missing_panics_doc,
+    clippy::cast_possible_truncation,
+    reason = "tests panic to fail, and draw small numbers"
+)]
+#![cfg_attr(
+    not(test),
+    expect(clippy::wildcard_imports, reason = "tests share one vocabulary")
+)]
+
 use std::sync::Arc;
 
 use crate::{

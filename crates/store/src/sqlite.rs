@@ -1,11 +1,12 @@
 //! The store in a SQLite database: the embedded default.
 //!
-//! One thread writes and commits together whatever waits ([`writer`]); a few threads read; hot
-//! documents are answered from memory ([`cache`]). That memory is right because the data folder
+//! One writer commits together whatever waits ([`writer`]), in the caller or on its thread
+//! ([`committer`]); a few threads read; hot documents are answered from memory ([`cache`]). That memory is right because the data folder
 //! belongs to one process at a time ([`lock`]). It does not replicate and does not back up.
 //!
 //! Invariant: an answered commit is in the write-ahead log, whole, and every later read sees it.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,7 @@ use crate::{Health, Store};
 mod apply;
 mod cache;
 mod checkpoint;
+mod committer;
 mod connection;
 mod lock;
 mod queue;
@@ -33,7 +35,8 @@ mod tails;
 mod writer;
 
 use cache::RecordCache;
-use checkpoint::{Checkpoints, Wake};
+use checkpoint::{Checkpoints, Progress, Wake};
+use committer::Committer;
 use lock::FolderLock;
 use queue::{Queue, Refused};
 use reader::Read;
@@ -130,16 +133,15 @@ fn by(holder: Option<u32>) -> String {
 
 /// See the module. Dropping it finishes what waits and closes the database, which may take some
 /// milliseconds.
-#[derive(Debug)]
 pub struct SqliteStore {
     cache: Arc<RecordCache>,
-    writes: Arc<Queue<Request>>,
+    committer: Arc<Committer>,
     reads: Arc<Queue<Read>>,
     wakes: Arc<Queue<Wake>>,
     transactions: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
     /// Let go last, once every connection is closed.
-    _lock: FolderLock,
+    lock: FolderLock,
 }
 
 impl SqliteStore {
@@ -151,25 +153,29 @@ impl SqliteStore {
 
         let mut connection = connection::open_writer(&path, options.durability)?;
         schema::migrate(&mut connection)?;
-        let mut store = Self {
-            cache: Arc::new(RecordCache::new(options.cache_bytes)),
-            writes: Arc::new(Queue::new(options.writes_waiting_max)),
-            reads: Arc::new(Queue::new(options.reads_waiting_max)),
-            wakes: Arc::new(Queue::new(checkpoint::WAKES_WAITING_MAX)),
-            transactions: Arc::default(),
-            threads: Vec::new(),
-            _lock: lock,
-        };
-        let checkpoints = Checkpoints::follow(&mut connection, Arc::clone(&store.wakes))?;
+        let cache = Arc::new(RecordCache::new(options.cache_bytes));
+        let wakes = Arc::new(Queue::new(checkpoint::WAKES_WAITING_MAX));
+        let progress = Arc::<Progress>::default();
+        let transactions = Arc::<AtomicU64>::default();
         let writer = Writer::new(
+            Checkpoints::follow(&mut connection, Arc::clone(&wakes), Arc::clone(&progress))?,
             connection,
-            Arc::clone(&store.cache),
-            checkpoints,
-            Arc::clone(&store.transactions),
+            Arc::clone(&cache),
+            Arc::clone(&transactions),
         )?;
+        let committer = Committer::new(writer, options.durability, options.writes_waiting_max);
+        let mut store = Self {
+            cache,
+            committer: Arc::new(committer),
+            reads: Arc::new(Queue::new(options.reads_waiting_max)),
+            wakes,
+            transactions,
+            threads: Vec::new(),
+            lock,
+        };
 
-        let writes = Arc::clone(&store.writes);
-        store.spawn("store-writer", move || writer.run(&writes))?;
+        let committer = Arc::clone(&store.committer);
+        store.spawn("store-writer", move || committer.run())?;
         for _ in 0..options.readers.max(1) {
             let reader = connection::open_reader(&path)?;
             let reads = Arc::clone(&store.reads);
@@ -177,7 +183,9 @@ impl SqliteStore {
         }
         let checkpointer = connection::open_checkpointer(&path)?;
         let wakes = Arc::clone(&store.wakes);
-        store.spawn("store-log", move || checkpoint::run(&checkpointer, &wakes))?;
+        store.spawn("store-log", move || {
+            checkpoint::run(&checkpointer, &wakes, &progress);
+        })?;
         Ok(store)
     }
 
@@ -201,8 +209,16 @@ impl SqliteStore {
         request: Request,
         answer: oneshot::Receiver<Result<T, StoreError>>,
     ) -> Result<T, StoreError> {
-        self.writes.push(request).map_err(refused)?;
+        self.committer.submit(request).map_err(refused)?;
         answer.await.map_err(|_| stopped())?
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore")
+            .field("lock", &self.lock)
+            .finish_non_exhaustive()
     }
 }
 
@@ -210,7 +226,7 @@ impl Drop for SqliteStore {
     fn drop(&mut self) {
         self.reads.close();
         self.wakes.close();
-        self.writes.close();
+        self.committer.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the store had panicked");

@@ -92,8 +92,8 @@ fn every_answered_commit_survives_kill_9() {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let mut answered = [0; STREAMS];
     for _ in 0..KILLS {
-        let life = life();
-        kill_after(folder.path(), life, &mut answered);
+        let life_time = life_time();
+        kill_after(folder.path(), life_time, &mut answered);
         let options = SqliteOptions::new(folder.path());
         let store = SqliteStore::open(&options).expect("the store opens");
         for (stream, answered) in answered.iter().enumerate() {
@@ -104,14 +104,14 @@ fn every_answered_commit_survives_kill_9() {
 }
 
 /// Some random while.
-fn life() -> Duration {
+fn life_time() -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let nanos = now.expect("the clock is past 1970").subsec_nanos();
     Duration::from_millis(u64::from(nanos / 1_000 % LIFE_MAX_MS))
 }
 
 /// Starts the victim, kills it, and takes in what it was answered.
-fn kill_after(folder: &Path, life: Duration, answered: &mut [u64; STREAMS]) {
+fn kill_after(folder: &Path, life_time: Duration, answered: &mut [u64; STREAMS]) {
     let mut victim = Command::new(std::env::current_exe().expect("this binary has a path"))
         .args([
             "every_answered_commit_survives_kill_9",
@@ -134,7 +134,7 @@ fn kill_after(folder: &Path, life: Duration, answered: &mut [u64; STREAMS]) {
         answered[stream] = answered[stream].max(number);
         if let Some(mut victim) = victim.take() {
             timer = Some(std::thread::spawn(move || {
-                std::thread::sleep(life);
+                std::thread::sleep(life_time);
                 victim.kill().expect("the victim was alive");
                 victim.wait().expect("the victim is buried");
             }));

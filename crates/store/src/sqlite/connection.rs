@@ -20,8 +20,10 @@ const WRITER_CACHE_KIB: i64 = 8 * 1024;
 /// Page cache of each reader in KiB; hot documents never reach SQLite at all.
 const READER_CACHE_KIB: i64 = 2 * 1024;
 
-/// A write-ahead log that grew past this is cut back to it once it has been checkpointed.
-const LOG_BYTES_KEPT: i64 = 16 << 20;
+/// A write-ahead log that grew past this is cut back to it once it has been checkpointed. It is what
+/// the log reaches under load (see `checkpoint`): to write over pages the file has costs half of
+/// writing to pages it must first be given.
+const LOG_BYTES_KEPT: i64 = 24 << 20;
 
 /// The one connection that writes.
 pub(super) fn open_writer(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {

@@ -1,7 +1,7 @@
 //! A bounded queue from tasks to threads.
 //!
-//! Pushing never waits: a full queue refuses, and the caller hears that the store is busy. Taking
-//! parks the thread, so an idle store costs no CPU.
+//! Pushing never waits: a full queue refuses, and the caller hears that the store is busy. A thread
+//! without work is parked, so an idle store costs no CPU.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,6 +26,8 @@ pub(super) struct Queue<T> {
 struct State<T> {
     waiting: VecDeque<T>,
     closed: bool,
+    /// A thread has been called though it may find nothing waiting.
+    summoned: bool,
     /// Threads parked on `filled`: a busy thread need not be woken, for it looks again by itself.
     parked: usize,
 }
@@ -36,6 +38,7 @@ impl<T> Queue<T> {
         let state = State {
             waiting: VecDeque::new(),
             closed: false,
+            summoned: false,
             parked: 0,
         };
         Self {
@@ -47,6 +50,17 @@ impl<T> Queue<T> {
 
     /// Queues an item and wakes a thread for it.
     pub(super) fn push(&self, item: T) -> Result<(), Refused> {
+        let state = self.push_locked(item)?;
+        self.wake(state);
+        Ok(())
+    }
+
+    /// Queues an item and wakes nobody: the caller sees to it that it is taken.
+    pub(super) fn push_quietly(&self, item: T) -> Result<(), Refused> {
+        self.push_locked(item).map(drop)
+    }
+
+    fn push_locked(&self, item: T) -> Result<MutexGuard<'_, State<T>>, Refused> {
         let mut state = self.lock();
         if state.closed {
             return Err(Refused::Closed);
@@ -55,18 +69,28 @@ impl<T> Queue<T> {
             return Err(Refused::Full);
         }
         state.waiting.push_back(item);
-        let wake = state.parked > 0;
-        drop(state);
-        if wake {
-            self.filled.notify_one();
-        }
-        Ok(())
+        Ok(state)
     }
 
-    /// Waits for items and moves up to `most` of them to `taken`; `false` once closed and empty.
-    pub(super) fn take(&self, taken: &mut Vec<T>, most: usize) -> bool {
+    /// Has a thread return from [`Queue::wait`], whether or not anything waits.
+    pub(super) fn summon(&self) {
         let mut state = self.lock();
-        while state.waiting.is_empty() {
+        state.summoned = true;
+        self.wake(state);
+    }
+
+    fn wake(&self, state: MutexGuard<'_, State<T>>) {
+        let parked = state.parked > 0;
+        drop(state);
+        if parked {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Parks the thread until something waits or it is summoned; `false` once closed and empty.
+    pub(super) fn wait(&self) -> bool {
+        let mut state = self.lock();
+        while state.waiting.is_empty() && !state.summoned {
             if state.closed {
                 return false;
             }
@@ -77,9 +101,25 @@ impl<T> Queue<T> {
                 .unwrap_or_else(PoisonError::into_inner);
             state.parked -= 1;
         }
+        state.summoned = false;
+        true
+    }
+
+    /// Moves up to `most` of what waits to `taken`.
+    pub(super) fn take(&self, taken: &mut Vec<T>, most: usize) {
+        let mut state = self.lock();
         let count = state.waiting.len().min(most);
         taken.extend(state.waiting.drain(..count));
-        true
+    }
+
+    /// The longest waiting item.
+    pub(super) fn take_one(&self) -> Option<T> {
+        self.lock().waiting.pop_front()
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lock().waiting.is_empty()
     }
 
     /// Refuses whatever comes from now on. What waits is still handed out.

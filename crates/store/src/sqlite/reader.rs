@@ -18,10 +18,9 @@ pub(super) type Read = Box<dyn FnOnce(&Connection) + Send>;
 /// Serves reads until the queue is closed and empty.
 pub(super) fn run(connection: &Connection, queue: &Queue<Read>) {
     let _abandon = AbandonOnDrop(queue);
-    let mut reads = Vec::with_capacity(1);
-    // One at a time: the next one is for whichever reader is free first.
-    while queue.take(&mut reads, 1) {
-        for read in reads.drain(..) {
+    while queue.wait() {
+        // Another reader may have been quicker.
+        if let Some(read) = queue.take_one() {
             read(connection);
         }
     }

@@ -1,8 +1,9 @@
-//! The one thread that writes: it takes every request that waits and commits them as one transaction.
+//! Transactions: all requests that wait are committed as one.
 //!
 //! Under load a transaction's fixed cost, and with [`super::Durability::Power`] its sync to disk, is
 //! shared by all who wait; a request that comes alone waits for nobody. Each request is a savepoint of
-//! its own, so a refused batch undoes itself alone.
+//! its own, so a refused batch undoes itself alone. Who calls [`Writer::serve`], and on which thread, is
+//! for [`super::committer`] to say.
 //!
 //! Invariant: nobody hears of a change before it is committed and the cache has it.
 
@@ -15,7 +16,7 @@ use tokio::sync::oneshot;
 use super::apply::{self, Changes, Failure};
 use super::cache::RecordCache;
 use super::checkpoint::Checkpoints;
-use super::queue::{AbandonOnDrop, Queue};
+use super::queue::Queue;
 use super::tails::JournalTails;
 use super::unavailable;
 use crate::Health;
@@ -70,6 +71,8 @@ pub(super) struct Writer {
     checkpoints: Checkpoints,
     transactions: Arc<AtomicU64>,
     tails: JournalTails,
+    /// Empty between transactions, as are the changes; kept for their memory.
+    requests: Vec<Request>,
     changes: Changes,
     last_lease: i64,
     /// Nothing that expired up to this hour is left.
@@ -79,9 +82,9 @@ pub(super) struct Writer {
 impl Writer {
     /// A writer over a migrated database. Leases of the process before end here.
     pub(super) fn new(
+        checkpoints: Checkpoints,
         connection: Connection,
         cache: Arc<RecordCache>,
-        checkpoints: Checkpoints,
         transactions: Arc<AtomicU64>,
     ) -> rusqlite::Result<Self> {
         let opening: i64 =
@@ -98,17 +101,19 @@ impl Writer {
             checkpoints,
             transactions,
             tails: JournalTails::new(),
+            requests: Vec::new(),
             changes: Vec::new(),
             last_lease: opening << LEASE_CLAIM_BITS,
             swept_hour: i64::MIN,
         })
     }
 
-    /// Serves the queue until it is closed and empty.
-    pub(super) fn run(mut self, queue: &Queue<Request>) {
-        let _abandon = AbandonOnDrop(queue);
-        let mut requests = Vec::new();
-        while queue.take(&mut requests, GROUP_MAX) {
+    /// Commits what waits, up to a group, and answers it; `false` if nothing waited.
+    pub(super) fn serve(&mut self, queue: &Queue<Request>) -> bool {
+        let mut requests = std::mem::take(&mut self.requests);
+        queue.take(&mut requests, GROUP_MAX);
+        let any = !requests.is_empty();
+        if any {
             match self.transact(&mut requests) {
                 Ok(()) => self.publish(),
                 Err(error) => self.fail(&mut requests, error),
@@ -116,8 +121,20 @@ impl Writer {
             for request in requests.drain(..) {
                 request.send();
             }
-            self.checkpoints.after_commit(&self.connection);
+            self.checkpoints.after_commit();
         }
+        self.requests = requests;
+        any
+    }
+
+    /// Whether [`Writer::finish_checkpoint`] should be called.
+    pub(super) fn checkpoint_is_due(&self) -> bool {
+        self.checkpoints.finish_is_due()
+    }
+
+    /// Finishes a checkpoint, which takes milliseconds.
+    pub(super) fn finish_checkpoint(&mut self) {
+        self.checkpoints.finish(&self.connection);
     }
 
     /// Performs the requests in one transaction; each holds its answer then.
