@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::redirect;
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 pub use failure::{HttpFailure, host_of};
@@ -35,6 +36,10 @@ const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(55);
 
 /// How often a silent connection is probed, so that a vanished peer is noticed during a long wait.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// How long the end of a finished response is waited for: it usually comes with the last event, and
+/// then the next call finds the connection free.
+const END_PATIENCE: Duration = Duration::from_millis(2);
 
 /// How long a finished response may take to reach its end before its connection is given up.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
@@ -184,8 +189,18 @@ pub async fn next_chunk(
 /// Brings a response whose content is complete to its end, so that its connection can be used again.
 ///
 /// A vendor's last event usually comes before the end of the body; dropping the response there would
-/// close the connection. The rest is read in the background, for a short time only.
+/// close the connection. The end is waited for only a moment, and then in the background.
+pub async fn finish(mut response: reqwest::Response) {
+    if let Ok(Ok(Some(_))) | Err(_) = tokio::time::timeout(END_PATIENCE, response.chunk()).await {
+        drain(response);
+    }
+}
+
+/// The same, all in the background. Outside a runtime the connection is closed.
 pub fn drain(mut response: reqwest::Response) {
+    let Ok(runtime) = Handle::try_current() else {
+        return;
+    };
     let rest = async move {
         let mut taken = 0;
         while let Ok(Some(chunk)) = response.chunk().await {
@@ -195,5 +210,5 @@ pub fn drain(mut response: reqwest::Response) {
             }
         }
     };
-    tokio::spawn(tokio::time::timeout(DRAIN_TIMEOUT, rest));
+    runtime.spawn(tokio::time::timeout(DRAIN_TIMEOUT, rest));
 }

@@ -11,6 +11,10 @@ mod call;
 mod content;
 mod emitter;
 mod fault;
+#[cfg(test)]
+mod fixture;
+#[cfg(feature = "local")]
+pub mod local;
 pub mod openai;
 pub mod registry;
 pub mod scripted;

@@ -107,6 +107,7 @@ impl Endpoint {
             decoder,
             parser: SseParser::default(),
             received: 0,
+            complete: false,
             failure: None,
             deadline,
             started,
@@ -183,6 +184,8 @@ struct Call<D> {
     decoder: D,
     parser: SseParser,
     received: usize,
+    /// The last event has been taken.
+    complete: bool,
     /// Comes after the events decoded before it.
     failure: Option<ModelError>,
     deadline: Deadline,
@@ -203,6 +206,9 @@ impl<D: Decoder> Call<D> {
                     return Some((Err(redact(failure, call.key.as_ref())), None));
                 }
                 if call.decoder.emitter().is_complete() {
+                    if let Some(response) = call.response.take() {
+                        http::finish(response).await;
+                    }
                     return None;
                 }
                 call.advance().await;
@@ -223,11 +229,6 @@ impl<D: Decoder> Call<D> {
                 detail: "the connection closed before the answer was complete".to_owned(),
             }),
             Err(failure) => self.end(&failure),
-        }
-        if self.decoder.emitter().is_complete()
-            && let Some(response) = self.response.take()
-        {
-            http::drain(response);
         }
     }
 
@@ -272,10 +273,22 @@ impl<D: Decoder> Call<D> {
     fn pop(&mut self) -> Option<ConverseStreamOutput> {
         let mut event = self.decoder.emitter().pop()?;
         if let ConverseStreamOutput::Metadata(metadata) = &mut event {
+            self.complete = true;
             let elapsed = self.started.elapsed().as_millis();
             metadata.metrics.latency_ms = i64::try_from(elapsed).unwrap_or(i64::MAX);
         }
         Some(event)
+    }
+}
+
+impl<D> Drop for Call<D> {
+    fn drop(&mut self) {
+        // A reader may stop at the last event; the connection is worth keeping all the same.
+        if self.complete
+            && let Some(response) = self.response.take()
+        {
+            http::drain(response);
+        }
     }
 }
 

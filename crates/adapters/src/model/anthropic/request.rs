@@ -183,7 +183,7 @@ impl Body<'_> {
 fn conversation(
     request: &ModelRequest,
 ) -> Result<(Option<Cow<'_, str>>, Vec<Message<'_>>), ModelError> {
-    let mut system = Cow::Borrowed(&*request.system);
+    let mut system = Cow::Borrowed(request.system.trim_end());
     let mut messages: Vec<Message<'_>> = Vec::with_capacity(request.messages.len());
     for message in &request.messages {
         let role = match message.role {
@@ -214,7 +214,7 @@ fn conversation(
         }
     }
     trim_prefill(&mut messages);
-    let system = Some(system).filter(|text| !text.trim().is_empty());
+    let system = Some(system).filter(|text| !text.is_empty());
     Ok((system, messages))
 }
 

@@ -154,40 +154,31 @@ fn base_url(mapping: &ModelMapping, default: &str) -> Result<Url, RegistryError>
 }
 
 fn parse(mapping: &ModelMapping, text: &str) -> Result<Url, RegistryError> {
-    let refuse = |shown: &str, detail: &str| RegistryError::BaseUrl {
+    let refuse = |detail: &str| RegistryError::BaseUrl {
         pattern: mapping.pattern.clone(),
-        url: shown.to_owned(),
+        url: without_credentials(text),
         detail: detail.to_owned(),
     };
-    let url = Url::parse(text).map_err(|error| {
-        // A text that does not parse may hold a password anywhere: show only what precedes an `@`.
-        let shown = text.split('@').next().unwrap_or_default();
-        let shown = if shown.len() < text.len() {
-            "…"
-        } else {
-            shown
-        };
-        refuse(
-            shown,
-            &format!("{error}; it must begin with http:// or https://"),
-        )
-    })?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(refuse(
-            &http::host_of(&url),
-            "credentials do not belong into it; set api_key_env",
-        ));
-    }
+    let url = Url::parse(text)
+        .map_err(|error| refuse(&format!("{error}; it must begin with http:// or https://")))?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(refuse(text, "it must begin with http:// or https://"));
+        return Err(refuse("it must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(refuse("credentials do not belong into it; set api_key_env"));
     }
     if url.fragment().is_some() {
-        return Err(refuse(
-            text,
-            "it has a fragment (`#…`), which is never sent",
-        ));
+        return Err(refuse("it has a fragment (`#…`), which is never sent"));
     }
     Ok(url)
+}
+
+/// What may be shown of a text that was meant as a URL: nothing of what stands before an `@`.
+fn without_credentials(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, rest)) => format!("…@{rest}"),
+        None => text.to_owned(),
+    }
 }
 
 /// `base` with `path` appended; its query stays.
