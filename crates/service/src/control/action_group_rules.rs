@@ -1,0 +1,233 @@
+//! What an action group must be like before it is stored, and its form for the engine
+//! (behaviour.md 1.8, 7.4).
+
+use outcrop_engine::action::openapi::DOCUMENT_BYTES_MAX;
+use outcrop_engine::action::{Action, SchemaError, Strictness};
+use outcrop_engine::definition::{ActionGroupKind, Executor};
+use outcrop_engine::plan::actions_of;
+use outcrop_model::control::{
+    APISchema, ActionGroupExecutor, ActionGroupState, AgentActionGroup, FunctionSchema,
+    S3Identifier,
+};
+use outcrop_model::exception::Exception;
+
+use super::{quotas, unsupported};
+use crate::records::Stored;
+use crate::{Service, error};
+
+impl Service {
+    /// Refuses a group that breaks a rule by itself or beside the agent's other groups.
+    ///
+    /// Another group's schema in S3 is not read for this: `PrepareAgent` sees them all.
+    pub(super) async fn check_action_group(
+        &self,
+        group: &AgentActionGroup,
+        others: &[Stored<AgentActionGroup>],
+        verb: &str,
+    ) -> Result<(), Exception> {
+        let strictness = self.settings.strictness;
+        check_members(group, strictness)?;
+        check_signature_is_free(group, others, verb)?;
+        check_parameters(group, strictness)?;
+        let kind = self.action_group_kind(group).await?;
+        let actions = actions_of(&group.action_group_name, &kind, strictness)
+            .map_err(|cause| schema(&cause))?;
+        let mut count = actions.len();
+        for other in others {
+            let known = known_actions(&other.body, strictness);
+            count = count.saturating_add(known.len());
+            check_tool_names(&actions, &known)?;
+        }
+        quotas::ACTIONS.check(count, strictness)?;
+        check_group_counts(group, others, strictness)
+    }
+
+    /// What the group offers and who runs it, its schema read.
+    pub(super) async fn action_group_kind(
+        &self,
+        group: &AgentActionGroup,
+    ) -> Result<ActionGroupKind, Exception> {
+        if group.parent_action_signature.is_some() {
+            return Ok(ActionGroupKind::UserInput);
+        }
+        let name = &group.action_group_name;
+        let executor = executor(group)?;
+        if let Some(functions) = &group.function_schema {
+            return Ok(ActionGroupKind::Functions {
+                functions: self::functions(functions)?.to_vec(),
+                executor,
+            });
+        }
+        let schema = match &group.api_schema {
+            Some(APISchema::Payload(schema)) => schema.clone(),
+            Some(APISchema::S3(location)) => self.read_schema(name, location).await?,
+            Some(_) | None => return Err(no_schema()),
+        };
+        Ok(ActionGroupKind::Api { schema, executor })
+    }
+
+    async fn read_schema(&self, name: &str, location: &S3Identifier) -> Result<String, Exception> {
+        let (Some(bucket), Some(key)) = (&location.s3_bucket_name, &location.s3_object_key) else {
+            return Err(Exception::validation(
+                "s3BucketName and s3ObjectKey of apiSchema.s3 cannot be null",
+            ));
+        };
+        let document = self
+            .ports
+            .documents
+            .read(bucket, key, DOCUMENT_BYTES_MAX as u64)
+            .await
+            .map_err(|cause| error::schema_source(name, &cause))?;
+        String::from_utf8(document.into()).map_err(|_| {
+            schema(&SchemaError::OpenApi {
+                action_group: name.to_owned(),
+                details: vec![format!("s3://{bucket}/{key} is not UTF-8 text")],
+            })
+        })
+    }
+}
+
+/// Which members a group may and must have.
+fn check_members(group: &AgentActionGroup, strictness: Strictness) -> Result<(), Exception> {
+    let has_schema = group.api_schema.is_some() || group.function_schema.is_some();
+    if let Some(signature) = group.parent_action_signature {
+        unsupported::check_signature(signature)?;
+        let has_more = group.description.is_some() || group.action_group_executor.is_some();
+        if has_schema || has_more {
+            return Err(Exception::validation(format!(
+                "description, apiSchema, functionSchema and actionGroupExecutor must be absent when parentActionGroupSignature is {signature}"
+            )));
+        }
+        return Ok(());
+    }
+    if group.api_schema.is_some() == group.function_schema.is_some() {
+        return Err(no_schema());
+    }
+    let is_idle = group.action_group_state == ActionGroupState::Disabled;
+    let may_lack_executor = is_idle && strictness == Strictness::Relaxed;
+    if group.action_group_executor.is_none() && !may_lack_executor {
+        return Err(no_executor());
+    }
+    Ok(())
+}
+
+/// A built-in action group can be there once.
+fn check_signature_is_free(
+    group: &AgentActionGroup,
+    others: &[Stored<AgentActionGroup>],
+    verb: &str,
+) -> Result<(), Exception> {
+    let Some(signature) = group.parent_action_signature else {
+        return Ok(());
+    };
+    let holder = others
+        .iter()
+        .find(|other| other.body.parent_action_signature == Some(signature));
+    holder.map_or(Ok(()), |holder| {
+        Err(Exception::conflict(format!(
+            "Could not perform {verb} operation, since the {} (id: {}) with the same parentActionGroupSignature {signature} already exists",
+            holder.body.action_group_name, holder.key.id
+        )))
+    })
+}
+
+fn check_parameters(group: &AgentActionGroup, strictness: Strictness) -> Result<(), Exception> {
+    let Some(schema) = &group.function_schema else {
+        return Ok(());
+    };
+    for function in functions(schema)? {
+        let count = function
+            .parameters
+            .as_ref()
+            .map_or(0, std::collections::BTreeMap::len);
+        quotas::PARAMETERS.check(count, strictness)?;
+    }
+    Ok(())
+}
+
+fn check_group_counts(
+    group: &AgentActionGroup,
+    others: &[Stored<AgentActionGroup>],
+    strictness: Strictness,
+) -> Result<(), Exception> {
+    let is_enabled =
+        |group: &AgentActionGroup| group.action_group_state == ActionGroupState::Enabled;
+    let enabled = others
+        .iter()
+        .filter(|other| is_enabled(&other.body))
+        .count()
+        + usize::from(is_enabled(group));
+    quotas::ACTION_GROUPS.check(others.len().saturating_add(1), strictness)?;
+    quotas::ENABLED_ACTION_GROUPS.check(enabled, strictness)
+}
+
+/// The actions of another group, as far as they are known without reading S3. What was stored has
+/// been checked; a group that no longer passes is found by `PrepareAgent`.
+fn known_actions(group: &AgentActionGroup, strictness: Strictness) -> Vec<Action> {
+    let Ok(executor) = executor(group) else {
+        return Vec::new();
+    };
+    let kind = match (&group.function_schema, &group.api_schema) {
+        (Some(FunctionSchema::Functions(functions)), _) => ActionGroupKind::Functions {
+            functions: functions.clone(),
+            executor,
+        },
+        (_, Some(APISchema::Payload(schema))) => ActionGroupKind::Api {
+            schema: schema.clone(),
+            executor,
+        },
+        _ => return Vec::new(),
+    };
+    actions_of(&group.action_group_name, &kind, strictness).unwrap_or_default()
+}
+
+fn check_tool_names(actions: &[Action], known: &[Action]) -> Result<(), Exception> {
+    for action in actions {
+        if let Some(first) = known
+            .iter()
+            .find(|known| known.tool_name == action.tool_name)
+        {
+            return Err(schema(&SchemaError::DuplicateTool {
+                tool_name: action.tool_name.clone(),
+                first: first.action_group.clone(),
+                second: action.action_group.clone(),
+            }));
+        }
+    }
+    Ok(())
+}
+
+/// Who runs the group's actions. One without an executor is disabled, and its schema is read only to
+/// be checked.
+fn executor(group: &AgentActionGroup) -> Result<Executor, Exception> {
+    match &group.action_group_executor {
+        Some(ActionGroupExecutor::Lambda(function)) => Ok(Executor::Lambda(function.clone())),
+        Some(ActionGroupExecutor::CustomControl(_)) => Ok(Executor::ReturnControl),
+        None if group.action_group_state == ActionGroupState::Disabled => {
+            Ok(Executor::ReturnControl)
+        }
+        Some(_) | None => Err(no_executor()),
+    }
+}
+
+fn functions(schema: &FunctionSchema) -> Result<&[outcrop_model::control::Function], Exception> {
+    match schema {
+        FunctionSchema::Functions(functions) => Ok(functions),
+        _ => Err(no_schema()),
+    }
+}
+
+fn schema(cause: &SchemaError) -> Exception {
+    Exception::validation(cause.to_string())
+}
+
+fn no_schema() -> Exception {
+    Exception::validation(
+        "Failed to create or update ActionGroup. Try providing either apiSchema or functionSchema.",
+    )
+}
+
+fn no_executor() -> Exception {
+    let message = "actionGroupExecutor cannot be null. Give the ARN of a Lambda function as lambda, or RETURN_CONTROL as customControl.";
+    Exception::validation(message).with_field("actionGroupExecutor", message)
+}

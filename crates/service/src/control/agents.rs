@@ -1,0 +1,428 @@
+//! Agents: the DRAFT that is edited, with everything it owns.
+//!
+//! Preparing is in [`super::prepare`]. Deleting leaves a session that still lives to its own expiry,
+//! and frozen definitions to the sessions that name them.
+
+use outcrop_model::arn::{AgentAliasArn, AgentArn};
+use outcrop_model::control::{
+    Agent, AgentAlias, AgentAliasStatus, AgentCollaboration, AgentStatus, AgentSummary,
+    CreateAgentRequest, CreateAgentResponse, DeleteAgentRequest, DeleteAgentResponse,
+    GetAgentRequest, GetAgentResponse, ListAgentsRequest, ListAgentsResponse, OrchestrationType,
+    UpdateAgentRequest, UpdateAgentResponse, ops as op,
+};
+use outcrop_model::exception::Exception;
+use outcrop_model::handle::{CallContext, Handle};
+use outcrop_model::operation::Operation;
+use outcrop_model::timestamp::Timestamp;
+use outcrop_store::{BATCH_WRITES_MAX, Expect, Order, Page, Scan, Write};
+
+use super::paging::List;
+use super::{
+    DRAFT, Refused, TEST_ALIAS, agent_key, agent_name_key, aliases, attempts, guard, name_conflict,
+    prompts, quotas, region_key, tags, tags_key, unsupported, version_parent,
+};
+use crate::records::{AgentDoc, Scope, Stored, VersionDoc, kind, put};
+use crate::{Service, error, scope};
+
+/// `idleSessionTTLInSeconds` where none is given.
+const IDLE_SESSION_TTL_DEFAULT_S: i32 = 600;
+
+impl Handle<op::CreateAgent> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: CreateAgentRequest,
+    ) -> Result<CreateAgentResponse, Exception> {
+        check(&input)?;
+        tags::check(input.tags.as_ref(), self.settings.strictness)?;
+        self.check_agent_quota(cx).await?;
+        let agent = attempts(|| self.create_agent(cx, &input)).await?;
+        Ok(CreateAgentResponse { agent })
+    }
+}
+
+impl Handle<op::GetAgent> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: GetAgentRequest,
+    ) -> Result<GetAgentResponse, Exception> {
+        let agent = self.agent(cx, &input.agent_id).await?;
+        Ok(GetAgentResponse {
+            agent: shown(agent.body.agent),
+        })
+    }
+}
+
+impl Handle<op::UpdateAgent> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: UpdateAgentRequest,
+    ) -> Result<UpdateAgentResponse, Exception> {
+        let agent_id = input.agent_id.clone();
+        let input = definition(input);
+        check(&input)?;
+        let agent = attempts(|| self.update_agent(cx, &agent_id, &input)).await?;
+        Ok(UpdateAgentResponse { agent })
+    }
+}
+
+impl Handle<op::DeleteAgent> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: DeleteAgentRequest,
+    ) -> Result<DeleteAgentResponse, Exception> {
+        attempts(|| self.delete_agent(cx, &input)).await?;
+        Ok(DeleteAgentResponse {
+            agent_id: input.agent_id,
+            agent_status: AgentStatus::Deleting,
+        })
+    }
+}
+
+impl Handle<op::ListAgents> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: ListAgentsRequest,
+    ) -> Result<ListAgentsResponse, Exception> {
+        let list = List {
+            operation: op::ListAgents::SPEC.name,
+            scope: &scope(cx),
+            kind: kind::AGENT,
+            parent: "",
+            order: Order::UpdatedDescending,
+        };
+        let page = list.page(input.max_results, input.next_token.as_deref())?;
+        let (agents, next_token) = self.list::<AgentDoc>(&list, page).await?;
+        Ok(ListAgentsResponse {
+            agent_summaries: agents.into_iter().map(summary).collect(),
+            next_token,
+        })
+    }
+}
+
+impl Service {
+    async fn check_agent_quota(&self, cx: &CallContext) -> Result<(), Exception> {
+        let strictness = self.settings.strictness;
+        let Ok(limit) = u32::try_from(quotas::AGENTS.limit(strictness)) else {
+            return Ok(());
+        };
+        let scan = Scan {
+            scope: scope(cx).0,
+            kind: kind::AGENT,
+            parent: "".into(),
+            order: Order::Id,
+            now_ms: self.now().as_millis(),
+        };
+        let page = Page { limit, after: None };
+        let listing = self.ports.store.list(scan, page).await;
+        let count = listing.map_err(error::store)?.records.len();
+        quotas::AGENTS.check(count.saturating_add(1), strictness)
+    }
+
+    async fn create_agent(
+        &self,
+        cx: &CallContext,
+        input: &CreateAgentRequest,
+    ) -> Result<Agent, Refused> {
+        let scope = scope(cx);
+        let client_token = input.client_token.as_deref();
+        let token = self
+            .token::<op::CreateAgent>(cx, client_token, input)
+            .await?;
+        if let Some(made) = &token.made
+            && let Some(agent) = self.load::<AgentDoc>(agent_key(&scope, made)).await?
+        {
+            return Ok(as_created(agent.body.agent));
+        }
+        let now = self.now();
+        let agent_id = self.ports.ids.resource_id();
+        let agent = new_agent(cx, &agent_id, input, now);
+        let mut writes: Vec<Write> = token.remember(&agent_id, now).into_iter().collect();
+        writes.extend(creation(cx, &scope, &agent, input, now));
+        self.write(writes)
+            .await
+            .map_err(|cause| name_conflict(cause, "Create", &input.agent_name))?;
+        Ok(Agent {
+            agent_status: AgentStatus::Creating,
+            ..as_created(agent)
+        })
+    }
+
+    async fn update_agent(
+        &self,
+        cx: &CallContext,
+        agent_id: &str,
+        input: &CreateAgentRequest,
+    ) -> Result<Agent, Refused> {
+        let scope = scope(cx);
+        let mut stored = self.agent(cx, agent_id).await?;
+        let old = &stored.body.agent;
+        let new = Agent {
+            client_token: old.client_token.clone(),
+            created_at: old.created_at,
+            prepared_at: old.prepared_at,
+            ..new_agent(cx, agent_id, input, self.now())
+        };
+        let mut renamed = Vec::new();
+        if old.agent_name != new.agent_name {
+            renamed.push(Write::Delete {
+                key: agent_name_key(&scope, &old.agent_name),
+                expect: Expect::Any,
+            });
+            let key = agent_name_key(&scope, &new.agent_name);
+            renamed.push(put(key, &agent_id, Expect::Any, None));
+        }
+        stored.body.agent = new;
+        let mut writes = vec![guard(&stored)];
+        writes.extend(renamed);
+        self.write(writes)
+            .await
+            .map_err(|cause| name_conflict(cause, "Update", &input.agent_name))?;
+        Ok(Agent {
+            agent_status: AgentStatus::Updating,
+            ..shown(stored.body.agent)
+        })
+    }
+
+    async fn delete_agent(
+        &self,
+        cx: &CallContext,
+        input: &DeleteAgentRequest,
+    ) -> Result<(), Refused> {
+        let scope = scope(cx);
+        let agent_id = input.agent_id.as_str();
+        let agent = self.agent(cx, agent_id).await?;
+        let aliases = self
+            .children::<AgentAlias>(&scope, kind::ALIAS, agent_id)
+            .await?;
+        let in_use = aliases
+            .iter()
+            .find(|alias| &*alias.key.id != TEST_ALIAS)
+            .filter(|_| input.skip_resource_in_use_check != Some(true));
+        if let Some(alias) = in_use {
+            return Err(Exception::conflict(format!(
+                "Could not perform Delete operation, since the agent {} (id: {agent_id}) is in use by the alias {} (id: {})",
+                agent.body.agent.agent_name, alias.body.agent_alias_name, alias.key.id
+            ))
+            .into());
+        }
+        let versions = self
+            .children::<VersionDoc>(&scope, kind::VERSION, agent_id)
+            .await?;
+        let writes = removal(cx, &scope, &agent, &aliases, &versions);
+        // The agent itself goes with the first batch. Should the process end before the last one,
+        // what stays behind can be reached by nobody, for ids are never used again.
+        for batch in writes.chunks(BATCH_WRITES_MAX) {
+            self.write(batch.to_vec()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Refuses a definition that breaks a rule or asks for what nothing serves.
+fn check(input: &CreateAgentRequest) -> Result<(), Exception> {
+    unsupported::check_agent(input)?;
+    input
+        .prompt_override_configuration
+        .as_ref()
+        .map_or(Ok(()), prompts::check)
+}
+
+/// `UpdateAgent` replaces the whole definition, so it is read as a creation.
+fn definition(input: UpdateAgentRequest) -> CreateAgentRequest {
+    CreateAgentRequest {
+        agent_collaboration: input.agent_collaboration,
+        agent_name: input.agent_name,
+        agent_resource_role_arn: Some(input.agent_resource_role_arn),
+        client_token: None,
+        custom_orchestration: input.custom_orchestration,
+        customer_encryption_key_arn: input.customer_encryption_key_arn,
+        description: input.description,
+        foundation_model: Some(input.foundation_model),
+        guardrail_configuration: input.guardrail_configuration,
+        idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
+        instruction: input.instruction,
+        memory_configuration: input.memory_configuration,
+        orchestration_type: input.orchestration_type,
+        prompt_override_configuration: input.prompt_override_configuration,
+        tags: None,
+    }
+}
+
+/// The agent a request defines, not prepared.
+fn new_agent(
+    cx: &CallContext,
+    agent_id: &str,
+    input: &CreateAgentRequest,
+    now: Timestamp,
+) -> Agent {
+    let input = input.clone();
+    Agent {
+        agent_arn: AgentArn::new(&cx.region, &cx.account_id, agent_id).to_string(),
+        agent_collaboration: Some(
+            input
+                .agent_collaboration
+                .unwrap_or(AgentCollaboration::Disabled),
+        ),
+        agent_id: agent_id.to_owned(),
+        agent_name: input.agent_name,
+        // The shape demands it of every agent, though CreateAgent does not.
+        agent_resource_role_arn: input.agent_resource_role_arn.unwrap_or_default(),
+        agent_status: AgentStatus::NotPrepared,
+        agent_version: DRAFT.to_owned(),
+        client_token: input.client_token,
+        created_at: now,
+        custom_orchestration: None,
+        customer_encryption_key_arn: input.customer_encryption_key_arn,
+        description: input.description,
+        failure_reasons: None,
+        foundation_model: input.foundation_model,
+        guardrail_configuration: None,
+        idle_session_ttl_in_seconds: input
+            .idle_session_ttl_in_seconds
+            .unwrap_or(IDLE_SESSION_TTL_DEFAULT_S),
+        instruction: input.instruction,
+        memory_configuration: input.memory_configuration,
+        orchestration_type: Some(
+            input
+                .orchestration_type
+                .unwrap_or(OrchestrationType::Default),
+        ),
+        prepared_at: None,
+        prompt_override_configuration: input.prompt_override_configuration,
+        recommended_actions: None,
+        updated_at: now,
+    }
+}
+
+/// All that is written with a new agent.
+fn creation(
+    cx: &CallContext,
+    scope: &Scope,
+    agent: &Agent,
+    input: &CreateAgentRequest,
+    now: Timestamp,
+) -> Vec<Write> {
+    let agent_id = agent.agent_id.as_str();
+    let alias = test_alias(cx, agent_id, now);
+    let document = AgentDoc {
+        agent: agent.clone(),
+        last_version: 0,
+    };
+    let name = Some(agent.agent_name.as_str());
+    let mut writes = vec![
+        put(agent_key(scope, agent_id), &document, Expect::Absent, name),
+        put(
+            agent_name_key(scope, &agent.agent_name),
+            &agent_id,
+            Expect::Any,
+            None,
+        ),
+        put(region_key(cx, agent_id), &cx.region, Expect::Absent, None),
+        tags::put(scope, &agent.agent_arn, input.tags.clone()),
+        tags::put(scope, &alias.agent_alias_arn, None),
+    ];
+    writes.extend(aliases::creation(scope, &alias));
+    writes
+}
+
+/// The alias that serves the prepared draft.
+fn test_alias(cx: &CallContext, agent_id: &str, now: Timestamp) -> AgentAlias {
+    let arn = AgentAliasArn::new(&cx.region, &cx.account_id, agent_id, TEST_ALIAS);
+    AgentAlias {
+        agent_alias_arn: arn.to_string(),
+        agent_alias_history_events: None,
+        agent_alias_id: TEST_ALIAS.to_owned(),
+        agent_alias_name: "AgentTestAlias".to_owned(),
+        agent_alias_status: AgentAliasStatus::Prepared,
+        agent_id: agent_id.to_owned(),
+        alias_invocation_state: Some(aliases::INVOCATION_STATE_DEFAULT),
+        client_token: None,
+        created_at: now,
+        description: None,
+        failure_reasons: None,
+        routing_configuration: vec![aliases::route(DRAFT)],
+        updated_at: now,
+    }
+}
+
+/// All that is removed with an agent, the agent first.
+fn removal(
+    cx: &CallContext,
+    scope: &Scope,
+    agent: &Stored<AgentDoc>,
+    aliases: &[Stored<AgentAlias>],
+    versions: &[Stored<VersionDoc>],
+) -> Vec<Write> {
+    let agent_id = agent.body.agent.agent_id.as_str();
+    let delete = |key| Write::Delete {
+        key,
+        expect: Expect::Any,
+    };
+    let children = |kind, parent: &str| Write::DeleteChildren {
+        scope: scope.0.clone(),
+        kind,
+        parent: parent.into(),
+    };
+    let mut writes = vec![
+        Write::Delete {
+            key: agent.key.clone(),
+            expect: Expect::Revision(agent.revision),
+        },
+        delete(agent_name_key(scope, &agent.body.agent.agent_name)),
+        delete(region_key(cx, agent_id)),
+        delete(tags_key(scope, &agent.body.agent.agent_arn)),
+        delete(scope.key(kind::PREPARED, "", agent_id)),
+        children(kind::ALIAS, agent_id),
+        children(kind::ALIAS_NAME, agent_id),
+        children(kind::VERSION, agent_id),
+        children(kind::ACTION_GROUP, &version_parent(agent_id, DRAFT)),
+    ];
+    writes.extend(versions.iter().map(|version| {
+        children(
+            kind::ACTION_GROUP,
+            &version_parent(agent_id, &version.key.id),
+        )
+    }));
+    writes.extend(
+        aliases
+            .iter()
+            .map(|alias| delete(tags_key(scope, &alias.body.agent_alias_arn))),
+    );
+    writes
+}
+
+/// As `CreateAgent` shows it.
+fn as_created(agent: Agent) -> Agent {
+    Agent {
+        prompt_override_configuration: None,
+        ..agent
+    }
+}
+
+/// As `GetAgent` shows it.
+fn shown(mut agent: Agent) -> Agent {
+    agent.prompt_override_configuration = Some(prompts::shown(&agent));
+    agent
+}
+
+fn summary(document: AgentDoc) -> AgentSummary {
+    let agent = document.agent;
+    let latest = match document.last_version {
+        0 => DRAFT.to_owned(),
+        number => number.to_string(),
+    };
+    AgentSummary {
+        agent_id: agent.agent_id,
+        agent_name: agent.agent_name,
+        agent_status: agent.agent_status,
+        description: agent.description,
+        guardrail_configuration: agent.guardrail_configuration,
+        latest_agent_version: Some(latest),
+        updated_at: agent.updated_at,
+    }
+}

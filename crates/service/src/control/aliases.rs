@@ -1,0 +1,433 @@
+//! Aliases: names for versions, under which clients invoke.
+//!
+//! Without a routing configuration an alias is given a version of its own, cut from what is prepared
+//! (an agent whose draft is not prepared is prepared first). TSTALIASID comes and goes with its agent.
+
+use outcrop_model::arn::AgentAliasArn;
+use outcrop_model::control::{
+    AgentAlias, AgentAliasHistoryEvent, AgentAliasRoutingConfigurationListItem, AgentAliasStatus,
+    AgentAliasSummary, AgentStatus, AliasInvocationState, CreateAgentAliasRequest,
+    CreateAgentAliasResponse, DeleteAgentAliasRequest, DeleteAgentAliasResponse,
+    GetAgentAliasRequest, GetAgentAliasResponse, ListAgentAliasesRequest, ListAgentAliasesResponse,
+    UpdateAgentAliasRequest, UpdateAgentAliasResponse, ops as op,
+};
+use outcrop_model::exception::Exception;
+use outcrop_model::handle::{CallContext, Handle};
+use outcrop_model::operation::Operation;
+use outcrop_model::timestamp::Timestamp;
+use outcrop_store::{Expect, Key, Order, Write};
+
+use super::paging::List;
+use super::{
+    DRAFT, Refused, TEST_ALIAS, attempts, gone, guard, name_conflict, quotas, tags, tags_key,
+    versions,
+};
+use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, kind, put};
+use crate::{Service, scope};
+
+/// Whether a new alias may be invoked.
+pub(super) const INVOCATION_STATE_DEFAULT: AliasInvocationState =
+    AliasInvocationState::AcceptInvocations;
+
+/// Most history events an alias shows; the shape holds no more.
+const HISTORY_EVENTS_MAX: usize = 10;
+
+/// What the service model says of deleting the test alias, said of updating it too.
+const TEST_ALIAS_IS_FIXED: &str = r"1 validation error detected: Value 'TSTALIASID' at 'agentAliasId' failed to satisfy constraint: Member must satisfy regular expression pattern: (?!\bTSTALIASID\b)[0-9a-zA-Z]+";
+
+impl Handle<op::CreateAgentAlias> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: CreateAgentAliasRequest,
+    ) -> Result<CreateAgentAliasResponse, Exception> {
+        tags::check(input.tags.as_ref(), self.settings.strictness)?;
+        let agent_alias = attempts(|| self.create_alias(cx, &input)).await?;
+        Ok(CreateAgentAliasResponse { agent_alias })
+    }
+}
+
+impl Handle<op::GetAgentAlias> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: GetAgentAliasRequest,
+    ) -> Result<GetAgentAliasResponse, Exception> {
+        self.agent(cx, &input.agent_id).await?;
+        let alias = self
+            .alias(&scope(cx), &input.agent_id, &input.agent_alias_id)
+            .await?;
+        Ok(GetAgentAliasResponse {
+            agent_alias: alias.body,
+        })
+    }
+}
+
+impl Handle<op::UpdateAgentAlias> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: UpdateAgentAliasRequest,
+    ) -> Result<UpdateAgentAliasResponse, Exception> {
+        if input.agent_alias_id == TEST_ALIAS {
+            return Err(Exception::validation(TEST_ALIAS_IS_FIXED));
+        }
+        let agent_alias = attempts(|| self.update_alias(cx, &input)).await?;
+        Ok(UpdateAgentAliasResponse { agent_alias })
+    }
+}
+
+impl Handle<op::DeleteAgentAlias> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: DeleteAgentAliasRequest,
+    ) -> Result<DeleteAgentAliasResponse, Exception> {
+        attempts(|| self.delete_alias(cx, &input)).await?;
+        Ok(DeleteAgentAliasResponse {
+            agent_alias_id: input.agent_alias_id,
+            agent_alias_status: AgentAliasStatus::Deleting,
+            agent_id: input.agent_id,
+        })
+    }
+}
+
+impl Handle<op::ListAgentAliases> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: ListAgentAliasesRequest,
+    ) -> Result<ListAgentAliasesResponse, Exception> {
+        self.agent(cx, &input.agent_id).await?;
+        let list = List {
+            operation: op::ListAgentAliases::SPEC.name,
+            scope: &scope(cx),
+            kind: kind::ALIAS,
+            parent: &input.agent_id,
+            order: Order::Created,
+        };
+        let page = list.page(input.max_results, input.next_token.as_deref())?;
+        let (aliases, next_token) = self.list(&list, page).await?;
+        Ok(ListAgentAliasesResponse {
+            agent_alias_summaries: aliases.into_iter().map(summary).collect(),
+            next_token,
+        })
+    }
+}
+
+/// Where an alias is to lead.
+struct Routing {
+    item: AgentAliasRoutingConfigurationListItem,
+    /// The version made for it, if any, with what else must be written.
+    cut: bool,
+    writes: Vec<Write>,
+}
+
+impl Service {
+    async fn alias(
+        &self,
+        scope: &Scope,
+        agent_id: &str,
+        alias_id: &str,
+    ) -> Result<Stored<AgentAlias>, Exception> {
+        let alias = self.load(key(scope, agent_id, alias_id)).await?;
+        alias.ok_or_else(gone)
+    }
+
+    async fn create_alias(
+        &self,
+        cx: &CallContext,
+        input: &CreateAgentAliasRequest,
+    ) -> Result<AgentAlias, Refused> {
+        let scope = scope(cx);
+        let agent_id = input.agent_id.as_str();
+        let client_token = input.client_token.as_deref();
+        let token = self
+            .token::<op::CreateAgentAlias>(cx, client_token, input)
+            .await?;
+        let mut agent = self.agent(cx, agent_id).await?;
+        if let Some(made) = &token.made
+            && let Some(alias) = self.load::<AgentAlias>(key(&scope, agent_id, made)).await?
+        {
+            return Ok(alias.body);
+        }
+        let count = self
+            .children::<AgentAlias>(&scope, kind::ALIAS, agent_id)
+            .await?
+            .len();
+        // The test alias, which is always there, makes room for the new one.
+        quotas::ALIASES.check(count, self.settings.strictness)?;
+        let asked = input.routing_configuration.as_deref();
+        let routing = self.route(cx, &mut agent, asked).await?;
+        let now = self.now();
+        let alias = new_alias(cx, &self.ports.ids.resource_id(), input, &routing.item, now);
+        let mut writes: Vec<Write> = token
+            .remember(&alias.agent_alias_id, now)
+            .into_iter()
+            .collect();
+        writes.push(guard(&agent));
+        writes.extend(creation(&scope, &alias));
+        writes.push(tags::put(
+            &scope,
+            &alias.agent_alias_arn,
+            input.tags.clone(),
+        ));
+        writes.extend(routing.writes);
+        self.write(writes)
+            .await
+            .map_err(|cause| name_conflict(cause, "Create", &input.agent_alias_name))?;
+        Ok(AgentAlias {
+            agent_alias_status: AgentAliasStatus::Creating,
+            ..in_passing(alias, routing.cut)
+        })
+    }
+
+    async fn update_alias(
+        &self,
+        cx: &CallContext,
+        input: &UpdateAgentAliasRequest,
+    ) -> Result<AgentAlias, Refused> {
+        let scope = scope(cx);
+        let agent_id = input.agent_id.as_str();
+        let mut agent = self.agent(cx, agent_id).await?;
+        let mut alias = self.alias(&scope, agent_id, &input.agent_alias_id).await?;
+        let asked = input.routing_configuration.as_deref();
+        let routing = self.route(cx, &mut agent, asked).await?;
+        let now = self.now();
+        let old_name = alias.body.agent_alias_name.clone();
+        let body = &mut alias.body;
+        body.agent_alias_name.clone_from(&input.agent_alias_name);
+        body.agent_alias_status = AgentAliasStatus::Prepared;
+        // Pausing is meant to last until it is ended, whatever else is updated meanwhile.
+        body.alias_invocation_state = input.alias_invocation_state.or(body.alias_invocation_state);
+        body.description.clone_from(&input.description);
+        body.updated_at = now;
+        reroute(body, routing.item, now);
+        let mut writes = vec![guard(&agent), alias.put(Some(&alias.body.agent_alias_name))];
+        writes.extend(routing.writes);
+        if old_name != alias.body.agent_alias_name {
+            writes.push(Write::Delete {
+                key: name_key(&scope, agent_id, &old_name),
+                expect: Expect::Any,
+            });
+            writes.push(name_put(&scope, &alias.body));
+        }
+        self.write(writes)
+            .await
+            .map_err(|cause| name_conflict(cause, "Update", &input.agent_alias_name))?;
+        Ok(AgentAlias {
+            agent_alias_status: AgentAliasStatus::Updating,
+            ..in_passing(alias.body, routing.cut)
+        })
+    }
+
+    async fn delete_alias(
+        &self,
+        cx: &CallContext,
+        input: &DeleteAgentAliasRequest,
+    ) -> Result<(), Refused> {
+        let scope = scope(cx);
+        let agent_id = input.agent_id.as_str();
+        let agent = self.agent(cx, agent_id).await?;
+        let alias = self.alias(&scope, agent_id, &input.agent_alias_id).await?;
+        let delete = |key| Write::Delete {
+            key,
+            expect: Expect::Any,
+        };
+        self.write(vec![
+            guard(&agent),
+            delete(name_key(&scope, agent_id, &alias.body.agent_alias_name)),
+            delete(tags_key(&scope, &alias.body.agent_alias_arn)),
+            delete(alias.key),
+        ])
+        .await?;
+        Ok(())
+    }
+
+    /// Finds the version that is asked for, or cuts one.
+    async fn route(
+        &self,
+        cx: &CallContext,
+        agent: &mut Stored<AgentDoc>,
+        asked: Option<&[AgentAliasRoutingConfigurationListItem]>,
+    ) -> Result<Routing, Exception> {
+        let scope = scope(cx);
+        let mut item = asked
+            .and_then(|items| items.first())
+            .cloned()
+            .unwrap_or_default();
+        if let Some(number) = item.agent_version.as_deref() {
+            self.check_version(&scope, &agent.body.agent.agent_id, number)
+                .await?;
+            return Ok(Routing {
+                item,
+                cut: false,
+                writes: Vec::new(),
+            });
+        }
+        let (prepared, mut writes) = self.prepared(cx, agent).await?;
+        let (number, cut) = self.cut_version(&scope, agent, prepared)?;
+        writes.extend(cut);
+        item.agent_version = Some(number);
+        Ok(Routing {
+            item,
+            cut: true,
+            writes,
+        })
+    }
+
+    /// What is prepared; where the draft is not, it is prepared now, with the writes that takes.
+    async fn prepared(
+        &self,
+        cx: &CallContext,
+        agent: &mut Stored<AgentDoc>,
+    ) -> Result<(PreparedDoc, Vec<Write>), Exception> {
+        let scope = scope(cx);
+        if agent.body.agent.agent_status != AgentStatus::Prepared {
+            let frozen = self.freeze(cx, agent).await?;
+            let writes = frozen.writes(&scope, agent);
+            return Ok((frozen.prepared, writes));
+        }
+        let key = scope.key(kind::PREPARED, "", &agent.body.agent.agent_id);
+        let prepared = self.load::<PreparedDoc>(key).await?;
+        let prepared = prepared.ok_or_else(|| {
+            Exception::internal("an agent is PREPARED and nothing prepared is stored for it")
+        })?;
+        Ok((prepared.body, Vec::new()))
+    }
+
+    async fn check_version(
+        &self,
+        scope: &Scope,
+        agent_id: &str,
+        number: &str,
+    ) -> Result<(), Exception> {
+        if number == DRAFT {
+            let message = "An alias cannot route to the agent version DRAFT. Use the number of a version, or leave routingConfiguration out to create one.";
+            return Err(Exception::validation(message)
+                .with_field("routingConfiguration.agentVersion", message));
+        }
+        let key = versions::key(scope, agent_id, number);
+        let version = self.load::<serde_json::Value>(key).await?;
+        version.map(|_| ()).ok_or_else(|| {
+            Exception::not_found(format!(
+                "Failed to retrieve parent resource Agent Version {agent_id}/{number} because it doesn't exist. Retry the request with a different resource identifier."
+            ))
+        })
+    }
+}
+
+/// Whether requests to the alias go to this version.
+pub(super) fn routes_to(alias: &AgentAlias, number: &str) -> bool {
+    alias
+        .routing_configuration
+        .iter()
+        .any(|item| item.agent_version.as_deref() == Some(number))
+}
+
+/// The route to a version.
+pub(super) fn route(number: &str) -> AgentAliasRoutingConfigurationListItem {
+    AgentAliasRoutingConfigurationListItem {
+        agent_version: Some(number.to_owned()),
+        provisioned_throughput: None,
+    }
+}
+
+/// What is written for a new alias besides its tags.
+pub(super) fn creation(scope: &Scope, alias: &AgentAlias) -> [Write; 2] {
+    [
+        put(
+            key(scope, &alias.agent_id, &alias.agent_alias_id),
+            alias,
+            Expect::Absent,
+            Some(&alias.agent_alias_name),
+        ),
+        name_put(scope, alias),
+    ]
+}
+
+fn new_alias(
+    cx: &CallContext,
+    alias_id: &str,
+    input: &CreateAgentAliasRequest,
+    item: &AgentAliasRoutingConfigurationListItem,
+    now: Timestamp,
+) -> AgentAlias {
+    let arn = AgentAliasArn::new(&cx.region, &cx.account_id, &input.agent_id, alias_id);
+    AgentAlias {
+        agent_alias_arn: arn.to_string(),
+        agent_alias_history_events: Some(vec![event(item.clone(), now)]),
+        agent_alias_id: alias_id.to_owned(),
+        agent_alias_name: input.agent_alias_name.clone(),
+        agent_alias_status: AgentAliasStatus::Prepared,
+        agent_id: input.agent_id.clone(),
+        alias_invocation_state: Some(INVOCATION_STATE_DEFAULT),
+        client_token: input.client_token.clone(),
+        created_at: now,
+        description: input.description.clone(),
+        failure_reasons: None,
+        routing_configuration: vec![item.clone()],
+        updated_at: now,
+    }
+}
+
+/// Moves an alias; its history gets an event if it really moves.
+fn reroute(alias: &mut AgentAlias, item: AgentAliasRoutingConfigurationListItem, now: Timestamp) {
+    if alias.routing_configuration.first() == Some(&item) {
+        return;
+    }
+    let events = alias.agent_alias_history_events.get_or_insert_default();
+    if let Some(current) = events.last_mut() {
+        current.end_date = Some(now);
+    }
+    events.push(event(item.clone(), now));
+    let excess = events.len().saturating_sub(HISTORY_EVENTS_MAX);
+    events.drain(..excess);
+    alias.routing_configuration = vec![item];
+}
+
+fn event(item: AgentAliasRoutingConfigurationListItem, now: Timestamp) -> AgentAliasHistoryEvent {
+    AgentAliasHistoryEvent {
+        end_date: None,
+        routing_configuration: Some(vec![item]),
+        start_date: Some(now),
+    }
+}
+
+/// As the answer to its creation or update shows it: a version that is only being made has neither
+/// number nor history yet (behaviour.md 7.2).
+fn in_passing(mut alias: AgentAlias, cut: bool) -> AgentAlias {
+    if cut {
+        for item in &mut alias.routing_configuration {
+            item.agent_version = None;
+        }
+        alias.agent_alias_history_events = None;
+    }
+    alias
+}
+
+fn key(scope: &Scope, agent_id: &str, alias_id: &str) -> Key {
+    scope.key(kind::ALIAS, agent_id, alias_id)
+}
+
+fn name_key(scope: &Scope, agent_id: &str, name: &str) -> Key {
+    scope.key(kind::ALIAS_NAME, agent_id, name)
+}
+
+fn name_put(scope: &Scope, alias: &AgentAlias) -> Write {
+    let key = name_key(scope, &alias.agent_id, &alias.agent_alias_name);
+    put(key, &alias.agent_alias_id, Expect::Any, None)
+}
+
+fn summary(alias: AgentAlias) -> AgentAliasSummary {
+    AgentAliasSummary {
+        agent_alias_id: alias.agent_alias_id,
+        agent_alias_name: alias.agent_alias_name,
+        agent_alias_status: alias.agent_alias_status,
+        alias_invocation_state: alias.alias_invocation_state,
+        created_at: alias.created_at,
+        description: alias.description,
+        routing_configuration: Some(alias.routing_configuration),
+        updated_at: alias.updated_at,
+    }
+}

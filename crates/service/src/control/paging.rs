@@ -1,0 +1,94 @@
+//! `maxResults` and `nextToken` of the list operations.
+//!
+//! A token is the store's cursor, bound to operation, tenant and parent: one from elsewhere is
+//! refused instead of giving a page of something else.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use outcrop_model::exception::Exception;
+use outcrop_store::{Cursor, Order, PAGE_MAX, Page, Scan};
+use serde::de::DeserializeOwned;
+
+use crate::records::{self, Scope};
+use crate::{Service, error};
+
+/// One list operation on one parent.
+pub(super) struct List<'a> {
+    /// The operation's name.
+    pub(super) operation: &'static str,
+    pub(super) scope: &'a Scope,
+    pub(super) kind: &'static str,
+    pub(super) parent: &'a str,
+    pub(super) order: Order,
+}
+
+/// One page: bodies in order, and the token of the next page if there is one.
+pub(super) type Bodies<T> = (Vec<T>, Option<String>);
+
+impl List<'_> {
+    /// What the client asks for. Without `maxResults` the page is as large as AWS lets any be, for
+    /// many clients never ask for a second one.
+    pub(super) fn page(
+        &self,
+        max_results: Option<i32>,
+        next_token: Option<&str>,
+    ) -> Result<Page, Exception> {
+        let limit = max_results
+            .and_then(|asked| u32::try_from(asked).ok())
+            .map_or(PAGE_MAX, |asked| asked.clamp(1, PAGE_MAX));
+        let after = next_token.map(|token| self.cursor(token)).transpose()?;
+        Ok(Page { limit, after })
+    }
+
+    /// The token that leads to what follows `cursor`.
+    pub(super) fn token(&self, cursor: &Cursor) -> String {
+        URL_SAFE_NO_PAD.encode(format!("{}{cursor}", self.binding()))
+    }
+
+    fn cursor(&self, token: &str) -> Result<Cursor, Exception> {
+        let cursor = || {
+            let text = String::from_utf8(URL_SAFE_NO_PAD.decode(token).ok()?).ok()?;
+            text.strip_prefix(&self.binding())?.parse().ok()
+        };
+        cursor().ok_or_else(|| {
+            let message = "The nextToken is not valid. Use the nextToken of the previous response, or none to start over.";
+            Exception::validation(message).with_field("nextToken", message)
+        })
+    }
+
+    /// Ends in a space, which no part holds.
+    fn binding(&self) -> String {
+        format!("{} {} {} ", self.operation, self.scope.0, self.parent)
+    }
+
+    fn scan(&self, now_ms: i64) -> Scan {
+        Scan {
+            scope: Arc::clone(&self.scope.0),
+            kind: self.kind,
+            parent: self.parent.into(),
+            order: self.order,
+            now_ms,
+        }
+    }
+}
+
+impl Service {
+    /// One page of a listing.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        list: &List<'_>,
+        page: Page,
+    ) -> Result<Bodies<T>, Exception> {
+        let scan = list.scan(self.now().as_millis());
+        let listing = self.ports.store.list(scan, page).await;
+        let listing = listing.map_err(error::store)?;
+        let bodies = listing
+            .records
+            .into_iter()
+            .map(|record| Ok(records::read(record)?.body))
+            .collect::<Result<_, Exception>>()?;
+        Ok((bodies, listing.next.map(|cursor| list.token(&cursor))))
+    }
+}

@@ -1,0 +1,165 @@
+//! `PrepareAgent`: freezes a draft into what is served (behaviour.md 7.1).
+//!
+//! API schemas are read from S3 here and inlined, so that what runs never changes behind the
+//! prepared agent's back. The definition is stored under its content hash, beside older ones that
+//! sessions may still name.
+
+use outcrop_engine::action::Strictness;
+use outcrop_engine::definition::{ActionGroupDefinition, AgentDefinition};
+use outcrop_engine::plan::AgentPlan;
+use outcrop_model::control::{
+    ActionGroupState, Agent, AgentActionGroup, AgentStatus, PrepareAgentRequest,
+    PrepareAgentResponse, ops as op,
+};
+use outcrop_model::exception::Exception;
+use outcrop_model::handle::{CallContext, Handle};
+use outcrop_model::timestamp::Timestamp;
+use outcrop_store::{Expect, Write};
+
+use super::{DRAFT, Refused, attempts, guard, prompts, version_parent};
+use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, json, kind, put};
+use crate::{Service, error, scope};
+
+/// Most bytes of a frozen definition, and of what is prepared besides. Both of them, and a version's
+/// copies, must fit one store batch.
+const DEFINITION_BYTES_MAX: usize = 16 << 20;
+
+/// A draft that has been frozen, to be written together with its agent.
+pub(super) struct Frozen {
+    pub(super) prepared: PreparedDoc,
+    definition: String,
+}
+
+impl Handle<op::PrepareAgent> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: PrepareAgentRequest,
+    ) -> Result<PrepareAgentResponse, Exception> {
+        let prepared_at = attempts(|| self.prepare(cx, &input.agent_id)).await?;
+        Ok(PrepareAgentResponse {
+            agent_id: input.agent_id,
+            agent_status: AgentStatus::Preparing,
+            agent_version: DRAFT.to_owned(),
+            prepared_at,
+        })
+    }
+}
+
+impl Service {
+    async fn prepare(&self, cx: &CallContext, agent_id: &str) -> Result<Timestamp, Refused> {
+        let scope = scope(cx);
+        let mut agent = self.agent(cx, agent_id).await?;
+        let frozen = self.freeze(cx, &mut agent).await?;
+        let mut writes = vec![guard(&agent)];
+        writes.extend(frozen.writes(&scope, &agent));
+        self.write(writes).await?;
+        let prepared_at = agent.body.agent.prepared_at;
+        Ok(prepared_at.unwrap_or(agent.body.agent.updated_at))
+    }
+
+    /// Freezes the draft and marks the agent PREPARED; writes nothing.
+    ///
+    /// # Errors
+    /// `ValidationException` naming what the draft lacks or what is wrong with it.
+    pub(super) async fn freeze(
+        &self,
+        cx: &CallContext,
+        agent: &mut Stored<AgentDoc>,
+    ) -> Result<Frozen, Exception> {
+        let strictness = self.settings.strictness;
+        let (foundation_model, instruction) = needed(&agent.body.agent, strictness)?;
+        let parent = version_parent(&agent.body.agent.agent_id, DRAFT);
+        let mut action_groups: Vec<AgentActionGroup> = self
+            .children(&scope(cx), kind::ACTION_GROUP, &parent)
+            .await?
+            .into_iter()
+            .map(|group: Stored<AgentActionGroup>| group.body)
+            .collect();
+        // The store orders by milliseconds; groups may be made faster.
+        action_groups.sort_by_key(|group| group.created_at);
+        let definition = AgentDefinition {
+            instruction,
+            foundation_model,
+            idle_session_ttl_s: agent.body.agent.idle_session_ttl_in_seconds.unsigned_abs(),
+            orchestration: prompts::orchestration(&agent.body.agent),
+            action_groups: self.enabled(&action_groups).await?,
+        };
+        let text = json(&definition);
+        let plan =
+            AgentPlan::compile(definition, strictness).map_err(|cause| error::plan(&cause))?;
+        let draft = &mut agent.body.agent;
+        draft.agent_status = AgentStatus::Prepared;
+        draft.prepared_at = Some(self.now());
+        let prepared = PreparedDoc {
+            agent: draft.clone(),
+            action_groups,
+            plan: plan.hash,
+        };
+        if text.len().max(json(&prepared).len()) > DEFINITION_BYTES_MAX {
+            return Err(Exception::validation(format!(
+                "The agent with the API schemas of its action groups is larger than {DEFINITION_BYTES_MAX} bytes"
+            )));
+        }
+        Ok(Frozen {
+            prepared,
+            definition: text,
+        })
+    }
+
+    async fn enabled(
+        &self,
+        groups: &[AgentActionGroup],
+    ) -> Result<Vec<ActionGroupDefinition>, Exception> {
+        let mut definitions = Vec::new();
+        for group in groups {
+            if group.action_group_state == ActionGroupState::Enabled {
+                definitions.push(ActionGroupDefinition {
+                    name: group.action_group_name.clone(),
+                    description: group.description.clone(),
+                    kind: self.action_group_kind(group).await?,
+                });
+            }
+        }
+        Ok(definitions)
+    }
+}
+
+impl Frozen {
+    /// What is written besides the agent.
+    pub(super) fn writes(&self, scope: &Scope, agent: &Stored<AgentDoc>) -> Vec<Write> {
+        let agent_id = &agent.body.agent.agent_id;
+        vec![
+            put(
+                scope.key(kind::PREPARED, "", agent_id),
+                &self.prepared,
+                Expect::Any,
+                None,
+            ),
+            Write::Put {
+                key: scope.key(kind::PLAN, "", &self.prepared.plan),
+                body: self.definition.as_str().into(),
+                expect: Expect::Any,
+                name: None,
+                expires_at_ms: None,
+            },
+        ]
+    }
+}
+
+/// The model and the instruction, which a draft may lack but what runs may not.
+fn needed(agent: &Agent, strictness: Strictness) -> Result<(String, String), Exception> {
+    let model = agent.foundation_model.clone();
+    let model =
+        model.ok_or_else(|| Exception::validation("Agent foundation model cannot be null"))?;
+    let instruction = agent.instruction.clone();
+    let instruction =
+        instruction.ok_or_else(|| Exception::validation("Agent Instruction cannot be null"))?;
+    // Nothing here assumes a role, so only who asks for AWS's rules must name one.
+    if strictness == Strictness::Strict && agent.agent_resource_role_arn.is_empty() {
+        return Err(Exception::validation(
+            "Agent resource role ARN cannot be null",
+        ));
+    }
+    Ok((model, instruction))
+}

@@ -1,0 +1,66 @@
+//! How many of a thing an agent or account may have.
+//!
+//! AWS's quotas (behaviour.md 13.1) hold when `aws_limits` is strict. Relaxed, only the bounds hold
+//! that keep one agent inside one store batch.
+
+use outcrop_engine::action::Strictness;
+use outcrop_model::exception::{Exception, ExceptionKind};
+
+/// A quota: what is counted, and how many there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quota {
+    what: &'static str,
+    strict: usize,
+    relaxed: usize,
+}
+
+/// Agents of one account in one region.
+pub(super) const AGENTS: Quota = Quota::of("agents per account", 200, usize::MAX);
+/// Aliases of one agent, its test alias not counted.
+pub(super) const ALIASES: Quota = Quota::of("aliases per agent", 10, 1_000);
+/// Action groups of one agent. A version's snapshot copies each in one batch.
+pub(super) const ACTION_GROUPS: Quota = Quota::of("action groups per agent", 20, 200);
+/// Enabled ones among them.
+pub(super) const ENABLED_ACTION_GROUPS: Quota =
+    Quota::of("enabled action groups per agent", 15, 200);
+/// Functions and API operations of all action groups of one agent.
+pub(super) const ACTIONS: Quota = Quota::of("APIs per agent", 11, usize::MAX);
+/// Parameters of one function.
+pub(super) const PARAMETERS: Quota = Quota::of("parameters per function", 5, usize::MAX);
+/// Versions ever made of one agent: AWS's version numbers have five digits.
+pub(super) const VERSIONS: Quota = Quota::of("versions per agent", 99_999, 99_999);
+/// Tags of one resource.
+pub(super) const TAGS: Quota = Quota::of("tags per resource", 50, 200);
+
+impl Quota {
+    const fn of(what: &'static str, strict: usize, relaxed: usize) -> Self {
+        Self {
+            what,
+            strict,
+            relaxed,
+        }
+    }
+
+    /// How many there may be.
+    pub(super) fn limit(self, strictness: Strictness) -> usize {
+        match strictness {
+            Strictness::Strict => self.strict,
+            Strictness::Relaxed => self.relaxed,
+        }
+    }
+
+    /// Refuses a `count` above the limit with `ServiceQuotaExceededException`.
+    pub(super) fn check(self, count: usize, strictness: Strictness) -> Result<(), Exception> {
+        let limit = self.limit(strictness);
+        if count <= limit {
+            return Ok(());
+        }
+        Err(Exception::new(
+            ExceptionKind::ServiceQuotaExceeded,
+            format!(
+                "The number of {} exceeds the limit. Limit: {limit}.",
+                self.what
+            ),
+        ))
+    }
+}
