@@ -190,16 +190,21 @@ def test_many_sessions_at_once(runtime, agent):
         assert f"A-{100 + number}" in call.join().ok().text
 
 
-def test_previous_turns_can_be_limited(runtime, agent, stub):
-    session = agents.session_id()
-    for number in range(3):
-        invoke(runtime, agent, session, f"Remark number {number}.").ok()
-    invoke(
-        runtime, agent, session, "Hello.",
-        promptCreationConfigurations={"previousConversationTurnsToInclude": 1},
-    ).ok()
-    said = all_text(stub.model_calls()[-1])
-    assert "Remark number 2." in said and "Remark number 0." not in said
+@pytest.mark.parametrize(
+    "member",
+    [
+        {"memoryId": "user-9921"},
+        {"promptCreationConfigurations": {"previousConversationTurnsToInclude": 1}},
+        {"sessionState": {"files": [{"name": "a.csv", "useCase": "CHAT", "source": {
+            "sourceType": "BYTE_CONTENT", "byteContent": {"mediaType": "text/csv", "data": b"a"}}}]}},
+    ],
+    ids=["memory", "previous turns", "files"],
+)
+def test_what_is_not_supported_says_so(runtime, agent, member):
+    with pytest.raises(ClientError) as refused:
+        invoke(runtime, agent, agents.session_id(), "Hello.", **member)
+    assert refused.value.response["Error"]["Code"] == "ValidationException"
+    assert "not supported by Outcrop" in refused.value.response["Error"]["Message"]
 
 
 @pytest.mark.slow
