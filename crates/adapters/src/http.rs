@@ -1,6 +1,6 @@
 //! The HTTP client every adapter shares, with its limits, time limits and handling of secrets.
 //!
-//! One pool of connections for the process: TCP_NODELAY, rustls with ring, proxies from the
+//! One pool of connections for the process: `TCP_NODELAY`, rustls with ring, proxies from the
 //! environment, no redirects. It never retries, knows no vendor's message format, and puts no secret
 //! and no query string into an error text.
 

@@ -337,7 +337,7 @@ async fn a_break_after_the_last_word_loses_nothing() {
 #[tokio::test]
 async fn time_limits() {
     let short = Duration::from_millis(60);
-    let long = Duration::from_secs(60);
+    let long = Duration::from_mins(1);
     let limits = |response, idle, overall| Timeouts {
         connect: long,
         response,

@@ -1,4 +1,4 @@
-//! The HTTP client the AWS SDK is given: TCP_NODELAY, rustls with ring, proxies from the environment.
+//! The HTTP client the AWS SDK is given: `TCP_NODELAY`, rustls with ring, proxies from the environment.
 //!
 //! Only the AWS clients use it; everything else uses [`super::client`]. Connectors are kept by their
 //! timeouts, since the credential chain sets others than the service it is used for. The system's

@@ -53,12 +53,11 @@ impl SseParser {
         while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
             let (line, tail) = rest.split_at(end);
             rest = match tail {
-                [b'\r', b'\n', tail @ ..] => tail,
                 [b'\r'] => {
                     self.after_cr = true;
                     &[]
                 }
-                [_, tail @ ..] => tail,
+                [b'\r', b'\n', tail @ ..] | [_, tail @ ..] => tail,
                 [] => &[],
             };
             if self.partial.is_empty() {

@@ -1,5 +1,6 @@
 //! What the tests of the providers share: a request with everything in it, and answers fed in pieces.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use outcrop_engine::port::{Delivery, Inference, ModelRequest};
@@ -129,7 +130,8 @@ fn told<D: Decoder>(decoder: &mut D, failure: Option<DecodeError>) -> String {
     }
     match failure {
         Some(DecodeError::Vendor(fault)) => {
-            text.push_str(&format!("vendor: {}\n", fault.into_stream_error("host")));
+            let error = fault.into_stream_error("host");
+            let _ = writeln!(text, "vendor: {error}");
         }
         Some(DecodeError::Malformed(_)) => text.push_str("malformed\n"),
         None if !complete => text.push_str("incomplete\n"),

@@ -1,4 +1,4 @@
-//! The chat completions protocol: OpenAI, and every server that speaks it (Ollama, vLLM, llama.cpp,
+//! The chat completions protocol: that of `OpenAI`, spoken by many servers (Ollama, vLLM, llama.cpp,
 //! LM Studio, gateways).
 //!
 //! Left out on purpose, because the protocol has no place for it: `topK` (declared in the
@@ -17,7 +17,7 @@ use super::call::Endpoint;
 use request::Dialect;
 use stream::ChatDecoder;
 
-/// Where OpenAI itself listens.
+/// Where `OpenAI` itself listens.
 pub const DEFAULT_BASE_URL: &str = "https://api.openai.com/v1";
 
 /// The operation, below the base URL.
@@ -38,7 +38,7 @@ impl OpenAi {
     }
 }
 
-/// OpenAI's hosts have left `max_tokens` behind; everyone else still expects it.
+/// `OpenAI`'s hosts have left `max_tokens` behind; everyone else still expects it.
 fn dialect(url: &Url) -> Dialect {
     let host = url.host_str().unwrap_or_default();
     let own = ["openai.com", "openai.azure.com", "services.ai.azure.com"];

@@ -1,7 +1,14 @@
 //! Converse request to chat-completions body. Pure.
 
+mod wire;
+
 use std::borrow::Cow;
 
+use self::wire::{
+    Body, ChatMessage, Choice, Content, File, Function, FunctionCall, FunctionName, ImageUrl,
+    NamedChoice, Part, StreamOptions, ToolCall, ToolDefinition,
+};
+use crate::model::content::{self, DocumentForm};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use outcrop_engine::port::{Delivery, ModelError, ModelRequest};
@@ -9,151 +16,24 @@ use outcrop_model::converse::{
     ContentBlock, ConversationRole, DocumentBlock, ImageBlock, Message, Tool, ToolChoice,
     ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
 };
-use serde::Serialize;
-use serde_json::{Map, Value};
-
-use crate::model::content::{self, DocumentForm};
 
 /// Which of the protocol's two generations a server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Dialect {
-    /// OpenAI's own hosts.
+    /// `OpenAI`'s own hosts.
     OpenAi,
     /// Everybody else.
     Compatible,
 }
 
 impl Dialect {
-    /// Whether `model` is one of OpenAI's that refuse `temperature`, `top_p` and `stop`.
+    /// Whether `model` is one of `OpenAI`'s that refuse `temperature`, `top_p` and `stop`.
     pub(super) fn is_reasoning_model(self, model: &str) -> bool {
         let families = ["o1", "o3", "o4", "gpt-5"];
         self == Self::OpenAi
             && families.iter().any(|family| model.starts_with(family))
             && !model.contains("-chat")
     }
-}
-
-#[derive(Serialize)]
-struct Body<'a> {
-    model: &'a str,
-    messages: Vec<ChatMessage<'a>>,
-    stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stream_options: Option<StreamOptions>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_tokens: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_completion_tokens: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    temperature: Option<f32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    top_p: Option<f32>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    stop: &'a [String],
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolDefinition<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tool_choice: Option<Choice<'a>>,
-    #[serde(flatten)]
-    additional: Option<&'a Map<String, Value>>,
-}
-
-#[derive(Serialize)]
-struct StreamOptions {
-    include_usage: bool,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "role", rename_all = "lowercase")]
-enum ChatMessage<'a> {
-    System {
-        content: Cow<'a, str>,
-    },
-    User {
-        content: Content<'a>,
-    },
-    Assistant {
-        content: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        tool_calls: Vec<ToolCall<'a>>,
-    },
-    Tool {
-        content: Cow<'a, str>,
-        tool_call_id: &'a str,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Content<'a> {
-    Text(Cow<'a, str>),
-    Parts(Vec<Part<'a>>),
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Part<'a> {
-    Text { text: Cow<'a, str> },
-    ImageUrl { image_url: ImageUrl },
-    File { file: File<'a> },
-}
-
-#[derive(Serialize)]
-struct ImageUrl {
-    url: String,
-}
-
-#[derive(Serialize)]
-struct File<'a> {
-    filename: Cow<'a, str>,
-    file_data: String,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "function")]
-struct ToolCall<'a> {
-    id: &'a str,
-    function: FunctionCall<'a>,
-}
-
-#[derive(Serialize)]
-struct FunctionCall<'a> {
-    name: &'a str,
-    arguments: String,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "function")]
-struct ToolDefinition<'a> {
-    function: Function<'a>,
-}
-
-#[derive(Serialize)]
-struct Function<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<&'a str>,
-    parameters: &'a Value,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    strict: Option<bool>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Choice<'a> {
-    Mode(&'static str),
-    Named(NamedChoice<'a>),
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename = "function")]
-struct NamedChoice<'a> {
-    function: FunctionName<'a>,
-}
-
-#[derive(Serialize)]
-struct FunctionName<'a> {
-    name: &'a str,
 }
 
 /// Writes the body of a request.
@@ -189,24 +69,6 @@ pub(super) fn body(request: &ModelRequest, dialect: Dialect) -> Result<Vec<u8>, 
     };
     content::refuse_conflict(body.additional, |key| body.sets(key))?;
     content::to_json(&body)
-}
-
-impl Body<'_> {
-    /// Whether the request itself already sets the member `key`.
-    fn sets(&self, key: &str) -> bool {
-        match key {
-            "model" | "messages" | "stream" => true,
-            "stream_options" => self.stream_options.is_some(),
-            "max_tokens" => self.max_tokens.is_some(),
-            "max_completion_tokens" => self.max_completion_tokens.is_some(),
-            "temperature" => self.temperature.is_some(),
-            "top_p" => self.top_p.is_some(),
-            "stop" => !self.stop.is_empty(),
-            "tools" => !self.tools.is_empty(),
-            "tool_choice" => self.tool_choice.is_some(),
-            _ => false,
-        }
-    }
 }
 
 fn messages(request: &ModelRequest) -> Result<Vec<ChatMessage<'_>>, ModelError> {

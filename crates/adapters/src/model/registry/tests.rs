@@ -155,7 +155,7 @@ fn equal_settings_share_a_provider() {
         mapping("c", "http://other/v1"),
     ];
     let registry = ModelRegistry::new(&mappings, None).expect("a registry");
-    let provider = |model: &str| &registry.route(model).ok().expect("mapped").provider;
+    let provider = |model: &str| &registry.route(model).expect("mapped").provider;
     assert!(Arc::ptr_eq(provider("a"), provider("b")));
     assert!(!Arc::ptr_eq(provider("a"), provider("c")));
 }

@@ -132,9 +132,9 @@ fn an_unstreamed_answer_gives_the_same_events() {
 fn errors_and_ends() {
     check(
         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
-        &expect![[r#"
+        &expect![[r"
             vendor: the model provider failed: host answered 529: Overloaded
-        "#]],
+        "]],
     );
     check(
         "data: {\"type\":\"message_start\",\"message\":{}}\n\ndata: {\"type\":\"content_block_start\",\"content_block\":{\"type\":\"text\",\"text\":\"Hi\"}}\n\n",
@@ -155,21 +155,21 @@ fn errors_and_ends() {
     );
     check(
         "data: {\"typ\":1}\n\n",
-        &expect![[r#"
+        &expect![[r"
         malformed
-    "#]],
+    "]],
     );
     check_whole(
         &json!({"type": "error", "error": {"type": "api_error", "message": "m"}}),
-        &expect![[r#"
+        &expect![[r"
             vendor: the model provider failed: host answered 500: m
-        "#]],
+        "]],
     );
     check_whole(
         &json!({"type": "message"}),
-        &expect![[r#"
+        &expect![[r"
         malformed
-    "#]],
+    "]],
     );
 }
 

@@ -102,6 +102,7 @@ pub(super) struct Whole {
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the vendor's names")]
 pub(super) struct Usage {
     pub(super) input_tokens: Option<u64>,
     pub(super) output_tokens: Option<u64>,

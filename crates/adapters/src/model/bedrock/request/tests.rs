@@ -10,6 +10,7 @@ fn check(request: &ModelRequest, expected: &Expect) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a whole body")]
 fn a_turn_with_tools() {
     check(
         &full_request("us.anthropic.claude-3-haiku-20240307-v1:0"),

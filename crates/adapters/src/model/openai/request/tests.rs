@@ -1,6 +1,6 @@
 use expect_test::{Expect, expect};
 use outcrop_engine::port::Inference;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::model::fixture::{choice, full_request, messages, pretty, request, tools};

@@ -227,9 +227,9 @@ fn errors_inside_an_answer() {
     );
     check_whole(
         &json!({"error": {"message": "slow down", "type": "rate_limit_error"}}),
-        &expect![[r#"
+        &expect![[r"
             vendor: the model provider is throttling: host answered 429: slow down
-        "#]],
+        "]],
     );
 }
 
