@@ -27,7 +27,7 @@ impl Service {
     ) -> Result<(), Exception> {
         let strictness = self.settings.strictness;
         check_members(group, strictness)?;
-        check_signature_is_free(group, others, verb)?;
+        check_is_free(group, others, verb)?;
         check_parameters(group, strictness)?;
         let kind = self.action_group_kind(group).await?;
         let actions = actions_of(&group.action_group_name, &kind, strictness)
@@ -111,24 +111,29 @@ fn check_members(group: &AgentActionGroup, strictness: Strictness) -> Result<(),
     Ok(())
 }
 
-/// A built-in action group can be there once.
-fn check_signature_is_free(
+/// Names are unique, and a built-in action group can be there once. The store sees to names as well,
+/// but two groups of one name have tools of one name, which would be complained of first.
+fn check_is_free(
     group: &AgentActionGroup,
     others: &[Stored<AgentActionGroup>],
     verb: &str,
 ) -> Result<(), Exception> {
-    let Some(signature) = group.parent_action_signature else {
-        return Ok(());
-    };
-    let holder = others
-        .iter()
-        .find(|other| other.body.parent_action_signature == Some(signature));
-    holder.map_or(Ok(()), |holder| {
-        Err(Exception::conflict(format!(
-            "Could not perform {verb} operation, since the {} (id: {}) with the same parentActionGroupSignature {signature} already exists",
-            holder.body.action_group_name, holder.key.id
-        )))
-    })
+    for other in others {
+        let (name, id) = (&other.body.action_group_name, &other.key.id);
+        let same = if *name == group.action_group_name {
+            format!("name {name}")
+        } else if let Some(signature) = group.parent_action_signature
+            && other.body.parent_action_signature == Some(signature)
+        {
+            format!("parentActionGroupSignature {signature}")
+        } else {
+            continue;
+        };
+        return Err(Exception::conflict(format!(
+            "Could not perform {verb} operation, since the {name} (id: {id}) with the same {same} already exists"
+        )));
+    }
+    Ok(())
 }
 
 fn check_parameters(group: &AgentActionGroup, strictness: Strictness) -> Result<(), Exception> {

@@ -1,0 +1,27 @@
+//! The control plane in process: every rule and its exact text, over the store in memory.
+//!
+//! Requests and answers are JSON as on the wire, so that whole answers can be compared. What HTTP
+//! adds (routes, constraints of the service model, status codes) is tested elsewhere.
+
+#[path = "control/action_groups.rs"]
+mod action_groups;
+#[path = "control/agents.rs"]
+mod agents;
+#[path = "control/aliases.rs"]
+mod aliases;
+#[path = "control/lists.rs"]
+mod lists;
+#[path = "control/prepare.rs"]
+mod prepare;
+#[path = "control/prompts.rs"]
+mod prompts;
+#[path = "control/races.rs"]
+mod races;
+#[path = "control/support.rs"]
+mod support;
+#[path = "control/tags.rs"]
+mod tags;
+#[path = "control/tokens.rs"]
+mod tokens;
+#[path = "control/versions.rs"]
+mod versions;

@@ -1,0 +1,374 @@
+//! A service over doubles, with one prepared agent, and requests in one line.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use futures_util::{FutureExt, StreamExt};
+use outcrop_engine::port::{
+    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource, Ids,
+    ModelError, ModelProvider, ModelRequest, ModelStream, SourceError,
+};
+use outcrop_model::control::ops::{CreateAgent, CreateAgentActionGroup, PrepareAgent};
+use outcrop_model::converse::{
+    ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart, ContentBlockStartEvent,
+    ConverseStreamMetadataEvent, ConverseStreamMetrics, ConverseStreamOutput, MessageStopEvent,
+    StopReason, TokenUsage, ToolUseBlockDelta, ToolUseBlockStart,
+};
+use outcrop_model::exception::{Exception, ExceptionKind};
+use outcrop_model::handle::{CallContext, EventSource, Handle, HandleStream};
+use outcrop_model::operation::Operation;
+use outcrop_model::runtime::ResponseStream;
+use outcrop_model::runtime::ops::InvokeAgent;
+use outcrop_model::timestamp::Timestamp;
+use outcrop_service::Service;
+use outcrop_service::ports::Ports;
+use outcrop_service::settings::Settings;
+use outcrop_store::Store;
+use outcrop_store::memory::MemoryStore;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+
+/// What the model says next.
+#[derive(Clone, Debug)]
+pub(crate) enum Say {
+    Text(&'static str),
+    Call(&'static str, Value),
+    Fail(ModelError),
+    /// Never answers.
+    Hang,
+}
+
+#[derive(Default)]
+pub(crate) struct Model {
+    pub(crate) script: Mutex<VecDeque<Say>>,
+    pub(crate) requests: Mutex<Vec<ModelRequest>>,
+}
+
+impl Model {
+    pub(crate) fn says(&self, script: impl IntoIterator<Item = Say>) {
+        self.script.lock().expect("unpoisoned").extend(script);
+    }
+
+    pub(crate) fn request(&self, index: usize) -> ModelRequest {
+        self.requests.lock().expect("unpoisoned")[index].clone()
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.requests.lock().expect("unpoisoned").len()
+    }
+}
+
+impl ModelProvider for Model {
+    fn capabilities(&self, model: &str) -> Result<Capabilities, ModelError> {
+        if model == "unmapped" {
+            return Err(ModelError::Unmapped {
+                model: model.to_owned(),
+                hint: "add [[models]]".to_owned(),
+            });
+        }
+        Ok(Capabilities {
+            tools: true,
+            parallel_tools: true,
+            prefill: true,
+            top_k: true,
+            stop_sequences: true,
+            sampling: true,
+            temperature_with_top_p: true,
+        })
+    }
+
+    fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
+        self.requests.lock().expect("unpoisoned").push(request);
+        let next = self.script.lock().expect("unpoisoned").pop_front();
+        async move {
+            let events = match next.expect("the script says what comes next") {
+                Say::Text(text) => text_events(text),
+                Say::Call(name, input) => call_events(name, &input),
+                Say::Fail(error) => return Err(error),
+                Say::Hang => return std::future::pending().await,
+            };
+            Ok(futures_util::stream::iter(events.into_iter().map(Ok)).boxed())
+        }
+        .boxed()
+    }
+}
+
+fn ending(stop_reason: StopReason) -> [ConverseStreamOutput; 2] {
+    [
+        ConverseStreamOutput::MessageStop(MessageStopEvent {
+            additional_model_response_fields: None,
+            stop_reason,
+        }),
+        ConverseStreamOutput::Metadata(ConverseStreamMetadataEvent {
+            metrics: ConverseStreamMetrics { latency_ms: 1 },
+            performance_config: None,
+            service_tier: None,
+            trace: None,
+            usage: TokenUsage {
+                input_tokens: 10,
+                output_tokens: 5,
+                total_tokens: 15,
+                ..TokenUsage::default()
+            },
+        }),
+    ]
+}
+
+fn delta(index: i32, delta: ContentBlockDelta) -> ConverseStreamOutput {
+    ConverseStreamOutput::ContentBlockDelta(ContentBlockDeltaEvent {
+        content_block_index: index,
+        delta,
+    })
+}
+
+fn text_events(text: &str) -> Vec<ConverseStreamOutput> {
+    let mut events = vec![delta(0, ContentBlockDelta::Text(text.to_owned()))];
+    events.extend(ending(StopReason::EndTurn));
+    events
+}
+
+fn call_events(name: &str, input: &Value) -> Vec<ConverseStreamOutput> {
+    let start = ConverseStreamOutput::ContentBlockStart(ContentBlockStartEvent {
+        content_block_index: 0,
+        start: ContentBlockStart::ToolUse(ToolUseBlockStart {
+            name: name.to_owned(),
+            tool_use_id: "t1".to_owned(),
+            type_: None,
+        }),
+    });
+    let input = ToolUseBlockDelta {
+        input: input.to_string(),
+    };
+    let mut events = vec![start, delta(0, ContentBlockDelta::ToolUse(input))];
+    events.extend(ending(StopReason::ToolUse));
+    events
+}
+
+/// Functions: `ok` replies well, `slow` waits for a permit, `bad` breaks the contract.
+pub(crate) struct Actions {
+    pub(crate) calls: AtomicUsize,
+    pub(crate) keys: Mutex<Vec<String>>,
+    pub(crate) release: Semaphore,
+}
+
+impl ActionExecutor for Actions {
+    fn invoke(&self, call: ActionCall) -> BoxFuture<'_, Result<ActionReply, ActionError>> {
+        async move {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            self.keys.lock().expect("unpoisoned").push(call.idempotency_key);
+            let event: Value = serde_json::from_slice(&call.event).expect("JSON");
+            if event["function"] == "slow" {
+                let permit = self.release.acquire().await.expect("open");
+                permit.forget();
+            }
+            let body = if event["function"] == "bad" { json!(5) } else { json!("shipped") };
+            let payload = json!({"messageVersion": "1.0",
+                "response": {"actionGroup": event["actionGroup"], "function": event["function"],
+                    "functionResponse": {"responseBody": {"TEXT": {"body": body}}}},
+                "sessionAttributes": {"seen": "yes", "user": event["sessionAttributes"]["user"].as_str().unwrap_or("")}});
+            Ok(ActionReply {
+                payload: Bytes::from(payload.to_string()),
+                function_error: None,
+                log_tail: Some("a line of the log".to_owned()),
+            })
+        }
+        .boxed()
+    }
+}
+
+struct NoDocuments;
+
+impl DocumentSource for NoDocuments {
+    fn read<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        _: u64,
+    ) -> BoxFuture<'a, Result<Bytes, SourceError>> {
+        let error = SourceError::NotFound {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
+            detail: "no documents here".to_owned(),
+        };
+        async move { Err(error) }.boxed()
+    }
+}
+
+/// Stands still but for the waits it is asked for, which it jumps over.
+pub(crate) struct StillClock(pub(crate) AtomicI64);
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_nanos(self.0.fetch_add(1_000, Ordering::SeqCst))
+    }
+
+    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        // A turn's deadline never passes by itself; retries' waits are over at once.
+        if duration >= Duration::from_secs(25) {
+            return std::future::pending().boxed();
+        }
+        std::future::ready(()).boxed()
+    }
+}
+
+#[derive(Default)]
+struct Counter(AtomicU64);
+
+impl Ids for Counter {
+    fn uuid(&self) -> String {
+        let count = self.0.fetch_add(1, Ordering::SeqCst);
+        format!("00000000-0000-4000-8000-{count:012}")
+    }
+
+    fn resource_id(&self) -> String {
+        format!("ID{:08}", self.0.fetch_add(1, Ordering::SeqCst))
+    }
+
+    fn fraction(&self) -> f64 {
+        0.5
+    }
+}
+
+/// The parts that outlive a restart, and the service on them.
+pub(crate) struct Bench {
+    pub(crate) service: Service,
+    pub(crate) model: Arc<Model>,
+    pub(crate) actions: Arc<Actions>,
+    pub(crate) clock: Arc<StillClock>,
+    pub(crate) agent_id: String,
+    ports: Ports,
+    requests: AtomicU64,
+}
+
+impl Bench {
+    pub(crate) async fn new() -> Self {
+        Self::over(Arc::new(MemoryStore::new()), "anthropic.claude").await
+    }
+
+    pub(crate) async fn over(store: Arc<dyn Store>, model_id: &str) -> Self {
+        let model = Arc::new(Model::default());
+        let actions = Arc::new(Actions {
+            calls: AtomicUsize::new(0),
+            keys: Mutex::default(),
+            release: Semaphore::new(0),
+        });
+        let clock = Arc::new(StillClock(AtomicI64::new(1_700_000_000_000_000_000)));
+        let ports = Ports {
+            store,
+            models: Arc::clone(&model) as Arc<dyn ModelProvider>,
+            actions: Arc::clone(&actions) as Arc<dyn ActionExecutor>,
+            documents: Arc::new(NoDocuments),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ids: Arc::new(Counter::default()),
+        };
+        let service = Service::new(ports.clone(), Settings::default());
+        let mut bench = Self {
+            service,
+            model,
+            actions,
+            clock,
+            agent_id: String::new(),
+            ports,
+            requests: AtomicU64::new(0),
+        };
+        bench.define(model_id).await;
+        bench
+    }
+
+    async fn define(&mut self, model_id: &str) {
+        let created = self
+            .control::<CreateAgent>(json!({
+                "agentName": "support-bot", "foundationModel": model_id,
+                "agentResourceRoleArn": "arn:aws:iam::111111111111:role/AgentRole",
+                "instruction": "You are a helpful customer support assistant."}))
+            .await;
+        self.agent_id = created["agent"]["agentId"].as_str().expect("an id").to_owned();
+        let functions = ["ok", "slow", "bad"].map(|name| json!({"name": name}));
+        let groups = [
+            ("Orders", json!({"lambda": "arn:aws:lambda:us-west-2:111111111111:function:orders"}), json!({"functions": functions})),
+            ("Client", json!({"customControl": "RETURN_CONTROL"}), json!({"functions": [{"name": "open"}]})),
+        ];
+        for (name, executor, schema) in groups {
+            self.control::<CreateAgentActionGroup>(json!({
+                "agentId": self.agent_id, "agentVersion": "DRAFT", "actionGroupName": name,
+                "actionGroupExecutor": executor, "functionSchema": schema}))
+                .await;
+        }
+        self.control::<PrepareAgent>(json!({"agentId": self.agent_id})).await;
+    }
+
+    /// A new process over the same store: nothing in memory survives.
+    pub(crate) fn restart(&mut self) {
+        self.service = Service::new(self.ports.clone(), Settings::default());
+    }
+
+    fn context(&self) -> CallContext {
+        let count = self.requests.fetch_add(1, Ordering::SeqCst);
+        CallContext {
+            request_id: format!("request-{count}"),
+            account_id: "111111111111".to_owned(),
+            region: "us-west-2".to_owned(),
+        }
+    }
+
+    pub(crate) async fn control<Op: Operation>(&self, input: Value) -> Value
+    where
+        Service: Handle<Op>,
+    {
+        let input = serde_json::from_value(input).expect("of the shape");
+        let output = Handle::<Op>::handle(&self.service, &self.context(), input).await;
+        serde_json::to_value(output.expect("succeeds")).expect("JSON")
+    }
+
+    /// Starts a request in session `s`; `more` is merged into its body.
+    pub(crate) async fn start(&self, more: Value) -> Result<EventSource<ResponseStream>, Exception> {
+        let mut body = json!({"agentId": self.agent_id, "agentAliasId": "TSTALIASID", "sessionId": "session"});
+        let members = body.as_object_mut().expect("an object");
+        members.extend(more.as_object().expect("an object").clone());
+        let input = serde_json::from_value(body).expect("of the shape");
+        let cx = self.context();
+        let answer = HandleStream::<InvokeAgent>::handle_stream(&self.service, &cx, input);
+        answer.await.map(|(_, events)| events)
+    }
+
+    /// Does a request to its end: the texts of the answer, or what came instead.
+    pub(crate) async fn ask(&self, more: Value) -> Answer {
+        match self.start(more).await {
+            Ok(events) => collect(events).await,
+            Err(exception) => Answer::Refused(exception.kind(), exception.message().to_owned()),
+        }
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Answer {
+    Text(String),
+    Control(Value),
+    Failed(ExceptionKind, String),
+    Refused(ExceptionKind, String),
+}
+
+pub(crate) async fn collect(mut events: EventSource<ResponseStream>) -> Answer {
+    let mut text = String::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(ResponseStream::Chunk(part)) => {
+                let bytes = part.bytes.expect("bytes");
+                text.push_str(std::str::from_utf8(bytes.as_bytes()).expect("text"));
+            }
+            Ok(ResponseStream::ReturnControl(payload)) => {
+                return Answer::Control(serde_json::to_value(payload).expect("JSON"));
+            }
+            Ok(_) => {}
+            Err(exception) => {
+                return Answer::Failed(exception.kind(), exception.message().to_owned());
+            }
+        }
+    }
+    Answer::Text(text)
+}

@@ -1,0 +1,6 @@
+//! Turns in process: the memory store, a scripted model, recorded actions, a clock that stands still.
+
+mod bench;
+mod crashes;
+mod failures;
+mod sessions;
