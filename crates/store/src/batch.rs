@@ -117,12 +117,17 @@ impl Batch {
                 "a batch holds at most BATCH_WRITES_MAX writes",
             ));
         }
-        if self.writes.iter().map(Write::payload_bytes).sum::<usize>() > BATCH_BYTES_MAX {
+        if self.payload_bytes() > BATCH_BYTES_MAX {
             return Err(StoreError::OutOfBounds(
                 "a batch carries at most BATCH_BYTES_MAX bytes",
             ));
         }
         Ok(())
+    }
+
+    /// Bytes of bodies, entries and payloads.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.writes.iter().map(Write::payload_bytes).sum()
     }
 }
 

@@ -266,8 +266,8 @@ async fn the_cache_never_shows_the_past() {
         tokio::spawn(async move {
             for round in 0..ROUNDS {
                 let number = round * 7 % KEYS;
-                // Some fit the cache, some do not.
-                let size = if round % 3 == 0 { 4_000 } else { 400 };
+                // Now it fits the cache, now it does not.
+                let size = if round / KEYS % 2 == 0 { 4_000 } else { 400 };
                 let written = batch([put(&number.to_string(), &"x".repeat(size))]);
                 let committed = store.commit(written).await.expect("the batch holds");
                 answered[number].store(committed.revisions[0], Ordering::SeqCst);

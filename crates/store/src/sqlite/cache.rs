@@ -147,3 +147,64 @@ impl Equivalent<Key> for KeyText<'_> {
             == (&*key.scope, key.kind, &*key.parent, &*key.id)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY_BYTES: usize = 64 << 10;
+
+    fn key() -> Key {
+        Key {
+            scope: "s".into(),
+            kind: "agent",
+            parent: "p".into(),
+            id: "i".into(),
+        }
+    }
+
+    fn stored(revision: u64, body_bytes: usize) -> Stored {
+        Stored {
+            record: Record {
+                key: key(),
+                revision,
+                body: "x".repeat(body_bytes).into(),
+                created_at_ms: 0,
+                updated_at_ms: 0,
+            },
+            expires_at_ms: None,
+        }
+    }
+
+    /// Whatever the change, and whether or not the cache can keep what was put.
+    #[tokio::test]
+    async fn a_commit_displaces_a_load_under_way() {
+        let swept = || Change::Swept {
+            scope: "s".into(),
+            kind: "agent".into(),
+            parent: "p".into(),
+            id: "i".into(),
+        };
+        for (change, now) in [
+            (Change::Put(Arc::new(stored(2, 10))), Some(stored(2, 10))),
+            (
+                Change::Put(Arc::new(stored(2, CAPACITY_BYTES))),
+                Some(stored(2, CAPACITY_BYTES)),
+            ),
+            (Change::Gone(key()), None),
+            (swept(), None),
+        ] {
+            let cache = RecordCache::new(CAPACITY_BYTES);
+            let revision = now.as_ref().map(|stored| stored.record.revision);
+            let overtaken = async {
+                cache.publish(change);
+                Ok(Some(stored(1, 10)))
+            };
+            let first = cache.get_or_load(&key(), overtaken).await;
+            assert!(first.is_ok());
+            let second = cache.get_or_load(&key(), async { Ok(now) }).await;
+            let second = second.expect("the load succeeds");
+            assert_eq!(second.map(|stored| stored.record.revision), revision);
+        }
+    }
+}

@@ -4,8 +4,8 @@
 //! take longer than the commit itself (85 of 108 µs where it was measured). So with
 //! [`super::Durability::Process`], where a commit is two small writes to the page cache, the caller
 //! commits by itself, together with whatever waits. Those who find the writer taken leave their request
-//! and wait. What may take milliseconds, a sync to disk or the end of a checkpoint, is left to the
-//! thread, so that no runtime thread blocks on it.
+//! and wait. What may take milliseconds, a sync to disk, a large batch or the end of a checkpoint, is
+//! left to the thread, so that no runtime thread blocks on it.
 //!
 //! Invariant: whoever lets go of the writer looks at the queue once more, so no request is left lying.
 
@@ -14,6 +14,14 @@ use std::sync::{Mutex, TryLockError};
 use super::Durability;
 use super::queue::{AbandonOnDrop, Queue, Refused};
 use super::writer::{Request, Writer};
+use crate::batch::Write;
+
+/// Writes of a batch that a caller commits by itself: a turn's have a handful, at some ten
+/// microseconds each.
+const WRITES_IN_CALLER_MAX: usize = 32;
+
+/// Bytes of a batch that a caller commits by itself, by the same measure.
+const BYTES_IN_CALLER_MAX: usize = 256 << 10;
 
 /// See the module.
 pub(super) struct Committer {
@@ -35,12 +43,12 @@ impl Committer {
     /// Has the request performed, in this call or later. Its answer goes its own way.
     pub(super) fn submit(&self, request: Request) -> Result<(), Refused> {
         match self.durability {
-            Durability::Power => self.queue.push(request),
-            Durability::Process => {
+            Durability::Process if is_brief(&request) => {
                 self.queue.push_quietly(request)?;
                 self.commit_what_waits();
                 Ok(())
             }
+            Durability::Process | Durability::Power => self.queue.push(request),
         }
     }
 
@@ -80,5 +88,20 @@ impl Committer {
         if checkpoint_is_due || !self.queue.is_empty() {
             self.queue.summon();
         }
+    }
+}
+
+/// Whether the request takes microseconds, as far as it shows: the number of children does not.
+fn is_brief(request: &Request) -> bool {
+    match request {
+        Request::Commit(batch, _) => {
+            batch.writes.len() <= WRITES_IN_CALLER_MAX
+                && batch.payload_bytes() <= BYTES_IN_CALLER_MAX
+                && !batch
+                    .writes
+                    .iter()
+                    .any(|write| matches!(write, Write::DeleteChildren { .. }))
+        }
+        Request::Claim(..) | Request::Check(_) => true,
     }
 }
