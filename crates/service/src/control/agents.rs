@@ -1,31 +1,28 @@
 //! Agents: the DRAFT that is edited, with everything it owns.
 //!
-//! Preparing is in [`super::prepare`]. Deleting leaves a session that still lives to its own expiry,
+//! Preparing is in [`super::prepare`], what is stored of an agent in [`documents`]. Deleting leaves a session that still lives to its own expiry,
 //! and frozen definitions to the sessions that name them.
 
-use outcrop_model::arn::{AgentAliasArn, AgentArn};
+mod documents;
+
 use outcrop_model::control::{
-    Agent, AgentAlias, AgentAliasStatus, AgentCollaboration, AgentStatus, AgentSummary,
-    CreateAgentRequest, CreateAgentResponse, DeleteAgentRequest, DeleteAgentResponse,
-    GetAgentRequest, GetAgentResponse, ListAgentsRequest, ListAgentsResponse, OrchestrationType,
-    UpdateAgentRequest, UpdateAgentResponse, ops as op,
+    Agent, AgentAlias, AgentStatus, AgentSummary, CreateAgentRequest, CreateAgentResponse,
+    DeleteAgentRequest, DeleteAgentResponse, GetAgentRequest, GetAgentResponse, ListAgentsRequest,
+    ListAgentsResponse, UpdateAgentRequest, UpdateAgentResponse, ops as op,
 };
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::operation::Operation;
-use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{BATCH_WRITES_MAX, Expect, Order, Page, Scan, Write};
 
 use super::paging::List;
 use super::{
-    DRAFT, Refused, TEST_ALIAS, agent_key, agent_name_key, aliases, attempts, guard, name_conflict,
-    prompts, quotas, region_key, tags, tags_key, unsupported, version_parent,
+    DRAFT, Refused, TEST_ALIAS, agent_key, agent_name_key, attempts, guard, name_conflict, prompts,
+    quotas, tags, unsupported,
 };
-use crate::records::{AgentDoc, Scope, Stored, VersionDoc, kind, put};
+use crate::records::{AgentDoc, VersionDoc, kind, put};
 use crate::{Service, error, scope};
-
-/// `idleSessionTTLInSeconds` where none is given.
-const IDLE_SESSION_TTL_DEFAULT_S: i32 = 600;
+use documents::{creation, definition, new_agent, removal};
 
 impl Handle<op::CreateAgent> for Service {
     async fn handle(
@@ -35,7 +32,6 @@ impl Handle<op::CreateAgent> for Service {
     ) -> Result<CreateAgentResponse, Exception> {
         check(&input)?;
         tags::check(input.tags.as_ref(), self.settings.strictness)?;
-        self.check_agent_quota(cx).await?;
         let agent = attempts(|| self.create_agent(cx, &input)).await?;
         Ok(CreateAgentResponse { agent })
     }
@@ -93,6 +89,7 @@ impl Handle<op::ListAgents> for Service {
             scope: &scope(cx),
             kind: kind::AGENT,
             parent: "",
+            // An edit to what belongs to an agent counts as one to the agent here.
             order: Order::UpdatedDescending,
         };
         let page = list.page(input.max_results, input.next_token.as_deref())?;
@@ -138,6 +135,7 @@ impl Service {
         {
             return Ok(as_created(agent.body.agent));
         }
+        self.check_agent_quota(cx).await?;
         let now = self.now();
         let agent_id = self.ports.ids.resource_id();
         let agent = new_agent(cx, &agent_id, input, now);
@@ -230,170 +228,6 @@ fn check(input: &CreateAgentRequest) -> Result<(), Exception> {
         .prompt_override_configuration
         .as_ref()
         .map_or(Ok(()), prompts::check)
-}
-
-/// `UpdateAgent` replaces the whole definition, so it is read as a creation.
-fn definition(input: UpdateAgentRequest) -> CreateAgentRequest {
-    CreateAgentRequest {
-        agent_collaboration: input.agent_collaboration,
-        agent_name: input.agent_name,
-        agent_resource_role_arn: Some(input.agent_resource_role_arn),
-        client_token: None,
-        custom_orchestration: input.custom_orchestration,
-        customer_encryption_key_arn: input.customer_encryption_key_arn,
-        description: input.description,
-        foundation_model: Some(input.foundation_model),
-        guardrail_configuration: input.guardrail_configuration,
-        idle_session_ttl_in_seconds: input.idle_session_ttl_in_seconds,
-        instruction: input.instruction,
-        memory_configuration: input.memory_configuration,
-        orchestration_type: input.orchestration_type,
-        prompt_override_configuration: input.prompt_override_configuration,
-        tags: None,
-    }
-}
-
-/// The agent a request defines, not prepared.
-fn new_agent(
-    cx: &CallContext,
-    agent_id: &str,
-    input: &CreateAgentRequest,
-    now: Timestamp,
-) -> Agent {
-    let input = input.clone();
-    Agent {
-        agent_arn: AgentArn::new(&cx.region, &cx.account_id, agent_id).to_string(),
-        agent_collaboration: Some(
-            input
-                .agent_collaboration
-                .unwrap_or(AgentCollaboration::Disabled),
-        ),
-        agent_id: agent_id.to_owned(),
-        agent_name: input.agent_name,
-        // The shape demands it of every agent, though CreateAgent does not.
-        agent_resource_role_arn: input.agent_resource_role_arn.unwrap_or_default(),
-        agent_status: AgentStatus::NotPrepared,
-        agent_version: DRAFT.to_owned(),
-        client_token: input.client_token,
-        created_at: now,
-        custom_orchestration: None,
-        customer_encryption_key_arn: input.customer_encryption_key_arn,
-        description: input.description,
-        failure_reasons: None,
-        foundation_model: input.foundation_model,
-        guardrail_configuration: None,
-        idle_session_ttl_in_seconds: input
-            .idle_session_ttl_in_seconds
-            .unwrap_or(IDLE_SESSION_TTL_DEFAULT_S),
-        instruction: input.instruction,
-        memory_configuration: input.memory_configuration,
-        orchestration_type: Some(
-            input
-                .orchestration_type
-                .unwrap_or(OrchestrationType::Default),
-        ),
-        prepared_at: None,
-        prompt_override_configuration: input.prompt_override_configuration,
-        recommended_actions: None,
-        updated_at: now,
-    }
-}
-
-/// All that is written with a new agent.
-fn creation(
-    cx: &CallContext,
-    scope: &Scope,
-    agent: &Agent,
-    input: &CreateAgentRequest,
-    now: Timestamp,
-) -> Vec<Write> {
-    let agent_id = agent.agent_id.as_str();
-    let alias = test_alias(cx, agent_id, now);
-    let document = AgentDoc {
-        agent: agent.clone(),
-        last_version: 0,
-    };
-    let name = Some(agent.agent_name.as_str());
-    let mut writes = vec![
-        put(agent_key(scope, agent_id), &document, Expect::Absent, name),
-        put(
-            agent_name_key(scope, &agent.agent_name),
-            &agent_id,
-            Expect::Any,
-            None,
-        ),
-        put(region_key(cx, agent_id), &cx.region, Expect::Absent, None),
-        tags::put(scope, &agent.agent_arn, input.tags.clone()),
-        tags::put(scope, &alias.agent_alias_arn, None),
-    ];
-    writes.extend(aliases::creation(scope, &alias));
-    writes
-}
-
-/// The alias that serves the prepared draft.
-fn test_alias(cx: &CallContext, agent_id: &str, now: Timestamp) -> AgentAlias {
-    let arn = AgentAliasArn::new(&cx.region, &cx.account_id, agent_id, TEST_ALIAS);
-    AgentAlias {
-        agent_alias_arn: arn.to_string(),
-        agent_alias_history_events: None,
-        agent_alias_id: TEST_ALIAS.to_owned(),
-        agent_alias_name: "AgentTestAlias".to_owned(),
-        agent_alias_status: AgentAliasStatus::Prepared,
-        agent_id: agent_id.to_owned(),
-        alias_invocation_state: Some(aliases::INVOCATION_STATE_DEFAULT),
-        client_token: None,
-        created_at: now,
-        description: None,
-        failure_reasons: None,
-        routing_configuration: vec![aliases::route(DRAFT)],
-        updated_at: now,
-    }
-}
-
-/// All that is removed with an agent, the agent first.
-fn removal(
-    cx: &CallContext,
-    scope: &Scope,
-    agent: &Stored<AgentDoc>,
-    aliases: &[Stored<AgentAlias>],
-    versions: &[Stored<VersionDoc>],
-) -> Vec<Write> {
-    let agent_id = agent.body.agent.agent_id.as_str();
-    let delete = |key| Write::Delete {
-        key,
-        expect: Expect::Any,
-    };
-    let children = |kind, parent: &str| Write::DeleteChildren {
-        scope: scope.0.clone(),
-        kind,
-        parent: parent.into(),
-    };
-    let mut writes = vec![
-        Write::Delete {
-            key: agent.key.clone(),
-            expect: Expect::Revision(agent.revision),
-        },
-        delete(agent_name_key(scope, &agent.body.agent.agent_name)),
-        delete(region_key(cx, agent_id)),
-        delete(tags_key(scope, &agent.body.agent.agent_arn)),
-        delete(scope.key(kind::PREPARED, "", agent_id)),
-        children(kind::ALIAS, agent_id),
-        children(kind::ALIAS_NAME, agent_id),
-        children(kind::VERSION, agent_id),
-        children(kind::ACTION_GROUP, &version_parent(agent_id, DRAFT)),
-    ];
-    writes.extend(versions.iter().map(|version| {
-        children(
-            kind::ACTION_GROUP,
-            &version_parent(agent_id, &version.key.id),
-        )
-    }));
-    writes.extend(
-        aliases
-            .iter()
-            .map(|alias| delete(tags_key(scope, &alias.body.agent_alias_arn))),
-    );
-    writes
 }
 
 /// As `CreateAgent` shows it.

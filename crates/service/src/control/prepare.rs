@@ -16,7 +16,7 @@ use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Write};
 
-use super::{DRAFT, Refused, attempts, guard, prompts, version_parent};
+use super::{DRAFT, Refused, attempts, guard, prompts, quotas, version_parent};
 use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, json, kind, put};
 use crate::{Service, error, scope};
 
@@ -88,6 +88,9 @@ impl Service {
         let text = json(&definition);
         let plan =
             AgentPlan::compile(definition, strictness).map_err(|cause| error::plan(&cause))?;
+        // Only here are the operations of schemas in S3 counted with the others.
+        let actions = plan.tools.len().saturating_sub(plan.asks_user.into());
+        quotas::ACTIONS.check(actions, strictness)?;
         let draft = &mut agent.body.agent;
         draft.agent_status = AgentStatus::Prepared;
         draft.prepared_at = Some(self.now());

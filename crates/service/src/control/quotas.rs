@@ -18,11 +18,12 @@ pub(super) struct Quota {
 pub(super) const AGENTS: Quota = Quota::of("agents per account", 200, usize::MAX);
 /// Aliases of one agent, its test alias not counted.
 pub(super) const ALIASES: Quota = Quota::of("aliases per agent", 10, 1_000);
-/// Action groups of one agent. A version's snapshot copies each in one batch.
-pub(super) const ACTION_GROUPS: Quota = Quota::of("action groups per agent", 20, 200);
+/// Action groups of one agent. Each new one is compared with all, and a version copies them in one
+/// batch.
+pub(super) const ACTION_GROUPS: Quota = Quota::of("action groups per agent", 20, 50);
 /// Enabled ones among them.
 pub(super) const ENABLED_ACTION_GROUPS: Quota =
-    Quota::of("enabled action groups per agent", 15, 200);
+    Quota::of("enabled action groups per agent", 15, 50);
 /// Functions and API operations of all action groups of one agent.
 pub(super) const ACTIONS: Quota = Quota::of("APIs per agent", 11, usize::MAX);
 /// Parameters of one function.

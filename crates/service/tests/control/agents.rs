@@ -1,4 +1,4 @@
-//! CreateAgent, GetAgent, UpdateAgent, DeleteAgent.
+//! `CreateAgent`, `GetAgent`, `UpdateAgent`, `DeleteAgent`.
 
 use outcrop_model::control::ops as op;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! ListAgents, and the tokens of all list operations.
+//! `ListAgents`, and the tokens of all list operations.
 
 use outcrop_model::control::ops as op;
 use serde_json::{Value, json};

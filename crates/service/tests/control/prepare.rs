@@ -1,10 +1,11 @@
-//! PrepareAgent: what it needs, what it freezes.
+//! `PrepareAgent`: what it needs, what it freezes.
 
 use outcrop_model::control::ops as op;
 use serde_json::{Value, json};
 
 use crate::support::{
-    ACCOUNT, INSTRUCTION, LAMBDA, REGION, World, definition, function, group, validation, with,
+    ACCOUNT, INSTRUCTION, LAMBDA, REGION, World, definition, function, group, quota, validation,
+    with,
 };
 
 fn openapi(operation: &str) -> String {
@@ -114,6 +115,33 @@ async fn it_freezes_the_enabled_groups_in_order_of_creation() {
     assert_eq!(plans(&world).await, [plan]);
     world.prepare(&agent).await;
     assert_eq!(plans(&world).await.len(), 2);
+}
+
+#[tokio::test]
+async fn operations_of_schemas_in_s3_count_with_the_others_when_strict() {
+    let world = World::strict();
+    let agent = world.agent("one").await;
+    world
+        .objects
+        .put("schemas", "orders.json", openapi("listOrders"));
+    let api = json!({
+        "agentId": agent, "agentVersion": "DRAFT", "actionGroupName": "Api",
+        "actionGroupExecutor": {"lambda": LAMBDA},
+        "apiSchema": {"s3": {"s3BucketName": "schemas", "s3ObjectKey": "orders.json"}},
+    });
+    world.call::<op::CreateAgentActionGroup>(api).await;
+    let functions: Vec<Value> = (0..11).map(|n| function(&format!("f{n}"))).collect();
+    let many = with(
+        group(&agent, "Many"),
+        json!({"functionSchema": {"functions": functions}}),
+    );
+    world.call::<op::CreateAgentActionGroup>(many).await;
+    assert_eq!(
+        world
+            .refused::<op::PrepareAgent>(json!({"agentId": agent}))
+            .await,
+        quota("The number of APIs per agent exceeds the limit. Limit: 11.")
+    );
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ fn overriding(prompts: &Value) -> Value {
     with(definition("one"), change)
 }
 
-/// A type nobody has overridden, as GetAgent shows it.
+/// A type nobody has overridden, as `GetAgent` shows it.
 fn default_of(prompt_type: PromptType, state: &str) -> Value {
     json!({
         "basePromptTemplate": default::template(prompt_type),

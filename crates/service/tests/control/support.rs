@@ -191,7 +191,7 @@ pub(crate) fn context(region: &str) -> CallContext {
     }
 }
 
-/// A CreateAgent request with all that PrepareAgent needs.
+/// A `CreateAgent` request with all that `PrepareAgent` needs.
 pub(crate) fn definition(name: &str) -> Value {
     json!({
         "agentName": name,
@@ -201,7 +201,7 @@ pub(crate) fn definition(name: &str) -> Value {
     })
 }
 
-/// A CreateAgentActionGroup request.
+/// A `CreateAgentActionGroup` request.
 pub(crate) fn group(agent: &str, name: &str) -> Value {
     json!({
         "agentId": agent,

@@ -1,4 +1,4 @@
-//! TagResource, UntagResource, ListTagsForResource.
+//! `TagResource`, `UntagResource`, `ListTagsForResource`.
 
 use outcrop_model::control::ops as op;
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! GetAgentVersion, ListAgentVersions, DeleteAgentVersion, and what a version holds.
+//! `GetAgentVersion`, `ListAgentVersions`, `DeleteAgentVersion`, and what a version holds.
 
 use outcrop_model::control::ops as op;
 use serde_json::{Value, json};
