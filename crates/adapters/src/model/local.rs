@@ -58,6 +58,9 @@ const ANSWER_PATIENCE: Duration = Duration::from_secs(300);
 const CONTEXT_TOKENS: u32 = 4096;
 /// Threads beyond which a model of this size gets no faster.
 const THREADS_LIMIT: usize = 4;
+/// Cores to each thread. The threads meet hundreds of times a token, and each meeting waits for the
+/// slowest: with every core taken and other work on them, calls were seen to take twenty times as long.
+const CORES_PER_THREAD: usize = 2;
 
 /// How the local model runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,14 +78,16 @@ pub struct LocalSettings {
 }
 
 impl Default for LocalSettings {
-    /// The default weights, cached in the user's cache folder, on one thread a core up to four.
+    /// The default weights, cached in the user's cache folder, on a thread for every two cores, up to
+    /// four.
     fn default() -> Self {
-        let cores = thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = (cores / CORES_PER_THREAD).clamp(1, THREADS_LIMIT);
         Self {
             weights: WeightsLocation::default(),
             cache: default_cache(),
             python: PathBuf::from("python3"),
-            threads: cores.min(NonZeroUsize::new(THREADS_LIMIT).expect("a positive constant")),
+            threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
             context_tokens: CONTEXT_TOKENS,
         }
     }

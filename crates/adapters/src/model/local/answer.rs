@@ -27,15 +27,15 @@ const PROSE_LIMIT: usize = 1200;
 
 /// A goal left undone because its condition is not met.
 #[derive(Clone, Copy, Debug)]
-pub struct Skipped<'a> {
+pub(super) struct Skipped<'a> {
     /// The goal, in the user's words.
-    pub text: &'a str,
+    pub(super) text: &'a str,
     /// Its condition.
-    pub condition: &'a Condition,
+    pub(super) condition: &'a Condition,
 }
 
 /// Why a tool is called.
-pub fn rationale(tool: &Tool, input: &Value, condition: Option<&Condition>) -> String {
+pub(super) fn rationale(tool: &Tool, input: &Value, condition: Option<&Condition>) -> String {
     let mut text = String::new();
     if let Some(condition) = condition {
         let _ = write!(text, "The condition \"{}\" is met. ", condition.text);
@@ -55,13 +55,13 @@ pub fn rationale(tool: &Tool, input: &Value, condition: Option<&Condition>) -> S
 }
 
 /// The question for values that the conversation does not give.
-pub fn question(missing: &[String]) -> String {
+pub(super) fn question(missing: &[String]) -> String {
     let named: Vec<String> = missing.iter().map(|name| format!("the {name}")).collect();
     format!("Could you tell me {}?", enumerate(&named))
 }
 
 /// The answer to the request once no goal is left open.
-pub fn from_steps(
+pub(super) fn from_steps(
     lm: &mut dyn LanguageModel,
     dialogue: &Dialogue,
     steps: &[Step<'_>],

@@ -32,11 +32,11 @@ const CHOICE_MARGIN: f64 = 0.3;
 
 /// What filling the parameters gave.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Filled {
+pub(super) struct Filled {
     /// The arguments found.
-    pub input: Value,
+    pub(super) input: Value,
     /// Required parameters without evidence, in words.
-    pub missing: Vec<String>,
+    pub(super) missing: Vec<String>,
 }
 
 /// A leaf of the schema with the keys that lead to it.
@@ -65,7 +65,7 @@ struct Source {
 }
 
 /// Fills the parameters of `tool` for a goal worded `goal`.
-pub fn fill(
+pub(super) fn fill(
     lm: &mut dyn LanguageModel,
     tool: &Tool,
     goal: &str,

@@ -50,23 +50,27 @@ const QUESTION_WORDS: &[&str] = &[
 
 /// How well each tool fits, best first, and whether the best is believed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Ranking {
+pub(super) struct Ranking {
     /// Index into the tools and score in nats, best first.
-    pub tools: Vec<(usize, f64)>,
+    pub(super) tools: Vec<(usize, f64)>,
     /// The best score of answering without a tool.
-    pub conversation: f64,
+    pub(super) conversation: f64,
 }
 
 impl Ranking {
     /// The tool to call; `None` to answer without one.
-    pub fn choice(&self) -> Option<usize> {
+    pub(super) fn choice(&self) -> Option<usize> {
         let (tool, score) = self.tools.first()?;
         (*score >= LEAST && *score >= self.conversation + AHEAD_OF_CONVERSATION).then_some(*tool)
     }
 }
 
 /// Ranks `tools` for `goal`.
-pub fn rank(lm: &mut dyn LanguageModel, tools: &[Tool], goal: &str) -> Result<Ranking, LlmError> {
+pub(super) fn rank(
+    lm: &mut dyn LanguageModel,
+    tools: &[Tool],
+    goal: &str,
+) -> Result<Ranking, LlmError> {
     let text = [prompt::bounded(goal)];
     let null = total(lm, &prompt::task(None), &text)?;
     let vocabulary: Vec<Vec<String>> = tools.iter().map(vocabulary).collect();
@@ -169,6 +173,6 @@ fn mood(goal: &str, tool: &Tool) -> f64 {
 }
 
 /// Whether a tool's name says that it changes nothing.
-pub fn only_reads(tool: &Tool) -> bool {
+pub(super) fn only_reads(tool: &Tool) -> bool {
     READING.contains(&tool.spoken.split(' ').next().unwrap_or_default())
 }

@@ -12,11 +12,11 @@ const GOALS_LIMIT: usize = 6;
 
 /// One thing asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Goal {
+pub(super) struct Goal {
     /// The words, condition left out.
-    pub text: String,
+    pub(super) text: String,
     /// Under which condition.
-    pub condition: Option<Condition>,
+    pub(super) condition: Option<Condition>,
 }
 
 const ASKING: &[&str] = &[
@@ -128,7 +128,7 @@ const SUBJECTS: &[&str] = &[
 ];
 
 /// The goals of `text`, in order; at least one.
-pub fn goals(text: &str) -> Vec<Goal> {
+pub(super) fn goals(text: &str) -> Vec<Goal> {
     let mut clauses = Vec::new();
     for sentence in sentences(text) {
         clauses.extend(split_requests(sentence));
@@ -219,7 +219,7 @@ fn split_requests(sentence: &str) -> Vec<String> {
 }
 
 /// Whether a clause asks for something, rather than tells something.
-pub fn is_request(clause: &str) -> bool {
+pub(super) fn is_request(clause: &str) -> bool {
     let lower = clause.to_lowercase();
     let first = lower.split_whitespace().next().unwrap_or_default();
     let wishes = [

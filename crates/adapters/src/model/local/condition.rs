@@ -10,15 +10,15 @@ use super::words;
 
 /// "if it hasn't shipped".
 #[derive(Clone, Debug, PartialEq)]
-pub struct Condition {
+pub(super) struct Condition {
     /// With its "if" or "unless", as written.
-    pub text: String,
+    pub(super) text: String,
 }
 
 impl Condition {
     /// Whether what the tools answered makes the condition true. What they do not mention is taken
     /// as not being so: "if it hasn't shipped" holds of an order that is "processing".
-    pub fn holds(&self, outcomes: &[&str]) -> bool {
+    pub(super) fn holds(&self, outcomes: &[&str]) -> bool {
         let lower = self.text.to_lowercase();
         let unless = lower.starts_with("unless");
         let negated = lower.contains("n't")

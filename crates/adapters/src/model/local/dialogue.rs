@@ -10,7 +10,7 @@ const JOINED_LIMIT: usize = 4;
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Entry {
+pub(super) enum Entry {
     /// The user wrote.
     User(String),
     /// The model answered.
@@ -23,48 +23,48 @@ pub enum Entry {
 
 /// A tool call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Call {
+pub(super) struct Call {
     /// Pairs it with its outcome.
-    pub id: String,
+    pub(super) id: String,
     /// The tool's name on the wire.
-    pub tool: String,
+    pub(super) tool: String,
     /// The arguments.
-    pub input: Value,
+    pub(super) input: Value,
 }
 
 /// What a tool answered.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
+pub(super) struct Outcome {
     /// The call's id.
-    pub id: String,
+    pub(super) id: String,
     /// Its text, or its JSON as text.
-    pub text: String,
+    pub(super) text: String,
     /// Whether the tool worked.
-    pub success: bool,
+    pub(super) success: bool,
 }
 
 /// A whole conversation.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Dialogue {
+pub(super) struct Dialogue {
     /// The system text.
-    pub system: String,
+    pub(super) system: String,
     /// What happened, oldest first.
-    pub entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
 }
 
 /// A call of the running turn with its outcome.
 #[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
+pub(super) struct Step<'a> {
     /// The call.
-    pub call: &'a Call,
+    pub(super) call: &'a Call,
     /// Its outcome; `None` while it has none.
-    pub outcome: Option<&'a Outcome>,
+    pub(super) outcome: Option<&'a Outcome>,
 }
 
 impl Dialogue {
     /// What the user wants now. An answer to a question of the model is joined to the request that
     /// led to the question.
-    pub fn request(&self) -> String {
+    pub(super) fn request(&self) -> String {
         let mut texts = Vec::new();
         let mut at = self.last_user();
         while let Some(index) = at {
@@ -82,7 +82,7 @@ impl Dialogue {
     }
 
     /// The user's last message alone.
-    pub fn last_message(&self) -> &str {
+    pub(super) fn last_message(&self) -> &str {
         match self.last_user().and_then(|index| self.entries.get(index)) {
             Some(Entry::User(text)) => text,
             Some(_) | None => "",
@@ -90,7 +90,7 @@ impl Dialogue {
     }
 
     /// Calls made since the user last wrote.
-    pub fn steps(&self) -> Vec<Step<'_>> {
+    pub(super) fn steps(&self) -> Vec<Step<'_>> {
         let start = self.last_user().map_or(0, |index| index + 1);
         let turn = self.entries.get(start..).unwrap_or_default();
         let outcome = |id: &str| {

@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 const DEPTH_LIMIT: usize = 32;
 
 /// The object or array that `text` spells out, if it does.
-pub fn parse(text: &str) -> Option<Value> {
+pub(super) fn parse(text: &str) -> Option<Value> {
     let text = text.trim();
     if !text.starts_with(['{', '[']) {
         return None;
@@ -23,7 +23,7 @@ pub fn parse(text: &str) -> Option<Value> {
 }
 
 /// The scalar members of a value, with their keys.
-pub fn flatten(value: &Value, key: String, facts: &mut Vec<(String, Value)>) {
+pub(super) fn flatten(value: &Value, key: String, facts: &mut Vec<(String, Value)>) {
     match value {
         Value::Object(members) => {
             for (name, member) in members {

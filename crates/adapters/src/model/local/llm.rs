@@ -5,7 +5,7 @@
 
 /// Why the model could not be loaded or evaluated.
 #[derive(Debug, thiserror::Error)]
-pub enum LlmError {
+pub(super) enum LlmError {
     /// The file is no model that llama.cpp reads.
     #[error("the weights cannot be loaded: {0}")]
     Load(String),
@@ -27,16 +27,16 @@ pub enum LlmError {
 
 /// What evaluating a text under a prefix gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Likelihood {
+pub(super) struct Likelihood {
     /// Natural logarithm of the probability of the whole text.
-    pub log_probability: f64,
+    pub(super) log_probability: f64,
     /// Its length.
-    pub tokens: usize,
+    pub(super) tokens: usize,
 }
 
 impl Likelihood {
     /// Per token, so that texts of different lengths compare.
-    pub fn per_token(self) -> f64 {
+    pub(super) fn per_token(self) -> f64 {
         let tokens = u32::try_from(self.tokens.max(1)).unwrap_or(u32::MAX);
         self.log_probability / f64::from(tokens)
     }
@@ -44,17 +44,17 @@ impl Likelihood {
 
 /// Tokens a call has really evaluated and produced, cache hits included in `prompt`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Spent {
+pub(super) struct Spent {
     /// Evaluated or taken from the cache.
-    pub prompt: usize,
+    pub(super) prompt: usize,
     /// Of those, taken from the cache.
-    pub cached: usize,
+    pub(super) cached: usize,
     /// Produced.
-    pub generated: usize,
+    pub(super) generated: usize,
 }
 
 /// Evaluates texts. The planner is written against this, so that its logic is tested without weights.
-pub trait LanguageModel {
+pub(super) trait LanguageModel {
     /// The likelihood of each continuation after `prefix`.
     fn likelihood(
         &mut self,
@@ -74,7 +74,7 @@ pub trait LanguageModel {
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub(super) enum Ended {
     /// The model ended its message, or the reader had enough.
     Complete,
     /// The limit was reached.

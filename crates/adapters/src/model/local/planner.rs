@@ -22,7 +22,7 @@ const STEPS_LIMIT: usize = 8;
 
 /// The next step.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Decision {
+pub(super) enum Decision {
     /// Call a tool.
     Call {
         /// Its name on the wire.
@@ -42,7 +42,7 @@ pub enum Decision {
 
 /// How far the caller leaves the choice open.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Freedom {
+pub(super) enum Freedom {
     /// Any tool or none.
     Auto,
     /// Some tool must be called.
@@ -59,7 +59,7 @@ struct Plan<'t> {
 }
 
 /// Decides what to do next.
-pub fn decide(
+pub(super) fn decide(
     lm: &mut dyn LanguageModel,
     tools: &[Tool],
     dialogue: &Dialogue,

@@ -7,7 +7,7 @@
 const MARKS: &[&str] = &["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
 
 /// `text` without anything the tokenizer takes for structure.
-pub fn inert(text: &str) -> String {
+pub(super) fn inert(text: &str) -> String {
     let mut text = text.to_owned();
     while let Some(mark) = MARKS.iter().find(|mark| text.contains(*mark)) {
         text = text.replace(mark, "");
@@ -20,7 +20,7 @@ pub fn inert(text: &str) -> String {
 const WEIGHED_CHARS: usize = 600;
 
 /// The beginning of `text`, inert.
-pub fn bounded(text: &str) -> String {
+pub(super) fn bounded(text: &str) -> String {
     let text = inert(text.trim());
     match text.char_indices().nth(WEIGHED_CHARS) {
         Some((end, _)) => text[..end].to_owned(),
@@ -30,7 +30,7 @@ pub fn bounded(text: &str) -> String {
 
 /// The openings under which a user's text is weighed: an assistant with one task, or with none. Two
 /// wordings, because a model this small is swayed by the wording; their mean is less so.
-pub fn task(task: Option<&str>) -> [String; 2] {
+pub(super) fn task(task: Option<&str>) -> [String; 2] {
     let (system, note) = match task {
         Some(task) => (
             format!("Your only task: {}", bounded(task)),
@@ -51,7 +51,7 @@ pub fn task(task: Option<&str>) -> [String; 2] {
 }
 
 /// The opening under which a value of a request is weighed.
-pub fn value(request: &str, label: &str) -> String {
+pub(super) fn value(request: &str, label: &str) -> String {
     format!(
         "<|im_start|>user\n{}\nCopy the values.<|im_end|>\n<|im_start|>assistant\n{}:",
         bounded(request),
@@ -60,9 +60,9 @@ pub fn value(request: &str, label: &str) -> String {
 }
 
 /// One message of a conversation; the last one is left open for the model to write.
-pub fn message(role: &str, text: &str) -> String {
+pub(super) fn message(role: &str, text: &str) -> String {
     format!("<|im_start|>{role}\n{}<|im_end|>\n", inert(text))
 }
 
 /// Where the model's own message begins.
-pub const ASSISTANT: &str = "<|im_start|>assistant\n";
+pub(super) const ASSISTANT: &str = "<|im_start|>assistant\n";

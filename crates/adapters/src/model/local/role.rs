@@ -9,7 +9,7 @@ use super::words;
 
 /// What a parameter holds, as its name and description tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(super) enum Role {
     /// An e-mail address.
     Email,
     /// A web address.
@@ -27,7 +27,7 @@ pub enum Role {
 }
 
 /// The role of a parameter.
-pub fn of(parameter: &Parameter) -> Role {
+pub(super) fn of(parameter: &Parameter) -> Role {
     let named = words::words(&parameter.spoken);
     let described = words::words(&parameter.description);
     let name = |list: &[&str]| named.iter().any(|word| list.contains(&word.text.as_str()));
@@ -112,7 +112,7 @@ pub fn of(parameter: &Parameter) -> Role {
 }
 
 /// How well the looks suit; `None` where it cannot be the value.
-pub fn fit(parameter: &Parameter, kind: &Kind, span: &Span) -> Option<f64> {
+pub(super) fn fit(parameter: &Parameter, kind: &Kind, span: &Span) -> Option<f64> {
     let example =
         example(parameter).is_some_and(|example| spans::shape(example) == spans::shape(&span.text));
     let bonus = if example { 2.0 } else { 0.0 };
@@ -159,7 +159,7 @@ pub fn fit(parameter: &Parameter, kind: &Kind, span: &Span) -> Option<f64> {
 }
 
 /// What the words around a span say for or against a parameter.
-pub fn surroundings(parameter: &Parameter, span: &Span) -> f64 {
+pub(super) fn surroundings(parameter: &Parameter, span: &Span) -> f64 {
     let mut score = 0.0;
     let mut own = words::stems(&parameter.spoken);
     own.extend(words::stems(&parameter.description));

@@ -11,11 +11,11 @@ use super::words::{self, Word};
 
 /// The most spans taken of one text: far above what a request names, and a bound on the work that a
 /// pasted document can cause.
-pub const SPANS_LIMIT: usize = 64;
+pub(super) const SPANS_LIMIT: usize = 64;
 
 /// What a span looks like.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Look {
+pub(super) enum Look {
     /// An e-mail address.
     Email,
     /// A web address.
@@ -40,23 +40,23 @@ pub enum Look {
 
 /// A piece of a text.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Span {
+pub(super) struct Span {
     /// The words.
-    pub text: String,
+    pub(super) text: String,
     /// What it looks like.
-    pub look: Look,
+    pub(super) look: Look,
     /// Where it begins, in bytes.
-    pub start: usize,
+    pub(super) start: usize,
     /// Where it ends, in bytes.
-    pub end: usize,
+    pub(super) end: usize,
     /// The preposition that governs it, if any: `from` in "from account CH-100".
-    pub preposition: Option<String>,
+    pub(super) preposition: Option<String>,
     /// Whether an article, a preposition, or a word that names the tool leads to it.
-    pub introduced: bool,
+    pub(super) introduced: bool,
     /// Stems of the two words before.
-    pub before: Vec<String>,
+    pub(super) before: Vec<String>,
     /// Stem of the word after.
-    pub after: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 const PREPOSITIONS: &[&str] = &[
@@ -158,7 +158,7 @@ enum Finder {
 }
 
 /// The spans of `text`, in order of their beginnings.
-pub fn spans(text: &str) -> Vec<Span> {
+pub(super) fn spans(text: &str) -> Vec<Span> {
     let all_words = words::words(text);
     let mut found: Vec<Span> = Vec::new();
     for (pattern, finder) in FINDERS.iter() {
@@ -351,7 +351,7 @@ fn introduces(word: &str) -> bool {
 
 /// A phrase without the words at its ends that only name the tool: "kitchen light" is "kitchen" to a
 /// tool that turns lights on. `None` where nothing is left or nothing was to be left out.
-pub fn without(span: &Span, own_words: &[String]) -> Option<Span> {
+pub(super) fn without(span: &Span, own_words: &[String]) -> Option<Span> {
     let all_words = words::words(&span.text);
     let is_own = |word: &&Word| own_words.contains(&words::stem(&word.text));
     let first = all_words.iter().find(|word| !is_own(word))?;
@@ -368,7 +368,7 @@ pub fn without(span: &Span, own_words: &[String]) -> Option<Span> {
 }
 
 /// The pattern of an identifier: `A-482` and `B-77` are alike, as letters, digits and marks go.
-pub fn shape(text: &str) -> String {
+pub(super) fn shape(text: &str) -> String {
     let mut shape = String::new();
     for letter in text.chars() {
         let class = match letter {

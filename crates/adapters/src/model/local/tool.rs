@@ -4,7 +4,7 @@
 //! operations turn into: objects, arrays, the scalar types, `enum`, `required` and descriptions;
 //! any other keyword is left to whoever runs the tool to check.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::words;
 
@@ -14,35 +14,35 @@ const DEPTH_LIMIT: usize = 8;
 
 /// A tool that may be called.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Tool {
+pub(super) struct Tool {
     /// Its name on the wire, `Group__function`.
-    pub name: String,
+    pub(super) name: String,
     /// The last part of the name in words: `get order status`.
-    pub spoken: String,
+    pub(super) spoken: String,
     /// What it does, without a trailing condition; the spoken name where nothing is said.
-    pub purpose: String,
+    pub(super) purpose: String,
     /// What it takes.
-    pub parameters: Vec<Parameter>,
+    pub(super) parameters: Vec<Parameter>,
 }
 
 /// One value a tool takes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parameter {
+pub(super) struct Parameter {
     /// Its key.
-    pub name: String,
+    pub(super) name: String,
     /// The key in words: `order ID`.
-    pub spoken: String,
+    pub(super) spoken: String,
     /// What the schema says about it; empty for nothing.
-    pub description: String,
+    pub(super) description: String,
     /// What it holds.
-    pub kind: Kind,
+    pub(super) kind: Kind,
     /// Whether a call without it is invalid.
-    pub required: bool,
+    pub(super) required: bool,
 }
 
 /// What a parameter holds.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// Any text.
     Text,
     /// One of these values.
@@ -61,7 +61,7 @@ pub enum Kind {
 
 impl Tool {
     /// A tool from its specification.
-    pub fn new(name: &str, description: &str, schema: &Value) -> Self {
+    pub(super) fn new(name: &str, description: &str, schema: &Value) -> Self {
         let function = name
             .rsplit_once("__")
             .map_or(name, |(_, function)| function);
@@ -81,7 +81,7 @@ impl Tool {
     }
 
     /// The last part of the name, as its author wrote it.
-    pub fn function(&self) -> &str {
+    pub(super) fn function(&self) -> &str {
         self.name
             .rsplit_once("__")
             .map_or(&self.name, |(_, function)| function)
@@ -167,14 +167,9 @@ fn spoken_parameter(name: &str) -> String {
 }
 
 /// The text with its first letter in upper case.
-pub fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {
         first.to_uppercase().chain(letters).collect()
     })
-}
-
-/// An empty input object is what a tool without parameters takes.
-pub fn no_input() -> Value {
-    Value::Object(Map::new())
 }

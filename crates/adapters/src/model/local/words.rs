@@ -19,17 +19,17 @@ const STOP_WORDS: &[&str] = &[
 
 /// A word of a text and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Word {
+pub(super) struct Word {
     /// As written, lower case.
-    pub text: String,
+    pub(super) text: String,
     /// Byte offset of its first character.
-    pub start: usize,
+    pub(super) start: usize,
     /// Byte offset after its last character.
-    pub end: usize,
+    pub(super) end: usize,
 }
 
 /// The words of `text`: runs of letters and digits, so that identifiers fall apart at their dashes.
-pub fn words(text: &str) -> Vec<Word> {
+pub(super) fn words(text: &str) -> Vec<Word> {
     let mut found = Vec::new();
     let mut start = None;
     for (at, character) in text.char_indices().chain([(text.len(), ' ')]) {
@@ -50,12 +50,12 @@ pub fn words(text: &str) -> Vec<Word> {
 }
 
 /// Whether a lower-case word carries no topic of its own.
-pub fn is_stop_word(word: &str) -> bool {
+pub(super) fn is_stop_word(word: &str) -> bool {
     STOP_WORDS.contains(&word)
 }
 
 /// The stems of the words of `text` that carry meaning, in order, repeats kept.
-pub fn stems(text: &str) -> Vec<String> {
+pub(super) fn stems(text: &str) -> Vec<String> {
     let found = words(text);
     found
         .iter()
@@ -65,7 +65,7 @@ pub fn stems(text: &str) -> Vec<String> {
 }
 
 /// `get_orderStatus` as `get order status`.
-pub fn spoken(identifier: &str) -> String {
+pub(super) fn spoken(identifier: &str) -> String {
     let mut spoken = String::with_capacity(identifier.len() + 4);
     let mut previous = ' ';
     for character in identifier.chars() {
@@ -83,7 +83,7 @@ pub fn spoken(identifier: &str) -> String {
 }
 
 /// The stem of a lower-case word.
-pub fn stem(word: &str) -> String {
+pub(super) fn stem(word: &str) -> String {
     let mut stem = word;
     if word.chars().count() > 3 && word.chars().all(char::is_alphabetic) {
         for (suffix, kept) in [
@@ -123,7 +123,7 @@ pub fn stem(word: &str) -> String {
 }
 
 /// How telling each stem is among several texts: one that all of them share tells nothing.
-pub fn weights(texts: &[Vec<String>]) -> HashMap<String, f64> {
+pub(super) fn weights(texts: &[Vec<String>]) -> HashMap<String, f64> {
     let mut held_by: HashMap<&String, u32> = HashMap::new();
     for text in texts {
         let mut seen: Vec<&String> = text.iter().collect();
