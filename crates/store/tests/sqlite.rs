@@ -267,7 +267,11 @@ async fn the_cache_never_shows_the_past() {
             for round in 0..ROUNDS {
                 let number = round * 7 % KEYS;
                 // Now it fits the cache, now it does not.
-                let size = if round / KEYS % 2 == 0 { 4_000 } else { 400 };
+                let size = if (round / KEYS).is_multiple_of(2) {
+                    4_000
+                } else {
+                    400
+                };
                 let written = batch([put(&number.to_string(), &"x".repeat(size))]);
                 let committed = store.commit(written).await.expect("the batch holds");
                 answered[number].store(committed.revisions[0], Ordering::SeqCst);
