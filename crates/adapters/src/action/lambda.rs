@@ -21,7 +21,6 @@ use aws_sdk_lambda::config::{
 use aws_sdk_lambda::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::operation::invoke::{InvokeError, InvokeOutput};
 use aws_sdk_lambda::types::{InvocationType, LogType};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use aws_smithy_types::Blob;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +31,7 @@ use tokio::sync::OnceCell;
 
 use super::name::FunctionName;
 use super::{CONNECT_LIMIT, client_context};
+use crate::http::aws::{self, Transport};
 
 /// Error codes that mean "not with these credentials".
 const ACCESS_CODES: [&str; 9] = [
@@ -72,6 +72,7 @@ pub(super) struct Target {
 #[derive(Debug)]
 struct Endpoint {
     url: String,
+    transport: Transport,
     on_this_machine: bool,
 }
 
@@ -97,17 +98,17 @@ impl Target {
 impl Endpoint {
     fn new(url: String) -> Result<Self, String> {
         let parsed = Url::parse(&url).map_err(|error| error.to_string())?;
-        let host = parsed
-            .host_str()
-            .filter(|_| matches!(parsed.scheme(), "http" | "https"));
-        let Some(host) = host else {
-            return Err(format!("{url} is not an http url"));
+        let (host, transport) = match (parsed.host_str(), parsed.scheme()) {
+            (Some(host), "http") => (host, Transport::Plain),
+            (Some(host), "https") => (host, Transport::Tls),
+            _ => return Err(format!("{url} is not an http url")),
         };
         let address = host.trim_start_matches('[').trim_end_matches(']').parse();
         let on_this_machine = host == "localhost"
             || address.is_ok_and(|address: std::net::IpAddr| address.is_loopback());
         Ok(Self {
             url,
+            transport,
             on_this_machine,
         })
     }
@@ -117,7 +118,7 @@ impl Endpoint {
 #[derive(Debug)]
 pub(super) struct LambdaService {
     region: String,
-    http: OnceCell<SharedHttpClient>,
+    http: SharedHttpClient,
 }
 
 impl LambdaService {
@@ -125,7 +126,7 @@ impl LambdaService {
     pub(super) fn new(region: String) -> Self {
         Self {
             region,
-            http: OnceCell::new(),
+            http: aws::client(Transport::Tls),
         }
     }
 
@@ -158,18 +159,12 @@ impl LambdaService {
     }
 
     async fn client(&self, target: &Target) -> Client {
-        let https = || async {
-            aws_smithy_http_client::Builder::new()
-                .tls_provider(Provider::Rustls(CryptoMode::Ring))
-                .build_https()
-        };
-        let http = self.http.get_or_init(https).await.clone();
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_LIMIT)
             .operation_timeout(target.timeout)
             .build();
         let mut config = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http.clone())
+            .http_client(self.http.clone())
             .region(Region::new(self.region.clone()))
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
@@ -178,7 +173,9 @@ impl LambdaService {
         if let Some(endpoint) = &target.endpoint {
             config = config.endpoint_url(&endpoint.url);
             if endpoint.on_this_machine {
-                config = config.credentials_provider(local_credentials(http));
+                config = config
+                    .http_client(aws::client(endpoint.transport))
+                    .credentials_provider(local_credentials(self.http.clone()));
             }
         }
         Client::new(&config.load().await)

@@ -31,15 +31,22 @@ async fn a_folder_brings_its_own_environment_or_its_requirements() {
 
     let code = scratch.path().join("requirements");
     std::fs::create_dir(&code).unwrap();
-    std::fs::write(code.join("requirements.txt"), "./greeting\n").unwrap();
-    let fails = PythonSettings {
-        packages: Vec::new(),
+    std::fs::write(code.join("requirements.txt"), "greeting\n").unwrap();
+    // An interpreter whose environments have a pip that says what it was asked for.
+    let python = script(
+        &scratch.path().join("python3"),
+        "mkdir -p $4/bin && printf '#!/bin/sh\\necho $*\\nexit 1' > $4/bin/python && chmod +x $4/bin/python",
+    );
+    let echoing = PythonSettings {
+        python,
+        packages: vec!["awslambdaric".to_owned()],
         ..PythonSettings::new(scratch.path().join("environments"))
     };
-    let needy = registry_with(PythonFunction::new(&code, "app.handler"), fails);
+    let needy = registry_with(PythonFunction::new(&code, "app.handler"), echoing);
     let error = invoke(&needy, &json!({})).await.unwrap_err().to_string();
-    assert!(error.contains("--requirement"), "{error}");
-    assert!(error.contains("greeting"), "{error}");
+    let file = code.canonicalize().unwrap().join("requirements.txt");
+    let asked = format!("awslambdaric --requirement {}", file.display());
+    assert!(error.ends_with(&asked), "{error}");
 }
 
 #[tokio::test]
@@ -213,10 +220,10 @@ async fn what_keeps_a_function_from_running_is_named() {
         "{interpreter}"
     );
 
-    let broken = scratch.path().join("python3");
-    let script = "#!/bin/sh\necho starting\necho 'No module named venv' >&2\nexit 1\n";
-    std::fs::write(&broken, script).unwrap();
-    std::fs::set_permissions(&broken, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let broken = script(
+        &scratch.path().join("python3"),
+        "echo starting; echo 'No module named venv' >&2; exit 1",
+    );
     let python = PythonSettings {
         python: broken,
         ..fresh()
@@ -255,4 +262,12 @@ async fn workers_do_not_outlive_a_killed_server() {
         !pids.split(' ').any(is_running)
     })
     .await;
+}
+
+/// Makes `path` a shell script.
+fn script(path: &Path, text: &str) -> PathBuf {
+    std::fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    std::fs::set_permissions(path, executable).unwrap();
+    path.to_owned()
 }
