@@ -1,3 +1,87 @@
-//! The command line.
+//! The command line: what can be said, and what an end of the program means.
+//!
+//! Exit codes: 0 done; 1 the server, the agent or the machine said no; 2 the command or the
+//! configuration makes no sense.
 
 mod invoke;
+#[cfg(feature = "local")]
+mod local;
+mod serve;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{IsTerminal, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Of `--config`, which several commands take.
+const CONFIG_HELP: &str =
+    "Configuration file [default: OUTCROP_CONFIG, else ./outcrop.toml if it exists]";
+
+/// Runs agents written for Agents for Amazon Bedrock, on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "outcrop", version, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(serve::Args),
+    Invoke(invoke::Args),
+    #[cfg(feature = "local")]
+    Local(local::Args),
+    /// Print the version
+    Version,
+}
+
+/// What ended a command badly.
+#[derive(Debug)]
+enum Failure {
+    /// The command or the configuration makes no sense.
+    Usage(anyhow::Error),
+    /// Something said no.
+    Refused(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+/// Does what the arguments of the process say.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Invoke(args) => invoke::run(args),
+        #[cfg(feature = "local")]
+        Command::Local(args) => local::run(args),
+        Command::Version => {
+            println!("outcrop {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Usage(error)) => report(&error, 2),
+        Err(Failure::Refused(error)) => report(&error, 1),
+    }
+}
+
+fn report(error: &anyhow::Error, code: u8) -> ExitCode {
+    // Standard error may be gone; the code still tells.
+    let _ = writeln!(std::io::stderr(), "error: {error:#}");
+    ExitCode::from(code)
+}
+
+/// Whether to write colours to `stream`: it is a terminal that takes them, and nobody asked not to.
+pub(crate) fn colour_wanted(stream: &impl IsTerminal) -> bool {
+    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    stream.is_terminal() && !set("NO_COLOR") && !dumb
+}

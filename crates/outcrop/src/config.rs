@@ -17,7 +17,7 @@
 //!    `AWS_SECRET_ACCESS_KEY`, `AWS_PROFILE`, `AWS_WEB_IDENTITY_TOKEN_FILE`, a container credentials
 //!    variable, `AWS_BEARER_TOKEN_BEDROCK`, or a credential source in the AWS profile files. The
 //!    metadata service of a virtual machine is not asked.
-//! 4. None of these: `*` goes to `local`.
+//! 4. None of these: `*` goes to `local`; in a build without it, nowhere.
 //!
 //! Rules 1 to 3 add up, in that order. With rule 1 or 2 alone, other models are unmapped rather than
 //! given to a small local model behind the user's back. The outcome is one line of the start log.
@@ -37,9 +37,11 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use outcrop_engine::orchestration::Budget;
 use serde::Deserialize;
 
 use document::Document;
@@ -72,8 +74,12 @@ pub(crate) struct Config {
     pub(crate) log: Log,
     /// Keys that may sign requests; empty: any signature is accepted (loopback only).
     pub(crate) credentials: Vec<Credential>,
-    /// Budgets of a turn.
-    pub(crate) turn: TurnLimits,
+    /// Budgets of a turn (`[limits]`).
+    pub(crate) turn: Budget,
+    /// Turns in flight at once; more are told to come back.
+    pub(crate) concurrent_turns: usize,
+    /// Bytes of conversation kept at hand for sessions between two turns.
+    pub(crate) session_cache_bytes: u64,
     /// Bounds of the listener.
     pub(crate) http: HttpLimits,
     /// Model lookup, first match wins.
@@ -81,10 +87,23 @@ pub(crate) struct Config {
     /// Who decided [`Self::models`].
     pub(crate) models_origin: ModelsOrigin,
     /// Embedding lookup, first match wins.
+    #[cfg_attr(
+        not(test),
+        expect(
+            dead_code,
+            reason = "checked now, so that files stay valid; knowledge bases will read it"
+        )
+    )]
     pub(crate) embeddings: Vec<EmbeddingRoute>,
     /// Action functions, first match wins.
     pub(crate) functions: Vec<Function>,
+    /// What functions in Python share.
+    pub(crate) python: Python,
     /// The embedded model.
+    #[cfg_attr(
+        all(not(feature = "local"), not(test)),
+        expect(dead_code, reason = "a build without the model")
+    )]
     pub(crate) local: Local,
     /// Folder whose sub-folders are S3 buckets.
     pub(crate) buckets: Option<PathBuf>,
@@ -160,23 +179,6 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Budgets of one turn (`[limits]`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct TurnLimits {
-    /// Model calls.
-    pub(crate) model_calls: u32,
-    /// Action invocations, control returned included.
-    pub(crate) actions: u32,
-    /// Wall time.
-    pub(crate) time: Duration,
-    /// Input and output tokens of all model calls together.
-    pub(crate) tokens: u64,
-    /// Bytes of all observations together.
-    pub(crate) observation_bytes: u64,
-    /// Events waiting for a slow reader before the turn waits too.
-    pub(crate) stream_events: usize,
-}
-
 /// Bounds of the listener (`[limits]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HttpLimits {
@@ -233,6 +235,7 @@ pub(crate) struct ModelRoute {
 
 /// One `[[embeddings]]` entry.
 #[derive(Clone, Debug)]
+#[expect(dead_code, reason = "see `Config::embeddings`")]
 pub(crate) struct EmbeddingRoute {
     /// Glob over model ids.
     pub(crate) pattern: String,
@@ -294,23 +297,25 @@ pub(crate) enum Runtime {
         handler: String,
         /// Folder of the handler's code.
         code: PathBuf,
-        /// The interpreter; `None`: the first `python3` that has the runtime client.
-        python: Option<PathBuf>,
         /// Variables the handler sees.
         environment: BTreeMap<String, String>,
+        /// Memory size told to the handler.
+        memory_mb: u32,
         /// Most processes at a time.
-        max_workers: usize,
+        max_workers: NonZeroUsize,
     },
     /// Lambda's Invoke API.
     Lambda {
         /// Where it is spoken; `None`: AWS.
         endpoint: Option<String>,
-        /// AWS region; `None`: the ARN's, else the credential chain's.
+        /// AWS region; `None`: the ARN's, else the configured one.
         region: Option<String>,
+        /// Name or ARN to invoke; `None`: the action group's.
+        function: Option<String>,
     },
-    /// The event as the body of a POST, the reply as its answer.
+    /// A Lambda Runtime Interface Emulator.
     Http {
-        /// Where to.
+        /// Scheme, host and port.
         url: String,
     },
 }
@@ -318,10 +323,19 @@ pub(crate) enum Runtime {
 /// `[local]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Local {
-    /// Path of a GGUF file, or a hub id; `None`: the built-in choice.
+    /// Path of a GGUF file, or `hf:owner/repository/file.gguf`; `None`: the built-in choice.
     pub(crate) weights: Option<String>,
-    /// Threads of the inference; `None`: one a core.
-    pub(crate) threads: Option<u32>,
+    /// Threads of the inference; `None`: the built-in choice.
+    pub(crate) threads: Option<NonZeroUsize>,
+}
+
+/// `[python]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Python {
+    /// The interpreter that environments are made with.
+    pub(crate) interpreter: PathBuf,
+    /// Folder of the environments that functions run in; worth sharing between servers.
+    pub(crate) environments: PathBuf,
 }
 
 /// What flags of `outcrop serve` say.

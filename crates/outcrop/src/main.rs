@@ -1,14 +1,13 @@
-//! The `outcrop` binary.
+//! The `outcrop` binary: the only place where configuration, adapters, store, service and wire meet.
 
 mod cli;
+mod compose;
 mod config;
+mod server;
+mod telemetry;
 
-fn main() {
-    let environment = config::Environment::of_process();
-    let flags = config::Flags::default();
-    println!(
-        "{:?}",
-        config::load(&flags, &environment, std::path::Path::new("."))
-    );
-    println!("{:?}", config::misspelt_variables(&environment));
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
 }

@@ -48,11 +48,13 @@ pub(super) fn routes(environment: &Environment) -> (Vec<ModelRoute>, ModelsOrigi
     if has_aws_credentials(environment) {
         routes.push(route("*", ProviderKind::Bedrock, None, None));
     }
-    if routes.is_empty() {
-        let local = route("*", ProviderKind::Local, None, None);
-        return (vec![local], ModelsOrigin::Default);
+    if !routes.is_empty() {
+        return (routes, ModelsOrigin::Environment);
     }
-    (routes, ModelsOrigin::Environment)
+    if cfg!(feature = "local") {
+        routes.push(route("*", ProviderKind::Local, None, None));
+    }
+    (routes, ModelsOrigin::Default)
 }
 
 fn route(

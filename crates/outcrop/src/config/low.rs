@@ -26,6 +26,8 @@ pub(super) struct LowConfig {
     #[serde(default)]
     pub(super) local: LowLocal,
     #[serde(default)]
+    pub(super) python: LowPython,
+    #[serde(default)]
     pub(super) s3: LowS3,
     #[serde(default)]
     pub(super) credentials: Vec<LowCredential>,
@@ -54,7 +56,8 @@ pub(super) struct LowLimits {
     pub(super) turn_s: Option<u64>,
     pub(super) tokens: Option<u64>,
     pub(super) observation_bytes: Option<u64>,
-    pub(super) stream_events: Option<u64>,
+    pub(super) concurrent_turns: Option<u64>,
+    pub(super) session_cache_bytes: Option<u64>,
     pub(super) connections: Option<u64>,
     pub(super) header_bytes: Option<u64>,
     pub(super) header_count: Option<u64>,
@@ -70,6 +73,14 @@ pub(super) struct LowLimits {
 pub(super) struct LowLocal {
     pub(super) weights: Option<String>,
     pub(super) threads: Option<u64>,
+}
+
+/// `[python]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowPython {
+    pub(super) interpreter: Option<String>,
+    pub(super) environments: Option<String>,
 }
 
 /// `[s3]`.
@@ -132,12 +143,13 @@ pub(super) struct LowFunction {
     pub(super) runtime: Option<LowRuntime>,
     pub(super) handler: Option<String>,
     pub(super) code: Option<String>,
-    pub(super) python: Option<String>,
+    pub(super) memory_mb: Option<u64>,
     pub(super) environment: Option<BTreeMap<String, String>>,
     pub(super) max_workers: Option<u64>,
     pub(super) timeout_s: Option<u64>,
     pub(super) endpoint: Option<String>,
     pub(super) region: Option<String>,
+    pub(super) function: Option<String>,
     pub(super) url: Option<String>,
 }
 
@@ -159,7 +171,7 @@ pub(super) struct Table {
 }
 
 /// Every table whose keys are fixed (`environment` of a function is free).
-pub(super) const TABLES: [Table; 9] = [
+pub(super) const TABLES: [Table; 10] = [
     Table {
         name: "",
         keys: keys_of::<LowConfig>,
@@ -175,6 +187,10 @@ pub(super) const TABLES: [Table; 9] = [
     Table {
         name: "local",
         keys: keys_of::<LowLocal>,
+    },
+    Table {
+        name: "python",
+        keys: keys_of::<LowPython>,
     },
     Table {
         name: "s3",

@@ -71,7 +71,7 @@ fn defaults_without_a_file() {
     assert_eq!(config.aws_limits, AwsLimits::Relaxed);
     assert_eq!(config.durability, Durability::Process);
     assert_eq!(config.turn.model_calls, 25);
-    assert_eq!(config.turn.time.as_secs(), 600);
+    assert_eq!(config.turn.turn_s, 600);
 }
 
 #[test]
@@ -152,7 +152,10 @@ fn every_key_is_read() {
     assert_eq!(first.api_key.as_ref().unwrap().expose(), "sk-1");
     assert_eq!(config.models[1].upstream.provider, ProviderKind::Bedrock);
     assert_eq!(config.embeddings[0].dimensions, Some(768));
-    assert_eq!(config.local.threads, Some(2));
+    assert_eq!(
+        config.local.threads.map(std::num::NonZeroUsize::get),
+        Some(2)
+    );
     let Runtime::Python {
         handler,
         code,
@@ -189,7 +192,7 @@ fn a_flag_beats_a_variable_beats_the_file() {
     assert_eq!(config.region, "eu-west-2");
     assert_eq!(config.account_id, "111111111111");
     assert_eq!(config.turn.model_calls, 7);
-    assert_eq!(config.turn.time.as_secs(), 9);
+    assert_eq!(config.turn.turn_s, 9);
     assert_eq!(config.aws_limits, AwsLimits::Strict);
 }
 
@@ -306,10 +309,12 @@ fn without_models_the_environment_decides() {
     };
 
     let nothing = Environment::from([("HOME", home), ("ANTHROPIC_API_KEY", "")]);
-    assert_eq!(
-        routes(&nothing),
-        (list(&["* local - -"]), ModelsOrigin::Default)
-    );
+    let local: &[&str] = if cfg!(feature = "local") {
+        &["* local - -"]
+    } else {
+        &[]
+    };
+    assert_eq!(routes(&nothing), (list(local), ModelsOrigin::Default));
 
     let all = Environment::from([
         ("HOME", home),
@@ -383,15 +388,16 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 15),
+            ("", 16),
             ("log", 2),
-            ("limits", 13),
+            ("limits", 14),
             ("local", 2),
+            ("python", 2),
             ("s3", 3),
             ("credentials", 3),
             ("models", 9),
             ("embeddings", 10),
-            ("functions", 11),
+            ("functions", 12),
         ]
     );
 }

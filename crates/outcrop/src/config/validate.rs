@@ -6,14 +6,17 @@ mod functions;
 pub(super) mod models;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use outcrop_engine::orchestration::Budget;
+
 use super::document::{Document, Step};
-use super::low::{LowConfig, LowCredential};
+use super::low::{LowConfig, LowCredential, LowPython};
 use super::overrides::Origins;
 use super::{
-    Config, Credential, Environment, HttpLimits, Local, Log, Place, Problem, Secret, TurnLimits,
+    Config, Credential, Environment, HttpLimits, Local, Log, Place, Problem, Python, Secret,
 };
 
 const DEFAULT_PORT: u16 = 8474;
@@ -35,12 +38,14 @@ struct Range(u64, u64, u64);
 const MODEL_CALLS: Range = Range(1, 1_000, 25);
 const ACTIONS: Range = Range(1, 10_000, 50);
 const TURN_S: Range = Range(1, LONGEST_S, 600);
-/// 25 calls of a 40,000-token conversation.
-const TOKENS: Range = Range(1, u32::MAX as u64, 1_000_000);
-/// Lambda's own largest reply is 6 MB; two of them and the rest.
-const OBSERVATION_BYTES: Range = Range(KIB, 1024 * MIB, 16 * MIB);
-/// A few steps' worth of traces: enough that a reader's hiccup does not stop the turn.
-const STREAM_EVENTS: Range = Range(1, 65_536, 64);
+/// 25 calls of an 80,000-token conversation.
+const TOKENS: Range = Range(1, u32::MAX as u64, 2_000_000);
+/// Lambda's own largest reply is 6 MB.
+const OBSERVATION_BYTES: Range = Range(KIB, 1024 * MIB, 8 * MIB);
+/// Each may hold a conversation and a model call's buffers, a few hundred KiB.
+const CONCURRENT_TURNS: Range = Range(1, 1_000_000, 1_024);
+/// A conversation of a hundred turns takes about a megabyte.
+const SESSION_CACHE_BYTES: Range = Range(0, 64 * 1024 * MIB, 256 * MIB);
 /// Idle ones cost about 10 KiB each.
 const CONNECTIONS: Range = Range(1, 1_000_000, 4_096);
 /// The least that the HTTP implementation reads at a time is 8 KiB.
@@ -138,7 +143,7 @@ pub(super) fn validate(
             format: low.log.format.unwrap_or_default(),
         },
         credentials,
-        turn: TurnLimits {
+        turn: Budget {
             model_calls: narrow(number(
                 &mut check,
                 "model_calls",
@@ -146,7 +151,6 @@ pub(super) fn validate(
                 MODEL_CALLS,
             )),
             actions: narrow(number(&mut check, "actions", limits.actions, ACTIONS)),
-            time: check.seconds(At::table("limits", "turn_s"), limits.turn_s, TURN_S),
             tokens: number(&mut check, "tokens", limits.tokens, TOKENS),
             observation_bytes: number(
                 &mut check,
@@ -154,13 +158,20 @@ pub(super) fn validate(
                 limits.observation_bytes,
                 OBSERVATION_BYTES,
             ),
-            stream_events: size(number(
-                &mut check,
-                "stream_events",
-                limits.stream_events,
-                STREAM_EVENTS,
-            )),
+            turn_s: narrow(number(&mut check, "turn_s", limits.turn_s, TURN_S)),
         },
+        concurrent_turns: size(number(
+            &mut check,
+            "concurrent_turns",
+            limits.concurrent_turns,
+            CONCURRENT_TURNS,
+        )),
+        session_cache_bytes: number(
+            &mut check,
+            "session_cache_bytes",
+            limits.session_cache_bytes,
+            SESSION_CACHE_BYTES,
+        ),
         http: HttpLimits {
             connections: size(number(
                 &mut check,
@@ -207,10 +218,12 @@ pub(super) fn validate(
         models_origin,
         embeddings: check.embeddings(&low.embeddings),
         functions: check.functions(low.functions),
+        python: check.python_settings(&low.python, directory),
         local: Local {
             weights: check.weights(low.local.weights, directory),
-            threads: low.local.threads.map(|threads| {
-                narrow(check.number(At::table("local", "threads"), Some(threads), THREADS))
+            threads: low.local.threads.and_then(|threads| {
+                let at = At::table("local", "threads");
+                NonZeroUsize::new(size(check.number(at, Some(threads), THREADS)))
             }),
         },
         buckets: check.buckets(
@@ -426,14 +439,51 @@ impl Checker<'_> {
         Some(url.trim_end_matches('/').to_owned())
     }
 
-    /// A path stays relative to its file; a hub id (`owner/name`) and an absolute path stand as given.
-    fn weights(&self, weights: Option<String>, directory: &Path) -> Option<String> {
+    /// `hf:…` stands as given; anything else is a path.
+    fn weights(&mut self, weights: Option<String>, directory: &Path) -> Option<String> {
         let weights = weights?;
-        let path = self.path(At::table("local", "weights"), &weights, directory);
-        if path.exists() {
-            Some(path.to_string_lossy().into_owned())
-        } else {
-            Some(weights)
+        if weights.starts_with("hf:") {
+            return Some(weights);
+        }
+        let at = At::table("local", "weights");
+        let path = self.path(at, &weights, directory);
+        if !path.is_file() {
+            self.fault(
+                at,
+                format!(
+                    "{} is not a file; a model of a hub is written hf:owner/repository/file.gguf",
+                    path.display()
+                ),
+            );
+        }
+        Some(path.to_string_lossy().into_owned())
+    }
+
+    fn python_settings(&mut self, low: &LowPython, directory: &Path) -> Python {
+        let interpreter = low.interpreter.as_deref().unwrap_or("python3");
+        let environments = match &low.environments {
+            Some(path) => self.base.join(path),
+            None => self.cache_folder(directory).join("python"),
+        };
+        Python {
+            // A bare name is looked up in PATH when it is used.
+            interpreter: if interpreter.contains('/') {
+                self.base.join(interpreter)
+            } else {
+                PathBuf::from(interpreter)
+            },
+            environments,
+        }
+    }
+
+    /// Where what can be made again is kept, whichever data folder is in use.
+    fn cache_folder(&self, directory: &Path) -> PathBuf {
+        if let Some(cache) = self.environment.get("XDG_CACHE_HOME") {
+            return Path::new(cache).join("outcrop");
+        }
+        match self.environment.get("HOME") {
+            Some(home) => Path::new(home).join(".cache/outcrop"),
+            None => directory.join(".outcrop-cache"),
         }
     }
 

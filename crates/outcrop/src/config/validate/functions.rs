@@ -3,14 +3,16 @@
 //! Invariant: a Python function's folder exists, and no key is written that its runtime would not
 //! look at.
 
-use std::path::PathBuf;
+use std::num::NonZeroUsize;
 
 use super::super::low::{LowFunction, LowRuntime};
 use super::super::{Function, Runtime};
-use super::{At, Checker, Range, size};
+use super::{At, Checker, Range, narrow, size};
 
 /// Lambda's own bounds and a kinder default than its three seconds.
 const FUNCTION_TIMEOUT_S: Range = Range(1, 900, 30);
+/// Lambda's own bounds and default.
+const MEMORY_MB: Range = Range(128, 10_240, 128);
 const MAX_WORKERS: Range = Range(1, 256, 4);
 
 impl Checker<'_> {
@@ -30,6 +32,7 @@ impl Checker<'_> {
                 LowRuntime::Lambda => Some(Runtime::Lambda {
                     endpoint: self.url(at("endpoint"), low.endpoint.as_deref()),
                     region: self.region(at("region"), low.region),
+                    function: low.function,
                 }),
                 LowRuntime::Http => self
                     .required(at("url"), low.url.as_deref())
@@ -68,16 +71,14 @@ impl Checker<'_> {
         Some(Runtime::Python {
             handler: handler?,
             code,
-            // A bare name is looked up in PATH.
-            python: low.python.map(|python| {
-                if python.contains(['/', '\\']) {
-                    self.base.join(python)
-                } else {
-                    PathBuf::from(python)
-                }
-            }),
             environment: low.environment.unwrap_or_default(),
-            max_workers: size(self.number(at("max_workers"), low.max_workers, MAX_WORKERS)),
+            memory_mb: narrow(self.number(at("memory_mb"), low.memory_mb, MEMORY_MB)),
+            max_workers: NonZeroUsize::new(size(self.number(
+                at("max_workers"),
+                low.max_workers,
+                MAX_WORKERS,
+            )))
+            .expect("the range begins at one"),
         })
     }
 
@@ -90,13 +91,14 @@ impl Checker<'_> {
         let python = [
             ("handler", low.handler.is_some()),
             ("code", low.code.is_some()),
-            ("python", low.python.is_some()),
+            ("memory_mb", low.memory_mb.is_some()),
             ("environment", low.environment.is_some()),
             ("max_workers", low.max_workers.is_some()),
         ];
         let lambda = [
             ("endpoint", low.endpoint.is_some()),
             ("region", low.region.is_some()),
+            ("function", low.function.is_some()),
         ];
         let http = [("url", low.url.is_some())];
         let (name, foreign): (&str, Vec<(&'static str, bool)>) = match runtime {

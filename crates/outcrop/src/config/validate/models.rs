@@ -134,7 +134,7 @@ impl Checker<'_> {
         );
         let written: &[(&'static str, bool)] = match provider {
             ProviderKind::OpenAi | ProviderKind::Anthropic => &[("region", aws)],
-            ProviderKind::Bedrock => &[("api_key_env", key)],
+            ProviderKind::Bedrock => &[],
             ProviderKind::Local => &[("base_url", remote), ("api_key_env", key), ("region", aws)],
         };
         for (name, _) in written.iter().filter(|(_, written)| *written) {

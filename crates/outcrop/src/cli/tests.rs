@@ -1,0 +1,132 @@
+//! What the command line says of itself.
+
+use clap::{CommandFactory as _, Parser as _};
+use expect_test::{Expect, expect};
+
+use super::Cli;
+
+#[test]
+fn the_definition_holds_together() {
+    Cli::command().debug_assert();
+}
+
+fn help(subcommand: &str) -> String {
+    let mut command = Cli::command();
+    let found = command
+        .find_subcommand_mut(subcommand)
+        .unwrap()
+        .clone()
+        .bin_name(format!("outcrop {subcommand}"))
+        .term_width(100);
+    found.clone().render_help().to_string()
+}
+
+#[test]
+fn help_texts() {
+    expect![[r#"
+        Serve agents until told to stop
+
+        Usage: outcrop serve [OPTIONS]
+
+        Options:
+              --config <FILE>   Configuration file [default: OUTCROP_CONFIG, else ./outcrop.toml if it
+                                exists]
+              --listen <ADDR>   Address and port to listen on; port 0 lets the system choose [default:
+                                127.0.0.1:8474]
+              --data-dir <DIR>  Folder for agents, sessions and journals [default: outcrop-data]
+          -h, --help            Print help (see more with '--help')
+    "#]].assert_eq(&help("serve"));
+    expect![[r#"
+        Ask an agent something
+
+        Usage: outcrop invoke [OPTIONS] --agent <ID|NAME> [TEXT]...
+
+        Arguments:
+          [TEXT]...  What to say
+
+        Options:
+              --agent <ID|NAME>        The agent's id or name
+              --alias <ID|NAME>        The alias's id or name [default: TSTALIASID]
+              --session <ID>           Go on with this session [default: a new one]
+              --endpoint <URL>         Where the agent is served [default: OUTCROP_ENDPOINT, else
+                                       http://127.0.0.1:8474]
+              --aws                    Ask AWS itself, with the credentials of the AWS environment
+              --region <REGION>        AWS region [default: the AWS environment's]
+              --attribute <KEY=VALUE>  A session attribute; may be repeated
+              --stream                 Show the answer as the model writes it
+              --no-trace               Leave the trace out
+              --json                   Print the events as JSON, one a line, and nothing else
+          -i, --interactive            Hold a conversation, beginning with TEXT if it is given
+          -h, --help                   Print help (see more with '--help')
+    "#]]
+    .assert_eq(&help("invoke"));
+}
+
+#[track_caller]
+fn refused(arguments: &[&str], expected: Expect) {
+    let error = Cli::try_parse_from(arguments).unwrap_err();
+    assert_eq!(error.exit_code(), 2);
+    expected.assert_eq(&error.to_string());
+}
+
+#[test]
+fn usage_errors() {
+    refused(
+        &["outcrop", "serv"],
+        expect![[r#"
+            error: unrecognized subcommand 'serv'
+
+              tip: a similar subcommand exists: 'serve'
+
+            Usage: outcrop <COMMAND>
+
+            For more information, try '--help'.
+        "#]],
+    );
+    refused(
+        &["outcrop", "invoke", "hello"],
+        expect![[r#"
+        error: the following required arguments were not provided:
+          --agent <ID|NAME>
+
+        Usage: outcrop invoke --agent <ID|NAME> <TEXT>...
+
+        For more information, try '--help'.
+    "#]],
+    );
+    refused(
+        &[
+            "outcrop",
+            "invoke",
+            "--agent",
+            "a",
+            "--attribute",
+            "novalue",
+            "hello",
+        ],
+        expect![[r#"
+            error: invalid value 'novalue' for '--attribute <KEY=VALUE>': expected KEY=VALUE
+
+            For more information, try '--help'.
+        "#]],
+    );
+    refused(
+        &[
+            "outcrop",
+            "invoke",
+            "--agent",
+            "a",
+            "--aws",
+            "--endpoint",
+            "http://x",
+            "hello",
+        ],
+        expect![[r#"
+            error: the argument '--aws' cannot be used with '--endpoint <URL>'
+
+            Usage: outcrop invoke --agent <ID|NAME> --aws <TEXT>...
+
+            For more information, try '--help'.
+        "#]],
+    );
+}

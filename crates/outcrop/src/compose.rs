@@ -1,0 +1,227 @@
+//! From [`Config`] to a server's parts: store, providers, executors, buckets, service, router.
+//!
+//! The only function that knows all of them. Opens the store, which takes an exclusive lock on the
+//! data folder; contacts nothing and starts no process.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use outcrop_adapters::action::{
+    EmulatedFunction, FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings,
+    LambdaFunction, PythonFunction, PythonSettings,
+};
+use outcrop_adapters::http::{Secret, Timeouts};
+#[cfg(feature = "local")]
+use outcrop_adapters::model::local::{LocalModel, LocalSettings, WeightsLocation};
+use outcrop_adapters::model::registry::{ModelMapping, ModelRegistry, ProviderKind as Kind};
+use outcrop_adapters::source::{BucketFolder, NoBuckets};
+use outcrop_adapters::system::{RandomIds, SystemClock};
+use outcrop_engine::action::Strictness;
+use outcrop_engine::port::{DocumentSource, ModelProvider};
+use outcrop_service::Service;
+use outcrop_service::ports::Ports;
+use outcrop_service::settings::Settings;
+use outcrop_store::{SqliteOptions, SqliteStore};
+
+use crate::config::{AwsLimits, Config, Durability, Function, ModelRoute, ProviderKind, Runtime};
+#[cfg(feature = "local")]
+use crate::config::{Local, Python};
+use crate::server::aws::{self, Aws};
+use crate::server::body::BodyReader;
+use crate::server::signature::Signatures;
+
+/// A server without its listener.
+pub(crate) struct App {
+    service: Arc<Service>,
+    functions: Arc<FunctionRegistry>,
+    router: Router,
+}
+
+impl App {
+    /// What the listener serves.
+    pub(crate) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Journals the turns that are still in flight and ends all workers.
+    pub(crate) async fn close(&self) {
+        self.service.shutdown().await;
+        self.functions.shutdown().await;
+    }
+}
+
+/// Puts the parts together.
+pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
+    let options = SqliteOptions {
+        durability: match config.durability {
+            Durability::Process => outcrop_store::Durability::Process,
+            Durability::Power => outcrop_store::Durability::Power,
+        },
+        ..SqliteOptions::new(&config.data_dir)
+    };
+    // Opening reads and may migrate a database; requests wait for nothing else yet.
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options))
+        .await?
+        .with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
+    let store = Arc::new(store);
+    let functions = Arc::new(functions(config)?);
+    let documents: Arc<dyn DocumentSource> = match &config.buckets {
+        Some(root) => Arc::new(BucketFolder::new(root)?),
+        None => Arc::new(NoBuckets),
+    };
+    let ports = Ports {
+        store: store.clone(),
+        models: Arc::new(models(config)?),
+        actions: functions.clone(),
+        documents,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+    };
+    let service = Arc::new(Service::new(ports, settings(config)));
+    let router = aws::router(Aws {
+        service: service.clone(),
+        operations: outcrop_wire::Router::new(),
+        signatures: Signatures::new(config),
+        bodies: BodyReader::new(&config.http),
+        store,
+    });
+    Ok(App {
+        service,
+        functions,
+        router,
+    })
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        strictness: match config.aws_limits {
+            AwsLimits::Relaxed => Strictness::Relaxed,
+            AwsLimits::Strict => Strictness::Strict,
+        },
+        budget: config.turn.clone(),
+        turns_max: config.concurrent_turns,
+        // SQLite locks its folder.
+        exclusive_store: true,
+        session_cache_bytes: config.session_cache_bytes,
+    }
+}
+
+fn models(config: &Config) -> anyhow::Result<ModelRegistry> {
+    let local = local_model(config)?;
+    let mappings: Vec<ModelMapping> = config
+        .models
+        .iter()
+        .map(|route| mapping(route, config))
+        .collect();
+    Ok(ModelRegistry::new(&mappings, local)?)
+}
+
+/// The embedded model; nothing is fetched or loaded before it is first called.
+#[cfg(feature = "local")]
+fn local_model(config: &Config) -> anyhow::Result<Option<Arc<dyn ModelProvider>>> {
+    let settings = local_settings(&config.local, &config.python)?;
+    Ok(Some(Arc::new(LocalModel::new(settings))))
+}
+
+/// What the embedded model runs with.
+#[cfg(feature = "local")]
+pub(crate) fn local_settings(local: &Local, python: &Python) -> anyhow::Result<LocalSettings> {
+    let defaults = LocalSettings::default();
+    Ok(LocalSettings {
+        weights: match &local.weights {
+            Some(weights) => weights.parse()?,
+            None => WeightsLocation::default(),
+        },
+        python: python.interpreter.clone(),
+        threads: local.threads.unwrap_or(defaults.threads),
+        ..defaults
+    })
+}
+
+#[cfg(not(feature = "local"))]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "the build with the model can fail"
+)]
+fn local_model(_config: &Config) -> anyhow::Result<Option<Arc<dyn ModelProvider>>> {
+    Ok(None)
+}
+
+fn mapping(route: &ModelRoute, config: &Config) -> ModelMapping {
+    let upstream = &route.upstream;
+    ModelMapping {
+        pattern: route.pattern.clone(),
+        provider: match upstream.provider {
+            ProviderKind::OpenAi => Kind::OpenAi,
+            ProviderKind::Anthropic => Kind::Anthropic,
+            ProviderKind::Bedrock => Kind::Bedrock,
+            ProviderKind::Local => Kind::Local,
+        },
+        base_url: upstream.base_url.clone(),
+        upstream_model: upstream.upstream_model.clone(),
+        api_key: upstream
+            .api_key
+            .as_ref()
+            .map(|key| Secret::new(key.expose())),
+        region: upstream.region.clone(),
+        timeouts: Timeouts {
+            connect: upstream.connect_timeout,
+            response: upstream.response_timeout,
+            idle: upstream.idle_timeout,
+            // The turn's own budget ends it, with a clearer text.
+            overall: std::time::Duration::from_secs(config.turn.turn_s.into()),
+        },
+    }
+}
+
+fn functions(config: &Config) -> anyhow::Result<FunctionRegistry> {
+    let settings = FunctionSettings {
+        region: config.region.clone(),
+        account_id: config.account_id.clone(),
+        python: PythonSettings {
+            python: config.python.interpreter.clone(),
+            ..PythonSettings::new(&config.python.environments)
+        },
+    };
+    let mappings = config.functions.iter().map(function).collect();
+    Ok(FunctionRegistry::new(mappings, settings)?)
+}
+
+fn function(function: &Function) -> FunctionMapping {
+    let timeout = function.timeout;
+    let runtime = match &function.runtime {
+        Runtime::Python {
+            handler,
+            code,
+            environment,
+            memory_mb,
+            max_workers,
+        } => FunctionRuntime::Python(PythonFunction {
+            code: code.clone(),
+            handler: handler.clone(),
+            timeout,
+            memory_mb: *memory_mb,
+            environment: environment.clone(),
+            max_workers: *max_workers,
+        }),
+        Runtime::Lambda {
+            endpoint,
+            region,
+            function,
+        } => FunctionRuntime::Lambda(LambdaFunction {
+            endpoint: endpoint.clone(),
+            region: region.clone(),
+            function: function.clone(),
+            timeout,
+        }),
+        Runtime::Http { url } => FunctionRuntime::Http(EmulatedFunction {
+            url: url.clone(),
+            timeout,
+        }),
+    };
+    FunctionMapping {
+        pattern: function.pattern.clone(),
+        runtime,
+    }
+}
