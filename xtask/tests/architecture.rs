@@ -48,14 +48,23 @@ const LINES_MAX: usize = 700;
 
 fn root() -> PathBuf {
     let xtask = Path::new(env!("CARGO_MANIFEST_DIR"));
-    xtask.parent().expect("xtask lies in the workspace").to_owned()
+    xtask
+        .parent()
+        .expect("xtask lies in the workspace")
+        .to_owned()
 }
 
 /// Direct dependencies, without those for tests and build scripts, by package.
 fn dependencies() -> BTreeMap<String, BTreeSet<String>> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--no-deps",
+            "--offline",
+        ])
         .current_dir(root())
         .output()
         .expect("cargo runs");
@@ -121,21 +130,34 @@ fn sources() -> Vec<PathBuf> {
 #[test]
 fn every_source_file_says_what_it_is_for_and_stays_readable() {
     // Spelt apart, so that this file does not find itself.
-    let unfinished = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("todo", "!(")];
+    let unfinished = [
+        concat!("TO", "DO"),
+        concat!("FIX", "ME"),
+        concat!("todo", "!("),
+    ];
     let mut wrong = Vec::new();
     for path in sources() {
         let text = std::fs::read_to_string(&path).expect("readable");
-        let shown = path.strip_prefix(root()).unwrap_or(&path).display().to_string();
+        let shown = path
+            .strip_prefix(root())
+            .unwrap_or(&path)
+            .display()
+            .to_string();
         if path.file_name().is_some_and(|name| name == "mod.rs") {
             wrong.push(format!("{shown}: name the file after its module instead"));
         }
         if !text.starts_with("//!") {
-            wrong.push(format!("{shown}: begin with a `//!` that says what the file is for"));
+            wrong.push(format!(
+                "{shown}: begin with a `//!` that says what the file is for"
+            ));
         }
         if let Some(word) = unfinished.iter().find(|word| text.contains(**word)) {
             wrong.push(format!("{shown}: contains {word}"));
         }
-        let generated = text.lines().take(5).any(|line| line.contains("do not edit"));
+        let generated = text
+            .lines()
+            .take(5)
+            .any(|line| line.contains("do not edit"));
         let tests = shown.contains("tests") || shown.contains("conformance");
         let lines = text.lines().count();
         if !generated && !tests && lines > LINES_MAX {

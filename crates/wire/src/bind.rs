@@ -258,7 +258,7 @@ impl Codec {
                 Binding::Header(name) => {
                     let text = header::write(&self.schema, member.target, value)
                         .map_err(|detail| unreadable(member.name, detail))?;
-                    headers.extend(text.map(|text| (name.to_owned(), text)));
+                    headers.push((name.to_owned(), text));
                 }
                 Binding::PrefixHeaders(prefix) => {
                     let entries = value.as_object().into_iter().flatten();
@@ -377,9 +377,15 @@ impl Codec {
                 pairs.extend(texts.into_iter().map(|text| (key.clone(), text.to_owned())));
             }
         }
-        let pairs = pairs
-            .iter()
-            .map(|(name, value)| format!("{}={}", text::encode(name), text::encode(value)));
+        let literal = self.spec.literal_query.len();
+        let pairs = pairs.iter().enumerate().map(|(index, (name, value))| {
+            let name = text::encode(name);
+            if index < literal && value.is_empty() {
+                name
+            } else {
+                format!("{name}={}", text::encode(value))
+            }
+        });
         Ok(pairs.collect::<Vec<_>>().join("&"))
     }
 
@@ -408,16 +414,17 @@ impl Codec {
         Ok(Some((body.into(), "application/json")))
     }
 
-    /// Writes a payload member; an absent structure is an empty one, an absent text or blob nothing.
+    /// Writes a payload member; an absent structure is an empty one, anything else absent is nothing.
     pub(crate) fn write_payload(
         &self,
         member: &Member,
         value: Option<Value>,
     ) -> Result<Option<(Bytes, &'static str)>, Rejection> {
         let form = PayloadForm::of(&self.schema, member.target);
+        let is_structure = matches!(self.schema.shape(member.target).kind, Kind::Structure(_));
         let bytes = match (form, value) {
             (PayloadForm::Json, Some(value)) => Bytes::from(value.to_string()),
-            (PayloadForm::Json, None) => Bytes::from_static(b"{}"),
+            (PayloadForm::Json, None) if is_structure => Bytes::from_static(b"{}"),
             (PayloadForm::Text, Some(Value::String(text))) => text.into(),
             (PayloadForm::Bytes, Some(Value::String(text))) => {
                 let bytes = STANDARD
@@ -428,7 +435,9 @@ impl Codec {
                     })?;
                 bytes.into()
             }
-            (PayloadForm::Text | PayloadForm::Bytes, _) => return Ok(None),
+            (PayloadForm::Json, None) | (PayloadForm::Text | PayloadForm::Bytes, _) => {
+                return Ok(None);
+            }
         };
         Ok(Some((bytes, form.content_type())))
     }

@@ -8,31 +8,24 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
-use http::{Request, Response, header};
+use http::{Request, Response};
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::CallContext;
 use outcrop_model::operation::{EventStreamSpec, ServiceSpec};
 
-use crate::bind::RequestParts;
 use crate::body::Body;
 use crate::codec::Codec;
+use crate::decoder::{self, Decoder};
 use crate::event_stream::{EncodedEvent, exception_frame};
-use crate::rejection::Rejection;
 use crate::render;
 use crate::route::{Reply, Route};
-use crate::router::Table;
 use crate::routes::{ControlService, RuntimeService, control_routes, runtime_routes};
-use crate::schema::Schema;
 
 /// The operations of all services, served by one type.
 pub struct Router<S> {
-    table: Table,
-    entries: Vec<Entry<S>>,
-}
-
-struct Entry<S> {
-    route: Route<S>,
-    codec: Codec,
+    decoder: Decoder,
+    /// In the order of the decoder's operations.
+    routes: Vec<Route<S>>,
 }
 
 /// What was answered, for the log of the HTTP edge; an extension of every response.
@@ -46,26 +39,20 @@ pub struct Answered {
 
 impl<S: ControlService + RuntimeService> Router<S> {
     /// A router over every modelled operation.
+    ///
+    /// # Panics
+    /// When a modelled operation has no route, which the generator refuses to emit.
     pub fn new() -> Self {
-        let control = Arc::new(Schema::new(&outcrop_model::control::tables::SERVICE));
-        let runtime = Arc::new(Schema::new(&outcrop_model::runtime::tables::SERVICE));
-        let control = control_routes()
-            .into_iter()
-            .map(|route| (route, Arc::clone(&control)));
-        let runtime = runtime_routes()
-            .into_iter()
-            .map(|route| (route, Arc::clone(&runtime)));
-        let entries: Vec<Entry<S>> = control
-            .chain(runtime)
-            .map(|(route, schema)| Entry {
-                codec: Codec::new(&schema, route.spec()),
-                route,
-            })
-            .collect();
-        Self {
-            table: Table::new(entries.iter().map(|entry| entry.route.spec())),
-            entries,
-        }
+        let decoder = Decoder::new();
+        let mut routes = control_routes();
+        routes.extend(runtime_routes());
+        let routes = decoder.operations().map(|spec| {
+            let same = |route: &Route<S>| std::ptr::eq(route.spec(), spec);
+            let index = routes.iter().position(same);
+            routes.swap_remove(index.expect("the generator routes every operation"))
+        });
+        let routes = routes.collect();
+        Self { decoder, routes }
     }
 }
 
@@ -84,58 +71,27 @@ impl<S: Send + Sync + 'static> Router<S> {
         request: Request<Bytes>,
     ) -> Response<Body> {
         let request_id = cx.request_id.clone();
-        let entry = match self.route(&request) {
+        let (codec, found) = match self.decoder.find(&request) {
             Ok(found) => found,
-            Err(rejection) => {
-                return refuse(&rejection.into_exception(), &request_id);
-            }
+            Err(rejection) => return refuse(&rejection.into_exception(), &request_id),
         };
-        let (index, input) = entry;
-        let entry = &self.entries[index];
-        let answer = match input.and_then(|input| Ok((entry.route.call()?, input))) {
+        let call = self.routes[found.index].call();
+        let read = call.and_then(|call| Ok((call, decoder::read(codec, &found, &request)?)));
+        drop(request);
+        let reply = match read {
             Ok((call, input)) => call(service, cx, input).await,
             Err(rejection) => Err(rejection.into_exception()),
         };
-        let answer = answer.and_then(|reply| entry.codec.respond(reply, &request_id));
-        let mut response = match answer {
-            Ok(response) => response,
-            Err(exception) => return failed(&entry.codec, &exception, &request_id),
-        };
-        response.extensions_mut().insert(Answered {
-            operation: Some(entry.codec.spec.name),
-            exception: None,
-        });
-        response
-    }
-
-    /// The operation a request is for, and its input or why that cannot be read.
-    #[expect(clippy::type_complexity, reason = "used once, just above")]
-    fn route(
-        &self,
-        request: &Request<Bytes>,
-    ) -> Result<(usize, Result<serde_json::Value, Rejection>), Rejection> {
-        let uri = request.uri();
-        let host = request.headers().get(header::HOST);
-        let host = host
-            .and_then(|host| host.to_str().ok())
-            .or_else(|| uri.host());
-        let method = request.method().as_str();
-        let found = self.table.find(method, uri.path(), host);
-        let found = found.ok_or_else(|| Rejection::UnknownOperation {
-            method: method.to_owned(),
-            path: uri.path().to_owned(),
-        })?;
-        let entry = &self.entries[found.index];
-        if !entry.route.is_implemented() {
-            return Ok((found.index, Ok(serde_json::Value::Null)));
+        match reply.and_then(|reply| codec.respond(reply, &request_id)) {
+            Ok(mut response) => {
+                response.extensions_mut().insert(Answered {
+                    operation: Some(codec.spec.name),
+                    exception: None,
+                });
+                response
+            }
+            Err(exception) => failed(codec, &exception, &request_id),
         }
-        let input = entry.codec.decode_request(&RequestParts {
-            labels: &found.labels,
-            query: uri.query().unwrap_or_default(),
-            headers: request.headers(),
-            body: request.body(),
-        });
-        Ok((found.index, input))
     }
 }
 

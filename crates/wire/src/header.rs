@@ -26,7 +26,7 @@ pub(crate) fn read(
     };
     let is_http_date = matches!(schema.shape(member).kind, Kind::Timestamp(_));
     let mut elements = Vec::new();
-    for line in lines {
+    for line in lines.into_iter().filter(|line| !line.trim().is_empty()) {
         for element in split_list(line, is_http_date) {
             elements.push(text::read(schema, member, &element, Place::Header)?);
         }
@@ -47,13 +47,9 @@ pub(crate) fn read_prefixed(headers: &HeaderMap, prefix: &str) -> Option<Value> 
     (!entries.is_empty()).then_some(Value::Object(entries))
 }
 
-/// Writes a member as header text; `None` when there is nothing to send.
-pub(crate) fn write(
-    schema: &Schema,
-    shape: ShapeId,
-    value: &Value,
-) -> Result<Option<String>, String> {
-    let text = match (&schema.shape(shape).kind, value) {
+/// Writes a member as header text.
+pub(crate) fn write(schema: &Schema, shape: ShapeId, value: &Value) -> Result<String, String> {
+    match (&schema.shape(shape).kind, value) {
         (Kind::List { member, .. }, Value::Array(elements)) => {
             let elements: Vec<_> = elements
                 .iter()
@@ -63,11 +59,10 @@ pub(crate) fn write(
                     Ok(if is_time { text } else { quote(text) })
                 })
                 .collect::<Result<_, String>>()?;
-            elements.join(", ")
+            Ok(elements.join(", "))
         }
-        _ => text::write(schema, shape, value, Place::Header)?,
-    };
-    Ok((!text.is_empty()).then_some(text))
+        _ => text::write(schema, shape, value, Place::Header),
+    }
 }
 
 /// Splits a list at its commas; quoted elements may contain commas, HTTP dates contain one each.

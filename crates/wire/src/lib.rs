@@ -9,7 +9,9 @@
 pub mod bind;
 pub mod body;
 mod check;
+pub mod client;
 pub mod codec;
+pub mod decoder;
 pub mod dispatch;
 pub mod event_stream;
 mod generated;
@@ -21,6 +23,7 @@ pub mod route;
 pub mod router;
 pub mod routes;
 pub mod schema;
+pub mod sigv4;
 mod text;
 pub mod validate;
 

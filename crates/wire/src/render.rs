@@ -106,7 +106,8 @@ impl Codec {
         let mut payload = None;
         for member in self.members(layout) {
             match member.binding {
-                Binding::Body => {}
+                // An output that shares its shape with an input has these in its body.
+                Binding::Body | Binding::Label | Binding::Query(_) | Binding::QueryMap => {}
                 Binding::Payload => payload = Some((member, output.remove(member.name))),
                 Binding::StatusCode => {
                     let status = output.remove(member.name);
@@ -119,9 +120,7 @@ impl Codec {
                     if let Some(value) = output.remove(member.name) {
                         let text = header_text::write(&self.schema, member.target, &value)
                             .map_err(|detail| unwritable(member.name, &detail))?;
-                        if let Some(text) = text {
-                            insert(&mut response.headers, name, &text)?;
-                        }
+                        insert(&mut response.headers, name, &text)?;
                     }
                 }
                 Binding::PrefixHeaders(prefix) => {
@@ -130,12 +129,6 @@ impl Codec {
                         let text = value.as_str().unwrap_or_default();
                         insert(&mut response.headers, &format!("{prefix}{key}"), text)?;
                     }
-                }
-                Binding::Label | Binding::Query(_) | Binding::QueryMap => {
-                    return Err(unwritable(
-                        member.name,
-                        "outputs have no labels and queries",
-                    ));
                 }
             }
         }
