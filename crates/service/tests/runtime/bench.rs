@@ -286,11 +286,22 @@ impl Bench {
                 "agentResourceRoleArn": "arn:aws:iam::111111111111:role/AgentRole",
                 "instruction": "You are a helpful customer support assistant."}))
             .await;
-        self.agent_id = created["agent"]["agentId"].as_str().expect("an id").to_owned();
+        self.agent_id = created["agent"]["agentId"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
         let functions = ["ok", "slow", "bad"].map(|name| json!({"name": name}));
         let groups = [
-            ("Orders", json!({"lambda": "arn:aws:lambda:us-west-2:111111111111:function:orders"}), json!({"functions": functions})),
-            ("Client", json!({"customControl": "RETURN_CONTROL"}), json!({"functions": [{"name": "open"}]})),
+            (
+                "Orders",
+                json!({"lambda": "arn:aws:lambda:us-west-2:111111111111:function:orders"}),
+                json!({"functions": functions}),
+            ),
+            (
+                "Client",
+                json!({"customControl": "RETURN_CONTROL"}),
+                json!({"functions": [{"name": "open"}]}),
+            ),
         ];
         for (name, executor, schema) in groups {
             self.control::<CreateAgentActionGroup>(json!({
@@ -298,7 +309,8 @@ impl Bench {
                 "actionGroupExecutor": executor, "functionSchema": schema}))
                 .await;
         }
-        self.control::<PrepareAgent>(json!({"agentId": self.agent_id})).await;
+        self.control::<PrepareAgent>(json!({"agentId": self.agent_id}))
+            .await;
     }
 
     /// A new process over the same store: nothing in memory survives.
@@ -325,8 +337,12 @@ impl Bench {
     }
 
     /// Starts a request in session `s`; `more` is merged into its body.
-    pub(crate) async fn start(&self, more: Value) -> Result<EventSource<ResponseStream>, Exception> {
-        let mut body = json!({"agentId": self.agent_id, "agentAliasId": "TSTALIASID", "sessionId": "session"});
+    pub(crate) async fn start(
+        &self,
+        more: Value,
+    ) -> Result<EventSource<ResponseStream>, Exception> {
+        let mut body =
+            json!({"agentId": self.agent_id, "agentAliasId": "TSTALIASID", "sessionId": "session"});
         let members = body.as_object_mut().expect("an object");
         members.extend(more.as_object().expect("an object").clone());
         let input = serde_json::from_value(body).expect("of the shape");

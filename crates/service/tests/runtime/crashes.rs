@@ -22,7 +22,11 @@ struct Mortal {
 }
 
 impl Store for Mortal {
-    fn get<'a>(&'a self, key: &'a Key, now_ms: i64) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    fn get<'a>(
+        &'a self,
+        key: &'a Key,
+        now_ms: i64,
+    ) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
         self.store.get(key, now_ms)
     }
 
@@ -32,17 +36,30 @@ impl Store for Mortal {
 
     fn commit(&self, batch: Batch) -> BoxFuture<'_, Result<Committed, StoreError>> {
         let take = |left: usize| left.checked_sub(1);
-        if self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err() {
+        if self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .is_err()
+        {
             return async { Err(StoreError::Unavailable("the process died".into())) }.boxed();
         }
         self.store.commit(batch)
     }
 
-    fn read_journal<'a>(&'a self, journal: &'a str, after: u64, limit: u32) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
+    fn read_journal<'a>(
+        &'a self,
+        journal: &'a str,
+        after: u64,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<Entry>, StoreError>> {
         self.store.read_journal(journal, after, limit)
     }
 
-    fn claim_job<'a>(&'a self, queue: &'static str, lease: Lease) -> BoxFuture<'a, Result<Option<Job>, StoreError>> {
+    fn claim_job<'a>(
+        &'a self,
+        queue: &'static str,
+        lease: Lease,
+    ) -> BoxFuture<'a, Result<Option<Job>, StoreError>> {
         self.store.claim_job(queue, lease)
     }
 
@@ -64,27 +81,52 @@ async fn nothing_finished_is_lost_and_no_tool_runs_twice() {
         let mut bench = Bench::over(Arc::clone(&store) as Arc<dyn Store>, "anthropic.claude").await;
         bench.model.says([Say::Text("<answer>zero")]);
         bench.ask(json!({"inputText": "turn 0"})).await;
-        bench.model.says([Say::Call("Orders__ok", json!({})), Say::Text("<answer>one")]);
+        bench
+            .model
+            .says([Say::Call("Orders__ok", json!({})), Say::Text("<answer>one")]);
         store.left.store(commits, Ordering::SeqCst);
         let answer = bench.ask(json!({"inputText": "turn 1"})).await;
         let ran = bench.actions.calls.load(Ordering::SeqCst);
-        assert_eq!(answer == Answer::Text("one".to_owned()), commits == 4, "{commits}: {answer:?}");
+        assert_eq!(
+            answer == Answer::Text("one".to_owned()),
+            commits == 4,
+            "{commits}: {answer:?}"
+        );
 
         store.left.store(PLENTY, Ordering::SeqCst);
         bench.restart();
         bench.model.script.lock().expect("unpoisoned").clear();
         bench.model.says([Say::Text("<answer>two")]);
         let answer = bench.ask(json!({"inputText": "turn 2"})).await;
-        assert_eq!(answer, Answer::Text("two".to_owned()), "{commits}: the session goes on");
-        assert_eq!(bench.actions.calls.load(Ordering::SeqCst), ran, "{commits}: nothing ran again");
+        assert_eq!(
+            answer,
+            Answer::Text("two".to_owned()),
+            "{commits}: the session goes on"
+        );
+        assert_eq!(
+            bench.actions.calls.load(Ordering::SeqCst),
+            ran,
+            "{commits}: nothing ran again"
+        );
 
         let last = bench.model.calls() - 1;
         let prompt = serde_json::to_string(&bench.model.request(last).messages).expect("JSON");
-        assert!(prompt.contains("<answer>zero</answer>"), "{commits}: the finished turn is there");
+        assert!(
+            prompt.contains("<answer>zero</answer>"),
+            "{commits}: the finished turn is there"
+        );
         assert_eq!(prompt.contains("turn 1"), commits >= 1, "{commits}");
-        assert_eq!(prompt.contains("outcome of this call is unknown"), commits == 2, "{commits}");
+        assert_eq!(
+            prompt.contains("outcome of this call is unknown"),
+            commits == 2,
+            "{commits}"
+        );
         assert_eq!(prompt.contains("shipped"), commits >= 3, "{commits}");
-        assert_eq!(prompt.contains("<answer>one</answer>"), commits == 4, "{commits}");
+        assert_eq!(
+            prompt.contains("<answer>one</answer>"),
+            commits == 4,
+            "{commits}"
+        );
         // Durable before done: a tool runs only once the call is in the journal.
         assert_eq!(ran, usize::from(commits >= 2), "{commits}");
     }

@@ -20,7 +20,9 @@ fn throttled() -> Say {
 #[tokio::test]
 async fn throttled_twice_then_fine_is_one_answer() {
     let bench = Bench::new().await;
-    bench.model.says([throttled(), throttled(), Say::Text("fine")]);
+    bench
+        .model
+        .says([throttled(), throttled(), Say::Text("fine")]);
     let answer = bench.ask(json!({"inputText": "hi"})).await;
     assert_eq!(answer, Answer::Text("fine".to_owned()));
     assert_eq!(bench.model.calls(), 3);
@@ -29,7 +31,9 @@ async fn throttled_twice_then_fine_is_one_answer() {
 #[tokio::test]
 async fn a_model_that_stays_down_fails_the_turn_and_not_the_session() {
     let bench = Bench::new().await;
-    bench.model.says([throttled(), throttled(), throttled(), throttled()]);
+    bench
+        .model
+        .says([throttled(), throttled(), throttled(), throttled()]);
     let Answer::Failed(kind, message) = bench.ask(json!({"inputText": "one"})).await else {
         panic!("the turn fails in the stream");
     };
@@ -68,20 +72,33 @@ async fn a_broken_handler_shows_awss_sentence_the_place_and_the_log() {
 async fn a_client_that_goes_away_stops_its_turn() {
     let bench = Bench::new().await;
     bench.model.says([Say::Hang]);
-    let events = bench.start(json!({"inputText": "one"})).await.expect("starts");
+    let events = bench
+        .start(json!({"inputText": "one"}))
+        .await
+        .expect("starts");
+    while bench.model.calls() == 0 {
+        tokio::task::yield_now().await;
+    }
     drop(events);
     bench.service.idle().await;
     bench.model.says([Say::Text("next")]);
     let answer = bench.ask(json!({"inputText": "two"})).await;
     assert_eq!(answer, Answer::Text("next".to_owned()));
-    assert_eq!(bench.model.request(1).messages.len(), 1, "one merged user message");
+    assert_eq!(
+        bench.model.request(1).messages.len(),
+        1,
+        "one merged user message"
+    );
 }
 
 #[tokio::test]
 async fn a_shutdown_journals_the_turn_and_tells_the_model_of_the_open_call() {
     let mut bench = Bench::new().await;
     bench.model.says([Say::Call("Orders__slow", json!({}))]);
-    let events = bench.start(json!({"inputText": "one"})).await.expect("starts");
+    let events = bench
+        .start(json!({"inputText": "one"}))
+        .await
+        .expect("starts");
     while bench.actions.calls.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
     }
@@ -91,8 +108,15 @@ async fn a_shutdown_journals_the_turn_and_tells_the_model_of_the_open_call() {
     bench.model.says([Say::Text("next")]);
     bench.ask(json!({"inputText": "two"})).await;
     let messages = serde_json::to_string(&bench.model.request(1).messages).expect("JSON");
-    assert!(messages.contains("The outcome of this call is unknown"), "{messages}");
-    assert_eq!(bench.actions.calls.load(Ordering::SeqCst), 1, "never run again");
+    assert!(
+        messages.contains("The outcome of this call is unknown"),
+        "{messages}"
+    );
+    assert_eq!(
+        bench.actions.calls.load(Ordering::SeqCst),
+        1,
+        "never run again"
+    );
 }
 
 #[tokio::test]
@@ -100,7 +124,10 @@ async fn what_is_not_supported_is_named() {
     let bench = Bench::new().await;
     for (more, member) in [
         (json!({"inputText": "x", "memoryId": "user-1"}), "memoryId"),
-        (json!({"inputText": "x", "promptCreationConfigurations": {}}), "promptCreationConfigurations"),
+        (
+            json!({"inputText": "x", "promptCreationConfigurations": {}}),
+            "promptCreationConfigurations",
+        ),
         (json!({"sessionState": {}}), "inputText is required"),
         (
             json!({"inputText": "x", "sessionState": {"knowledgeBaseConfigurations": [{"knowledgeBaseId": "KBKBKBKBKB", "retrievalConfiguration": {"vectorSearchConfiguration": {}}}]}}),

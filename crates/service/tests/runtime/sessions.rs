@@ -27,7 +27,11 @@ async fn history_and_attributes_go_on_and_prompt_attributes_do_not() {
     assert_eq!(bench.ask(json!({"inputText": "two"})).await, text("second"));
     let request = bench.model.request(2);
     assert!(!request.system.contains("Monday"));
-    let texts: Vec<String> = request.messages.iter().map(|message| text_of(message)).collect();
+    let texts: Vec<String> = request
+        .messages
+        .iter()
+        .map(|message| text_of(message))
+        .collect();
     assert_eq!(texts, ["one", "", "", "<answer>first</answer>", "two"]);
 }
 
@@ -42,7 +46,10 @@ async fn a_lambdas_attributes_replace_the_sessions() {
     ]);
     let first = json!({"inputText": "one", "sessionState": {"sessionAttributes": {"user": "u-1", "lost": "x"}}});
     bench.ask(first).await;
-    let events = bench.start(json!({"inputText": "two", "enableTrace": true})).await.expect("starts");
+    let events = bench
+        .start(json!({"inputText": "two", "enableTrace": true}))
+        .await
+        .expect("starts");
     assert_eq!(collect(events).await, text("done"));
     let started = bench.model.request(2);
     assert!(started.messages.len() > 2);
@@ -52,7 +59,9 @@ async fn a_lambdas_attributes_replace_the_sessions() {
 async fn a_return_of_control_is_answered_even_after_a_restart() {
     for restarts in [false, true] {
         let mut bench = Bench::new().await;
-        bench.model.says([Say::Call("Client__open", json!({})), Say::Text("opened")]);
+        bench
+            .model
+            .says([Say::Call("Client__open", json!({})), Say::Text("opened")]);
         let Answer::Control(payload) = bench.ask(json!({"inputText": "open it"})).await else {
             panic!("control is returned");
         };
@@ -67,7 +76,10 @@ async fn a_return_of_control_is_answered_even_after_a_restart() {
             panic!("another id is refused");
         };
         assert_eq!(kind, ExceptionKind::Validation);
-        assert!(message.contains("Unexpected invocationId: wrong"), "{message}");
+        assert!(
+            message.contains("Unexpected invocationId: wrong"),
+            "{message}"
+        );
         let id = payload["invocationId"].as_str().expect("an id");
         assert_eq!(bench.ask(results(id)).await, text("opened"));
         let Answer::Refused(_, message) = bench.ask(results(id)).await else {
@@ -80,19 +92,34 @@ async fn a_return_of_control_is_answered_even_after_a_restart() {
 #[tokio::test]
 async fn new_input_abandons_a_return_of_control() {
     let bench = Bench::new().await;
-    bench.model.says([Say::Call("Client__open", json!({})), Say::Text("never mind")]);
+    bench.model.says([
+        Say::Call("Client__open", json!({})),
+        Say::Text("never mind"),
+    ]);
     bench.ask(json!({"inputText": "open it"})).await;
-    assert_eq!(bench.ask(json!({"inputText": "forget it"})).await, text("never mind"));
+    assert_eq!(
+        bench.ask(json!({"inputText": "forget it"})).await,
+        text("never mind")
+    );
     let messages = bench.model.request(1).messages;
     let last = serde_json::to_string(&messages.last()).expect("JSON");
-    assert!(last.contains("No result was given for this call") && last.contains("forget it"), "{last}");
+    assert!(
+        last.contains("No result was given for this call") && last.contains("forget it"),
+        "{last}"
+    );
 }
 
 #[tokio::test]
 async fn one_turn_a_session_at_a_time() {
     let bench = Bench::new().await;
-    bench.model.says([Say::Call("Orders__slow", json!({})), Say::Text("slow answer")]);
-    let events = bench.start(json!({"inputText": "one"})).await.expect("starts");
+    bench.model.says([
+        Say::Call("Orders__slow", json!({})),
+        Say::Text("slow answer"),
+    ]);
+    let events = bench
+        .start(json!({"inputText": "one"}))
+        .await
+        .expect("starts");
     let Answer::Refused(kind, _) = bench.ask(json!({"inputText": "two"})).await else {
         panic!("the second is refused");
     };
@@ -100,7 +127,10 @@ async fn one_turn_a_session_at_a_time() {
     bench.actions.release.add_permits(1);
     assert_eq!(collect(events).await, text("slow answer"));
     bench.model.says([Say::Text("free again")]);
-    assert_eq!(bench.ask(json!({"inputText": "three"})).await, text("free again"));
+    assert_eq!(
+        bench.ask(json!({"inputText": "three"})).await,
+        text("free again")
+    );
 }
 
 #[tokio::test]
@@ -108,17 +138,27 @@ async fn a_session_ends_when_asked_and_when_idle() {
     let bench = Bench::new().await;
     bench.model.says(["a", "b", "c", "d", "e"].map(Say::Text));
     bench.ask(json!({"inputText": "one"})).await;
-    bench.ask(json!({"inputText": "two", "endSession": true})).await;
+    bench
+        .ask(json!({"inputText": "two", "endSession": true}))
+        .await;
     bench.ask(json!({"inputText": "three"})).await;
     assert_eq!(bench.model.request(1).messages.len(), 3);
-    assert_eq!(bench.model.request(2).messages.len(), 1, "a new session is empty");
+    assert_eq!(
+        bench.model.request(2).messages.len(),
+        1,
+        "a new session is empty"
+    );
     assert_eq!(bench.ask(json!({"endSession": true})).await, text(""));
     bench.ask(json!({"inputText": "four"})).await;
     assert_eq!(bench.model.request(3).messages.len(), 1);
     let ten_minutes_ns = 601 * 1_000_000_000;
     bench.clock.0.fetch_add(ten_minutes_ns, Ordering::SeqCst);
     bench.ask(json!({"inputText": "five"})).await;
-    assert_eq!(bench.model.request(4).messages.len(), 1, "an idle session is forgotten");
+    assert_eq!(
+        bench.model.request(4).messages.len(),
+        1,
+        "an idle session is forgotten"
+    );
 }
 
 #[tokio::test]
@@ -128,13 +168,22 @@ async fn history_given_by_the_caller_comes_first_and_stays() {
     let history = json!({"messages": [
         {"role": "user", "content": [{"text": "earlier"}]},
         {"role": "assistant", "content": [{"text": "answered"}]}]});
-    bench.ask(json!({"inputText": "now", "sessionState": {"conversationHistory": history}})).await;
+    bench
+        .ask(json!({"inputText": "now", "sessionState": {"conversationHistory": history}}))
+        .await;
     bench.ask(json!({"inputText": "then"})).await;
-    let texts: Vec<String> = bench.model.request(1).messages.iter().map(|message| text_of(message)).collect();
+    let texts: Vec<String> = bench
+        .model
+        .request(1)
+        .messages
+        .iter()
+        .map(|message| text_of(message))
+        .collect();
     assert_eq!(texts, ["earlier", "answered", "now", "a", "then"]);
     let empty = json!({"messages": [{"role": "user", "content": [{"text": ""}]}]});
-    let Answer::Refused(_, message) =
-        bench.ask(json!({"inputText": "x", "sessionState": {"conversationHistory": empty}})).await
+    let Answer::Refused(_, message) = bench
+        .ask(json!({"inputText": "x", "sessionState": {"conversationHistory": empty}}))
+        .await
     else {
         panic!("empty text is refused");
     };
