@@ -145,7 +145,12 @@ pub(crate) struct Stored<T> {
 impl<T: Serialize> Stored<T> {
     /// Writes the body back, if nobody else has meanwhile.
     pub(crate) fn put(&self, name: Option<&str>) -> Write {
-        put(self.key.clone(), &self.body, Expect::Revision(self.revision), name)
+        put(
+            self.key.clone(),
+            &self.body,
+            Expect::Revision(self.revision),
+            name,
+        )
     }
 }
 

@@ -127,15 +127,15 @@ impl HandleStream<InvokeAgent> for Service {
         let shared = &self.runtime.0;
         let session_id = input.session_id.clone();
         let invocation = Invocation::read(input)?;
-        let target = self.resolve(cx, &invocation.agent, &invocation.alias).await?;
-        let permit = Arc::clone(&shared.turns)
-            .try_acquire_owned()
-            .map_err(|_| {
-                Exception::new(
-                    ExceptionKind::Throttling,
-                    "The server runs as many turns as it may. Retry your request later.",
-                )
-            })?;
+        let target = self
+            .resolve(cx, &invocation.agent, &invocation.alias)
+            .await?;
+        let permit = Arc::clone(&shared.turns).try_acquire_owned().map_err(|_| {
+            Exception::new(
+                ExceptionKind::Throttling,
+                "The server runs as many turns as it may. Retry your request later.",
+            )
+        })?;
         let response = InvokeAgentResponse {
             content_type: "application/json".to_owned(),
             memory_id: None,

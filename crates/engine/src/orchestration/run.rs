@@ -21,6 +21,7 @@ use super::effect::{Effect, Effects, Emission, Outcome};
 use super::event::{Budget, Event, EventKind, RequestInfo, Started};
 use super::failure::Failure;
 use crate::action::lambda::Attributes;
+use crate::converse::assistant_text;
 use crate::history::Utterance;
 use crate::plan::AgentPlan;
 use crate::trace;
@@ -55,8 +56,13 @@ pub struct Run {
     suffix: Vec<Arc<Utterance>>,
     acting: Option<Acting>,
     spent: Spent,
+    answered: bool,
     quiet: bool,
 }
+
+/// What stands in the history where a turn ended without an answer. Without it the next question
+/// would join the unanswered one, and the model would take up again what was stopped.
+const UNANSWERED: &str = "(This turn ended without an answer.)";
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Spent {
@@ -82,6 +88,7 @@ impl Run {
             suffix: Vec::new(),
             acting: None,
             spent: Spent::default(),
+            answered: false,
             quiet: false,
         }
     }
@@ -148,6 +155,9 @@ impl Run {
         let mut messages = self.turn.clone();
         if let Some(acting) = &self.acting {
             messages.push(results(acting, OUTCOME_UNKNOWN));
+        }
+        if self.phase == Phase::Finished && !self.answered {
+            messages.push(Utterance::new(assistant_text(UNANSWERED)));
         }
         messages
     }

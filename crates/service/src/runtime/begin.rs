@@ -67,10 +67,7 @@ pub(super) async fn begin(
             key,
             expect: Expect::Any,
         };
-        shared
-            .commit(vec![write])
-            .await
-            .map_err(error::store)?;
+        shared.commit(vec![write]).await.map_err(error::store)?;
         return Ok(Begun::Ended);
     }
     let mut attempt = 1;
@@ -141,7 +138,13 @@ impl Beginning<'_> {
         let unfinished = session.unfinished.take();
         let waiting = match unfinished {
             Some(mut run) if run.phase() != Phase::AwaitingControl => {
-                close(&mut session, &mut run, at, EventKind::Interrupted, &mut events);
+                close(
+                    &mut session,
+                    &mut run,
+                    at,
+                    EventKind::Interrupted,
+                    &mut events,
+                );
                 None
             }
             other => other,
@@ -183,7 +186,13 @@ impl Beginning<'_> {
             }
             (Ask::Input(input_text), waiting) => {
                 if let Some(mut run) = waiting {
-                    close(&mut session, &mut run, at, EventKind::ControlAbandoned, &mut events);
+                    close(
+                        &mut session,
+                        &mut run,
+                        at,
+                        EventKind::ControlAbandoned,
+                        &mut events,
+                    );
                 }
                 let plan = self.plan().await?;
                 let history = std::mem::take(&mut session.history);
@@ -285,10 +294,7 @@ impl Shared {
         // The document outlives the longest turn, so that it cannot expire under a running one.
         let turn_ms = i64::from(self.settings.budget.turn_s) * 1_000;
         let expires_at_ms = now_ms + LEASE_MS + turn_ms + ttl_ms(run);
-        let writes = vec![
-            session.put(expires_at_ms),
-            append(session, events),
-        ];
+        let writes = vec![session.put(expires_at_ms), append(session, events)];
         let committed = self.commit(writes).await?;
         session.revision = committed.revisions.first().copied();
         session.seq += events.len() as u64;
@@ -306,10 +312,7 @@ pub(super) fn append(session: &OpenSession, events: &[Event]) -> Write {
     Write::Append {
         journal: session.doc.journal.as_str().into(),
         expected_seq: session.seq,
-        entries: events
-            .iter()
-            .map(|event| event.encode().into())
-            .collect(),
+        entries: events.iter().map(|event| event.encode().into()).collect(),
     }
 }
 

@@ -100,7 +100,9 @@ fn backoff_ms(error: &ModelError, attempt: u32, fraction: f64) -> Option<u64> {
     if !error.is_retryable() {
         return None;
     }
-    let ceiling = BACKOFF_MS.saturating_mul(1 << attempt.min(8)).min(BACKOFF_MS_MAX);
+    let ceiling = BACKOFF_MS
+        .saturating_mul(1 << attempt.min(8))
+        .min(BACKOFF_MS_MAX);
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,

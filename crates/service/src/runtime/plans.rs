@@ -12,13 +12,22 @@ use crate::records::{Scope, kind};
 
 impl Shared {
     /// The plan with this content hash.
-    pub(super) async fn plan(&self, scope: &Scope, hash: &str) -> Result<Arc<AgentPlan>, Exception> {
+    pub(super) async fn plan(
+        &self,
+        scope: &Scope,
+        hash: &str,
+    ) -> Result<Arc<AgentPlan>, Exception> {
         if let Some(plan) = self.plans.get(hash) {
             return Ok(plan);
         }
         let key = scope.key(kind::PLAN, "", hash);
         let now_ms = self.ports.clock.now().as_millis();
-        let record = self.ports.store.get(&key, now_ms).await.map_err(error::store)?;
+        let record = self
+            .ports
+            .store
+            .get(&key, now_ms)
+            .await
+            .map_err(error::store)?;
         let record =
             record.ok_or_else(|| Exception::internal(format!("plan {hash} is missing")))?;
         let definition: AgentDefinition = serde_json::from_str(&record.body)

@@ -76,7 +76,9 @@ impl Invocation {
             session_attributes: state.session_attributes.unwrap_or_default(),
             prompt_session_attributes: state.prompt_session_attributes.unwrap_or_default(),
             conversation_history: history(
-                state.conversation_history.and_then(|history| history.messages),
+                state
+                    .conversation_history
+                    .and_then(|history| history.messages),
             )?,
         })
     }
@@ -92,7 +94,8 @@ fn refuse_unsupported(input: &InvokeAgentRequest) -> Result<(), Exception> {
             "You can only provide configurations for up to 0 knowledge bases in the session state. Reduce the number of configurations and retry your request.",
         ));
     }
-    let files = state.is_some_and(|state| state.files.as_ref().is_some_and(|files| !files.is_empty()));
+    let files =
+        state.is_some_and(|state| state.files.as_ref().is_some_and(|files| !files.is_empty()));
     let cases = [
         (input.memory_id.is_some(), "memoryId"),
         (files, "sessionState.files"),
@@ -104,7 +107,9 @@ fn refuse_unsupported(input: &InvokeAgentRequest) -> Result<(), Exception> {
     match cases.into_iter().find(|(given, _)| *given) {
         None => Ok(()),
         Some((_, member)) => {
-            let message = format!("{member} is not supported by Outcrop. Leave it out and retry the request.");
+            let message = format!(
+                "{member} is not supported by Outcrop. Leave it out and retry the request."
+            );
             Err(Exception::validation(message.clone()).with_field(member, message))
         }
     }

@@ -141,7 +141,12 @@ impl Shared {
     pub(super) async fn open(&self, scope: &Scope, key: &Key) -> Result<OpenSession, Exception> {
         let now_ms = self.ports.clock.now().as_millis();
         let hot = self.sessions.take(key);
-        let record = self.ports.store.get(key, now_ms).await.map_err(error::store)?;
+        let record = self
+            .ports
+            .store
+            .get(key, now_ms)
+            .await
+            .map_err(error::store)?;
         match (hot, record) {
             (Some(hot), Some(record)) if hot.revision == Some(record.revision) => Ok(hot),
             (_, Some(record)) => self.rebuild(scope, record).await,

@@ -86,8 +86,8 @@ async fn a_client_that_goes_away_stops_its_turn() {
     assert_eq!(answer, Answer::Text("next".to_owned()));
     assert_eq!(
         bench.model.request(1).messages.len(),
-        1,
-        "one merged user message"
+        3,
+        "the stopped turn is closed"
     );
 }
 

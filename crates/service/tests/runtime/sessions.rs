@@ -102,7 +102,7 @@ async fn new_input_abandons_a_return_of_control() {
         text("never mind")
     );
     let messages = bench.model.request(1).messages;
-    let last = serde_json::to_string(&messages.last()).expect("JSON");
+    let last = serde_json::to_string(&messages).expect("JSON");
     assert!(
         last.contains("No result was given for this call") && last.contains("forget it"),
         "{last}"

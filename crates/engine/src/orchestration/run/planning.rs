@@ -181,6 +181,7 @@ impl Run {
                 trace::final_response(&text, asks, self.request_started_at, at, self.trace_id());
             self.emit_trace(at, part, effects);
         }
+        self.answered = true;
         let streamed = !asks && self.request().is_some_and(|request| request.stream);
         if !streamed {
             effects.push(Effect::Emit(Emission::Chunk(text)));
