@@ -12,11 +12,12 @@ use crate::transcript::Transcript;
 /// The reply to `transcript`; `call_id` names the tool call, should there be one.
 pub fn reply(transcript: &Transcript, call_id: &str) -> Reply {
     let results = transcript.last_results();
-    if !results.is_empty() {
+    let question = transcript.last_text();
+    // Results with a text behind them belong to a turn that failed; the text is the new question.
+    if !results.is_empty() && question.is_empty() {
         return answered(&results.join(" "));
     }
-    let question = transcript.last_text();
-    if let Some(order) = order_number(&question)
+    if let Some(order) = order_number(question)
         && let Some(tool) = transcript
             .tool_ending("get_order_status")
             .or_else(|| transcript.tool_ending("getOrderStatus"))

@@ -95,10 +95,10 @@ impl Transcript {
         self.tools.iter().find(|tool| tool.name.ends_with(suffix))
     }
 
-    /// The text blocks of the last message, joined by newlines.
-    pub fn last_text(&self) -> String {
-        let texts: Vec<&str> = self
-            .messages
+    /// The last text block of the last message; empty when it has none. Texts before it in the same
+    /// message are of turns that got no answer.
+    pub fn last_text(&self) -> &str {
+        self.messages
             .last()
             .into_iter()
             .flat_map(|message| &message.content)
@@ -106,8 +106,8 @@ impl Transcript {
                 Block::Text { text } => Some(text.as_str()),
                 Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Other { .. } => None,
             })
-            .collect();
-        texts.join("\n")
+            .next_back()
+            .unwrap_or_default()
     }
 
     /// The results the last message answers calls with.

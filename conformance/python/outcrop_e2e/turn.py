@@ -21,6 +21,8 @@ class Turn:
                 self.events.append(event)
         except EventStreamError as error:
             self.error = error
+        finally:
+            response["completion"].close()
 
     @property
     def chunks(self):

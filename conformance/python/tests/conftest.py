@@ -135,4 +135,5 @@ def no_warnings():
     """botocore must parse everything without a warning."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.simplefilter("ignore", ResourceWarning)
         yield

@@ -246,9 +246,12 @@ def test_an_alias_to_a_version_that_is_not_there(control):
 def test_a_paused_alias_refuses(control, runtime):
     agent = agents.create(control)
     agents.prepare(control, agent)
-    alias = control.create_agent_alias(
-        agentId=agent, agentAliasName="PROD", aliasInvocationState="REJECT_INVOCATIONS"
-    )["agentAlias"]["agentAliasId"]
+    alias = control.create_agent_alias(agentId=agent, agentAliasName="PROD")["agentAlias"]["agentAliasId"]
+    agents.alias_status(control, agent, alias)
+    control.update_agent_alias(
+        agentId=agent, agentAliasId=alias, agentAliasName="PROD", routingConfiguration=[{"agentVersion": "1"}],
+        aliasInvocationState="REJECT_INVOCATIONS",
+    )
     agents.alias_status(control, agent, alias)
     with pytest.raises(ClientError) as error:
         invoke(runtime, agent, agents.session_id(), "Hello.", alias=alias)

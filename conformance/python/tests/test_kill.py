@@ -5,6 +5,9 @@ again, a pending return of control can still be answered, and the model learns o
 outcome nobody knows.
 """
 
+import random
+import time
+
 import pytest
 
 from outcrop_e2e import agents
@@ -66,8 +69,9 @@ def test_killed(server, stub, prepared, position, streamed):
     server.start()
     # A restart alone runs nothing.
     assert stub.requests() == []
+    stub.script(model=[{"content": [{"text": "<answer>Yes.</answer>"}]}])
     turn = invoke(clients.runtime, agent, session, "Are you there?").ok()
-    assert turn.text
+    assert turn.text.strip() == "Yes."
     assert stub.requests("tool") == [], "a restart must not run an action again"
     seen = stub.model_calls()[0]
     said = "\n".join(text for _, text in texts(seen))
@@ -179,6 +183,35 @@ def test_killed_while_many_turns_run(server, connect, stub):
     for session in sessions:
         assert "A-482" in invoke(clients.runtime, agent, session, "Where is order A-482?").ok().text
     assert len(ended) <= 8
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_killed_at_any_moment(server, connect, stub, seed):
+    """Turns run as fast as they can on several sessions until the server dies under them."""
+    moment = random.Random(seed)
+    clients = connect(server)
+    agent = agents.order_agent(clients.control)
+    answered = {agents.session_id(): 0 for _ in range(6)}
+
+    def talk(session):
+        while True:
+            turn = invoke(clients.runtime, agent, session, f"Where is order A-{100 + answered[session]}?")
+            turn.ok()
+            answered[session] += 1
+
+    calls = [Background(talk, session) for session in answered]
+    time.sleep(moment.uniform(0.02, 0.4))
+    server.kill()
+    for call in calls:
+        call.failed()
+    stub.reset()
+    server.start()
+    assert stub.requests() == []
+    for session, count in answered.items():
+        stub.reset()
+        assert invoke(clients.runtime, agent, session, "Are you there?").ok().text
+        said = "\n".join(text for _, text in texts(stub.model_calls()[0]))
+        assert all(f"A-{100 + number}" in said for number in range(count)), "a finished turn is gone"
 
 
 def test_a_second_server_on_the_same_folder_is_refused(server, launch, stub):
