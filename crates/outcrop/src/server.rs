@@ -8,8 +8,12 @@
 pub(crate) mod aws;
 pub(crate) mod body;
 pub(crate) mod browser;
+mod linger;
 pub(crate) mod refusal;
 pub(crate) mod signature;
+
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::io;
@@ -27,17 +31,18 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
 use crate::config::HttpLimits;
+use linger::Lent;
 
 /// Connections that are being told that there are too many. Beyond these the peer gets no words.
 const REFUSALS: usize = 64;
-/// Long enough for a peer to read one short answer.
+/// A peer that does not take one short answer in this time does not want it.
 const REFUSAL_TIME: Duration = Duration::from_secs(2);
 /// What a refused peer may have sent already; read so that it sees the answer and not a reset.
 const REFUSAL_READ_BYTES: usize = 64 * 1024;
@@ -76,6 +81,7 @@ impl Server {
             builder: Arc::new(builder(&limits)),
             service: TowerToHyperService::new(router),
             first_request: limits.header_timeout,
+            linger_bytes: limits.request_body_bytes,
         };
         let slots = Arc::new(Semaphore::new(limits.connections));
         let refusals = Arc::new(Semaphore::new(REFUSALS));
@@ -126,6 +132,8 @@ struct Shared {
     builder: Arc<Builder<TokioExecutor>>,
     service: TowerToHyperService<Router>,
     first_request: Duration,
+    /// What a peer may still send when its connection ends.
+    linger_bytes: usize,
 }
 
 fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
@@ -153,12 +161,21 @@ async fn serve(stream: TcpStream, slot: OwnedSemaphorePermit, shared: Shared, wa
         debug!(%error, "a connection went away before it was served");
         return;
     }
+    let (stream, returned) = linger::lend(stream);
+    speak_http(stream, &shared, watcher).await;
+    if let Ok(stream) = returned.await {
+        linger::close(stream, shared.linger_bytes).await;
+    }
+}
+
+async fn speak_http(stream: Lent, shared: &Shared, watcher: Watcher) {
     let requested = Arc::new(AtomicBool::new(false));
     let service = {
         let requested = Arc::clone(&requested);
+        let router = shared.service.clone();
         service_fn(move |request: Request<Incoming>| {
             requested.store(true, Ordering::Relaxed);
-            shared.service.call(request)
+            router.call(request)
         })
     };
     let connection = shared
@@ -189,14 +206,9 @@ async fn serve(stream: TcpStream, slot: OwnedSemaphorePermit, shared: Shared, wa
 async fn refuse(mut stream: TcpStream, refusal: OwnedSemaphorePermit, limit: usize) {
     let _refusal = refusal;
     warn!(limit, "too many connections, one is refused");
-    let answer = async {
-        stream
-            .write_all(refusal::too_many_connections().as_bytes())
-            .await?;
-        stream.shutdown().await?;
-        let mut rest = (&mut stream).take(REFUSAL_READ_BYTES as u64);
-        tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
-    };
-    // It is a courtesy: whether the peer took it changes nothing.
-    let _ = tokio::time::timeout(REFUSAL_TIME, answer).await;
+    let answer = refusal::too_many_connections();
+    let written = tokio::time::timeout(REFUSAL_TIME, stream.write_all(answer.as_bytes())).await;
+    if let Ok(Ok(())) = written {
+        linger::close(stream, REFUSAL_READ_BYTES).await;
+    }
 }

@@ -297,12 +297,18 @@ async fn outcrop_signer(region: Option<String>) -> (Signer, bool) {
     };
     use aws_config::meta::region::ProvideRegion as _;
     use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
+    use aws_config::provider_config::ProviderConfig;
 
+    // A profile may name a role or a sign-on, which are asked over HTTP.
+    let profiles = ProviderConfig::without_region()
+        .with_http_client(outbound::aws::client(outbound::aws::Transport::Tls));
     let region = match region {
         Some(region) => Some(region),
         None => match EnvironmentVariableRegionProvider::new().region().await {
             Some(region) => Some(region.to_string()),
-            None => ProfileFileRegionProvider::new()
+            None => ProfileFileRegionProvider::builder()
+                .configure(&profiles)
+                .build()
                 .region()
                 .await
                 .map(|region| region.to_string()),
@@ -314,6 +320,7 @@ async fn outcrop_signer(region: Option<String>) -> (Signer, bool) {
     let credentials = match from_variables {
         Ok(credentials) => Some(credentials),
         Err(_) => ProfileFileCredentialsProvider::builder()
+            .configure(&profiles)
             .build()
             .provide_credentials()
             .await
