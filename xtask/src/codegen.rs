@@ -164,8 +164,8 @@ fn path_text(operation: &Operation) -> String {
         text.push('/');
         match segment {
             Segment::Literal(literal) => text.push_str(literal),
-            Segment::Label(label) => text.push_str(&format!("{{{label}}}")),
-            Segment::GreedyLabel(label) => text.push_str(&format!("{{{label}+}}")),
+            Segment::Label(label) => text.extend(["{", label, "}"]),
+            Segment::GreedyLabel(label) => text.extend(["{", label, "+}"]),
         }
     }
     if operation.trailing_slash || text.is_empty() {

@@ -50,7 +50,7 @@ pub enum ExceptionKind {
     MissingAuthenticationToken,
 }
 
-/// One member that broke a constraint; `fieldList` of the control plane's ValidationException.
+/// One member that broke a constraint; `fieldList` of the control plane's `ValidationException`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// Path of the member as AWS writes it, e.g. `agentDescriptor.aliasArn`.
@@ -119,7 +119,7 @@ impl Exception {
         self
     }
 
-    /// Names the dependency that failed (`resourceName` of DependencyFailed and BadGateway).
+    /// Names the dependency that failed (`resourceName` of the exceptions that have it).
     #[must_use]
     pub fn with_resource_name(mut self, name: impl Into<String>) -> Self {
         self.0.resource_name = Some(name.into());

@@ -102,6 +102,7 @@ impl<T: std::str::FromStr<Err = UnknownValue>> serde::de::Visitor<'_> for EnumVi
 }
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "the macro makes public enums")]
 mod tests {
     string_enum!(
         /// A test's enum.

@@ -191,7 +191,6 @@ macro_rules! serde_form {
                 use super::{Deserialize, Deserializer, Serialize, Serializer, Timestamp};
 
                 /// Writes a timestamp in this form.
-                #[expect(clippy::ref_option, reason = "the signature serde calls")]
                 pub fn serialize<S: Serializer>(
                     time: &Option<Timestamp>,
                     serializer: S,

@@ -1,7 +1,7 @@
 //! Answers: outputs, headers, statuses, and exceptions with AWS's names.
 //!
 //! Which status and shape an exception has is looked up per service; a kind that an operation does
-//! not model falls back to its fault, InternalServerException or ValidationException.
+//! not model falls back to its fault, `InternalServerException` or `ValidationException`.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};

@@ -26,10 +26,10 @@ mod claim;
 use claim::{Claim, Place};
 
 /// How far the clocks of client and server may be apart; AWS allows five minutes.
-pub const MAX_SKEW: Duration = Duration::from_secs(5 * 60);
+pub const MAX_SKEW: Duration = Duration::from_mins(5);
 
 /// The longest a presigned request may be valid; AWS allows seven days.
-pub const MAX_EXPIRES: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const MAX_EXPIRES: Duration = Duration::from_hours(7 * 24);
 
 /// The service names a scope may have: the agent services and the runtime sign as `bedrock`,
 /// clients of the Invoke API as `lambda`.

@@ -196,7 +196,10 @@ pub enum TimestampFormat {
 }
 
 impl Model {
-    /// The shape of this name; the reader has checked that every mentioned one exists.
+    /// The shape of this name.
+    ///
+    /// # Panics
+    /// When there is none; the reader refuses models that mention shapes they do not have.
     pub fn shape(&self, name: &str) -> &Shape {
         self.shapes
             .get(name)

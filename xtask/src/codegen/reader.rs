@@ -59,6 +59,7 @@ struct RawRef {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_excessive_bools, reason = "the traits of the format")]
 struct RawShape {
     #[serde(rename = "type")]
     type_: String,

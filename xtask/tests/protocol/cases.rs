@@ -34,7 +34,7 @@ pub(crate) struct Case {
     pub(crate) id: String,
     operation: String,
     model: ir::Model,
-    case: Value,
+    json: Value,
 }
 
 impl Case {
@@ -66,7 +66,7 @@ impl Case {
             id,
             operation,
             model,
-            case,
+            json: case,
         }
     }
 
@@ -75,7 +75,7 @@ impl Case {
         let service = lower(&self.model);
         let schema = Arc::new(Schema::new(service));
         let codec = Codec::new(&schema, service.operations[0]);
-        let is_request = self.case.get("serialized").is_some();
+        let is_request = self.json.get("serialized").is_some();
         match (is_request, direction) {
             (true, Direction::Client) => self.write_request(&codec),
             (true, Direction::Server) => self.read_request(&codec),
@@ -93,11 +93,11 @@ impl Case {
         let Some(shape) = &self.operation().input else {
             return Value::Object(Map::new());
         };
-        to_wire(&self.model, shape, &self.case["params"])
+        to_wire(&self.model, shape, &self.json["params"])
     }
 
     fn write_request(&self, codec: &Codec) -> Result<(), String> {
-        let expected = &self.case["serialized"];
+        let expected = &self.json["serialized"];
         if expected.get("host").is_some() {
             return Err("the case is about the host".to_owned());
         }
@@ -123,7 +123,7 @@ impl Case {
     }
 
     fn read_request(&self, codec: &Codec) -> Result<(), String> {
-        let expected = &self.case["serialized"];
+        let expected = &self.json["serialized"];
         let uri = expected["uri"].as_str().unwrap();
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let table = Table::new([codec.spec]);
@@ -153,10 +153,10 @@ impl Case {
     }
 
     fn read_answer(&self, codec: &Codec) -> Result<(), String> {
-        let response = &self.case["response"];
+        let response = &self.json["response"];
         let headers = header_map(&response["headers"]);
         let body = response["body"].as_str().unwrap_or_default();
-        if self.case.get("error").is_some() {
+        if self.json.get("error").is_some() {
             return self.read_error(&headers, body);
         }
         let status = u16::try_from(response["status_code"].as_u64().unwrap()).unwrap();
@@ -164,9 +164,9 @@ impl Case {
             .decode_response(status, &headers, body.as_bytes())
             .map_err(|rejection| rejection.to_string())?;
         let Some(shape) = &self.operation().output else {
-            return same("output", &read, &self.case["result"]);
+            return same("output", &read, &self.json["result"]);
         };
-        let expected = to_wire(&self.model, shape, &self.case["result"]);
+        let expected = to_wire(&self.model, shape, &self.json["result"]);
         let read = comparable(&self.model, shape, &read);
         same("output", &read, &comparable(&self.model, shape, &expected))
     }
@@ -175,12 +175,12 @@ impl Case {
     fn read_error(&self, headers: &HeaderMap, body: &str) -> Result<(), String> {
         let members: Map<String, Value> = serde_json::from_str(body).unwrap_or_default();
         let name = error_name(headers, &members).unwrap_or_default();
-        same("error", &name.into(), &self.case["errorCode"])?;
+        same("error", &name.into(), &self.json["errorCode"])?;
         let message = members.get("message").or_else(|| members.get("Message"));
         let message = message.and_then(Value::as_str).unwrap_or_default();
-        let expected = self.case["errorMessage"].as_str().unwrap_or_default();
+        let expected = self.json["errorMessage"].as_str().unwrap_or_default();
         same("message", &message.into(), &expected.into())?;
-        let bound = object(&self.case["error"])
+        let bound = object(&self.json["error"])
             .into_iter()
             .find(|(name, _)| name != "message" && name != "Message");
         match bound {
@@ -190,12 +190,12 @@ impl Case {
     }
 
     fn write_answer(&self, codec: &Codec) -> Result<(), String> {
-        if self.case.get("error").is_some() {
+        if self.json.get("error").is_some() {
             return Err("the error is not one of ours".to_owned());
         }
-        let response = &self.case["response"];
+        let response = &self.json["response"];
         let output = match &self.operation().output {
-            Some(shape) => to_wire(&self.model, shape, &self.case["result"]),
+            Some(shape) => to_wire(&self.model, shape, &self.json["result"]),
             None => Value::Object(Map::new()),
         };
         let encoded = codec

@@ -14,7 +14,7 @@ pub(crate) fn lower(model: &ir::Model) -> &'static ServiceSpec {
     let operations = model
         .operations
         .iter()
-        .map(|(name, operation)| &*leak(lower_operation(model, name, operation)));
+        .map(|(name, operation)| leak(lower_operation(model, name, operation)));
     let shapes = model.shapes.iter().filter_map(|(name, shape)| {
         let kind = lower_kind(&shape.kind)?;
         Some(ShapeSpec::new(leak_str(name), kind))

@@ -108,7 +108,7 @@ fn signed(service: &str, presigned: bool) -> Request<Bytes> {
     let mut settings = SigningSettings::default();
     if presigned {
         settings.signature_location = SignatureLocation::QueryParams;
-        settings.expires_in = Some(Duration::from_secs(60));
+        settings.expires_in = Some(Duration::from_mins(1));
     }
     let key = key();
     let token = Some("a/session+token".to_owned());
@@ -151,8 +151,8 @@ fn signed(service: &str, presigned: bool) -> Request<Bytes> {
 
 fn verify(request: &Request<Bytes>, seconds: u64) -> Result<Identity, String> {
     let verifier = Verifier::new([key()]);
-    let verified = verifier.verify(request, at(seconds));
-    verified.map_err(|rejection| {
+    let outcome = verifier.verify(request, at(seconds));
+    outcome.map_err(|rejection| {
         let exception = rejection.into_exception();
         format!("{:?}: {}", exception.kind(), exception.message())
     })
@@ -178,7 +178,7 @@ fn a_change_anywhere_is_noticed() {
     type Change = fn(&mut Request<Bytes>);
     let changes: [(&str, Change); 7] = [
         ("method", |request| {
-            *request.method_mut() = http::Method::PUT
+            *request.method_mut() = http::Method::PUT;
         }),
         ("path", |request| {
             let uri = request
@@ -192,7 +192,7 @@ fn a_change_anywhere_is_noticed() {
             *request.uri_mut() = uri.parse().unwrap();
         }),
         ("body", |request| {
-            *request.body_mut() = Bytes::from_static(b"{}")
+            *request.body_mut() = Bytes::from_static(b"{}");
         }),
         ("host", |request| {
             request

@@ -93,6 +93,7 @@ fn a_stream_has_its_headers_and_events_and_ends_with_its_exception() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn refusals_name_what_is_wrong() {
     let delete_test_alias = "/agents/ABCDEFGHIJ/agentaliases/TSTALIASID/";
     for (method, path, body, status, error_type, message) in [
