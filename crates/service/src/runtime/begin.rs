@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use outcrop_engine::orchestration::{
-    ControlReturned, Effect, Effects, Event, EventKind, Phase, RequestInfo, Run, Started,
+    ControlReturned, Effect, Effects, Event, EventKind, Phase, RequestInfo, ReturnedResult, Run,
+    Started,
 };
+use outcrop_engine::plan::AgentPlan;
 use outcrop_model::arn::AgentAliasArn;
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
@@ -83,7 +85,12 @@ pub(super) async fn begin(
             target,
             invocation: &invocation,
         };
-        let (mut session, run, effects, events) = beginning.events(session).await?;
+        let Opening {
+            mut session,
+            run,
+            effects,
+            events,
+        } = beginning.events(session).await?;
         match shared.commit_beginning(&mut session, &run, &events).await {
             Ok(()) => {
                 let arn = AgentAliasArn::new(
@@ -129,91 +136,81 @@ struct Beginning<'a> {
 
 impl Beginning<'_> {
     /// The events that begin the turn, applied to its run.
-    async fn events(
-        &self,
-        mut session: OpenSession,
-    ) -> Result<(OpenSession, Run, Effects, Vec<Event>), Exception> {
+    async fn events(&self, mut session: OpenSession) -> Result<Opening, Exception> {
         let at = self.shared.ports.clock.now();
         let mut events = Vec::new();
-        let unfinished = session.unfinished.take();
-        let waiting = match unfinished {
-            Some(mut run) if run.phase() != Phase::AwaitingControl => {
-                close(
-                    &mut session,
-                    &mut run,
-                    at,
-                    EventKind::Interrupted,
-                    &mut events,
-                );
+        let waiting = match session.unfinished.take() {
+            Some(run) if run.phase() != Phase::AwaitingControl => {
+                close(&mut session, run, at, EventKind::Interrupted, &mut events);
                 None
             }
             other => other,
         };
-        let mut effects = Effects::new();
-        let run = match (&self.invocation.ask, waiting) {
-            (
-                Ask::Results {
-                    invocation_id,
-                    results,
-                },
-                waiting,
-            ) => {
-                let mut run = match waiting {
-                    Some(run) => run,
-                    // Gives the message for results that nothing waits for.
-                    None => Run::new(self.plan().await?, Vec::new()),
-                };
-                if let Err(message) = run.check_results(invocation_id, results) {
-                    session.unfinished = (run.phase() == Phase::AwaitingControl).then_some(run);
-                    self.shared.sessions.keep_if_stored(session);
-                    return Err(Exception::validation(message));
-                }
-                let event = Event {
-                    at,
-                    kind: EventKind::ControlReturned(Box::new(ControlReturned {
-                        request: self.request(),
-                        results: results.clone(),
-                        session_attributes: self.invocation.session_attributes.clone(),
-                        prompt_session_attributes: self
-                            .invocation
-                            .prompt_session_attributes
-                            .clone(),
-                    })),
-                };
-                run.step(&event, &mut effects);
-                events.push(event);
-                run
+        match &self.invocation.ask {
+            Ask::Results {
+                invocation_id,
+                results,
+            } => {
+                let (run, kind) = self
+                    .resume(&mut session, waiting, invocation_id, results)
+                    .await?;
+                Ok(opening(session, run, at, kind, events))
             }
-            (Ask::Input(input_text), waiting) => {
-                if let Some(mut run) = waiting {
+            Ask::Input(input_text) => {
+                if let Some(run) = waiting {
                     close(
                         &mut session,
-                        &mut run,
+                        run,
                         at,
                         EventKind::ControlAbandoned,
                         &mut events,
                     );
                 }
                 let plan = self.plan().await?;
-                let history = std::mem::take(&mut session.history);
-                let mut run = Run::new(plan, history);
-                let event = Event {
-                    at,
-                    kind: EventKind::Started(Box::new(self.started(&session, input_text))),
-                };
-                run.step(&event, &mut effects);
-                events.push(event);
+                let started = self.started(&session, input_text);
                 session.doc.turns += 1;
-                run
+                let run = Run::new(plan, std::mem::take(&mut session.history));
+                Ok(opening(
+                    session,
+                    run,
+                    at,
+                    EventKind::Started(Box::new(started)),
+                    events,
+                ))
             }
-            (Ask::Nothing, _) => {
-                return Err(Exception::internal("a turn without input cannot begin"));
-            }
-        };
-        Ok((session, run, effects, events))
+            Ask::Nothing => Err(Exception::internal("a turn without input cannot begin")),
+        }
     }
 
-    async fn plan(&self) -> Result<Arc<outcrop_engine::plan::AgentPlan>, Exception> {
+    /// The waiting turn with the results it waits for. A refusal leaves it waiting.
+    async fn resume(
+        &self,
+        session: &mut OpenSession,
+        waiting: Option<Run>,
+        invocation_id: &str,
+        results: &[ReturnedResult],
+    ) -> Result<(Run, EventKind), Exception> {
+        let waits = waiting.is_some();
+        let run = match waiting {
+            Some(run) => run,
+            // A run that never started has the words for results that nothing waits for.
+            None => Run::new(self.plan().await?, Vec::new()),
+        };
+        if let Err(message) = run.check_results(invocation_id, results) {
+            session.unfinished = waits.then_some(run);
+            self.shared.sessions.keep_if_stored(session.clone());
+            return Err(Exception::validation(message));
+        }
+        let returned = ControlReturned {
+            request: self.request(),
+            results: results.to_vec(),
+            session_attributes: self.invocation.session_attributes.clone(),
+            prompt_session_attributes: self.invocation.prompt_session_attributes.clone(),
+        };
+        Ok((run, EventKind::ControlReturned(Box::new(returned))))
+    }
+
+    async fn plan(&self) -> Result<Arc<AgentPlan>, Exception> {
         let plan = self.shared.plan(self.scope, &self.target.plan).await?;
         check_model(self.shared, &plan)?;
         Ok(plan)
@@ -245,10 +242,39 @@ impl Beginning<'_> {
     }
 }
 
+/// A session with the turn that begins in it.
+struct Opening {
+    session: OpenSession,
+    run: Run,
+    effects: Effects,
+    /// To be journaled before any effect is performed.
+    events: Vec<Event>,
+}
+
+/// Applies the fact that begins the turn.
+fn opening(
+    session: OpenSession,
+    mut run: Run,
+    at: Timestamp,
+    kind: EventKind,
+    mut events: Vec<Event>,
+) -> Opening {
+    let event = Event { at, kind };
+    let mut effects = Effects::new();
+    run.step(&event, &mut effects);
+    events.push(event);
+    Opening {
+        session,
+        run,
+        effects,
+        events,
+    }
+}
+
 /// Ends a turn that will not go on, and takes its messages into the history.
 fn close(
     session: &mut OpenSession,
-    run: &mut Run,
+    mut run: Run,
     at: Timestamp,
     kind: EventKind,
     events: &mut Vec<Event>,
@@ -260,7 +286,7 @@ fn close(
         session.doc.attributes.clone_from(attributes);
     }
     let added = run.transcript().len();
-    session.set_history(run.clone().conversation(), added);
+    session.set_history(run.conversation(), added);
 }
 
 impl Shared {
