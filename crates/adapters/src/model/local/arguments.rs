@@ -30,6 +30,9 @@ const OPTIONAL_LEAST: f64 = 3.5;
 /// How far the model must prefer one of several values to choose it unsaid, in nats per token.
 const CHOICE_MARGIN: f64 = 0.3;
 
+/// Whole numbers below this are exact in the form they are read in.
+const WHOLE_LIMIT: f64 = 9_007_199_254_740_992.0;
+
 /// What filling the parameters gave.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Filled {
@@ -308,18 +311,10 @@ fn echo(span: &Span, own_words: &[String]) -> f64 {
 fn value_of(kind: &Kind, span: &Span) -> Option<Value> {
     match (kind, span.look) {
         (Kind::Text, _) => Some(Value::String(span.text.clone())),
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "checked to be whole and small"
-        )]
-        (Kind::Integer, Look::Number(number)) if number.fract() == 0.0 && number.abs() < 1e15 => {
-            Some(Value::Number((number as i64).into()))
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "checked to be whole and small"
-        )]
-        (Kind::Number, Look::Number(number)) if number.fract() == 0.0 && number.abs() < 1e15 => {
+        #[expect(clippy::cast_possible_truncation, reason = "whole and below 2^53")]
+        (Kind::Integer | Kind::Number, Look::Number(number))
+            if number.fract() == 0.0 && number.abs() < WHOLE_LIMIT =>
+        {
             Some(Value::Number((number as i64).into()))
         }
         (Kind::Number, Look::Number(number)) => Number::from_f64(number).map(Value::Number),
@@ -394,10 +389,10 @@ fn choices(
         .map(|(index, (told, untold))| (told.per_token() - untold.per_token(), index))
         .collect();
     gains.sort_by(|a, b| b.0.total_cmp(&a.0));
-    if let [(best, index), (second, _), ..] = gains.as_slice() {
-        if best - second >= CHOICE_MARGIN {
-            found.extend(values.get(*index).map(|value| free(value, "", 1.0)));
-        }
+    if let [(best, index), (second, _), ..] = gains.as_slice()
+        && best - second >= CHOICE_MARGIN
+    {
+        found.extend(values.get(*index).map(|value| free(value, "", 1.0)));
     }
     Ok(found)
 }

@@ -125,7 +125,7 @@ impl<'w> Llm<'w> {
 
     /// The longest prompt, in tokens.
     pub(super) fn prompt_limit(&self) -> usize {
-        self.context_tokens / 2
+        (self.context_tokens / 2).saturating_sub(BATCH_TOKENS)
     }
 
     /// What was spent since [`Llm::begin`].
@@ -163,22 +163,7 @@ impl<'w> Llm<'w> {
             .map(|index| (index, common(&self.slots[index])))
             .max_by_key(|(_, shared)| *shared)
             .expect("there is at least one slot");
-        let target = if self.slots[best].tokens.len() <= shared + 1 {
-            best
-        } else {
-            self.oldest_slot_except(best)
-        };
-        self.make_room(tokens.len() - shared, target, best)?;
-        if target != best {
-            self.forget(sequence(target))?;
-            if shared > 0 {
-                self.copy(sequence(best), sequence(target), shared)?;
-            }
-        } else {
-            self.context
-                .clear_kv_cache_seq(Some(sequence(target)), Some(position(shared)), None)
-                .map_err(decode)?;
-        }
+        let (target, shared) = self.place(best, shared, tokens.len())?;
         self.slots[target].used = self.clock;
         self.slots[target].tokens.clear();
         self.slots[target]
@@ -235,18 +220,53 @@ impl<'w> Llm<'w> {
             .expect("there are at least two slots")
     }
 
-    /// Forgets the least recently used slots until `wanted` more tokens surely fit.
-    fn make_room(&mut self, wanted: usize, target: usize, source: usize) -> Result<(), LlmError> {
+    /// The slot for a text of `length` tokens, `shared` of which slot `best` holds, with as many of
+    /// them as it now holds itself.
+    fn place(
+        &mut self,
+        best: usize,
+        shared: usize,
+        length: usize,
+    ) -> Result<(usize, usize), LlmError> {
+        let extends = self.slots[best].tokens.len() <= shared + 1;
+        let target = if extends {
+            best
+        } else {
+            self.oldest_slot_except(best)
+        };
+        if !self.make_room(length - shared, target, best)? {
+            // The two together are too much for the context.
+            self.forget(sequence(best))?;
+            self.slots[best].tokens.clear();
+            return Ok((best, 0));
+        }
+        if target == best {
+            self.context
+                .clear_kv_cache_seq(Some(sequence(target)), Some(position(shared)), None)
+                .map_err(decode)?;
+        } else {
+            self.forget(sequence(target))?;
+            if shared > 0 {
+                self.copy(sequence(best), sequence(target), shared)?;
+            }
+        }
+        Ok((target, shared))
+    }
+
+    /// Forgets the least recently used slots until `wanted` more tokens fit; answers whether they do.
+    fn make_room(&mut self, wanted: usize, target: usize, source: usize) -> Result<bool, LlmError> {
         loop {
             let held: usize = self.slots.iter().map(|slot| slot.tokens.len()).sum();
             if held + wanted + BATCH_TOKENS <= self.context_tokens {
-                return Ok(());
+                return Ok(true);
             }
             let victim = (0..SLOTS)
                 .filter(|index| *index != target && *index != source)
                 .filter(|index| !self.slots[*index].tokens.is_empty())
                 .min_by_key(|index| self.slots[*index].used);
-            let Some(victim) = victim else { return Ok(()) };
+            let Some(victim) = victim else {
+                return Ok(false);
+            };
             self.forget(sequence(victim))?;
             self.slots[victim].tokens.clear();
         }
@@ -394,6 +414,8 @@ impl LanguageModel for Llm<'_> {
     ) -> Result<Ended, LlmError> {
         let tokens = self.tokenize(prompt);
         let (slot, mut row) = self.load(&tokens)?;
+        let room = self.make_room(limit, slot, slot)?;
+        let limit = if room { limit } else { BATCH_TOKENS / 2 };
         let mut text = Utf8Pieces::default();
         for _ in 0..limit {
             let token = best_token(self.context.get_logits_ith(row));
@@ -406,9 +428,6 @@ impl LanguageModel for Llm<'_> {
                 return Ok(Ended::Complete);
             }
             let at = self.slots[slot].tokens.len();
-            if at + BATCH_TOKENS >= self.context_tokens {
-                return Ok(Ended::Limit);
-            }
             let mut batch = LlamaBatch::new(1, 1);
             let pos = i32::try_from(at).map_err(decode)?;
             batch

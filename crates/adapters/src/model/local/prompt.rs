@@ -1,4 +1,4 @@
-//! The texts put before the model, in the ChatML form SmolLM2 was trained on.
+//! The texts put before the model, in the `ChatML` form `SmolLM2` was trained on.
 //!
 //! Foreign text is made inert first, so that nobody can close a message from within. Invariant:
 //! prompts of one kind share their opening, which the cache of evaluated prompts relies on.

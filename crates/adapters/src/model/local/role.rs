@@ -26,6 +26,37 @@ pub(super) enum Role {
     Other,
 }
 
+/// Words in a name that make it a key.
+const IDENTIFIER_NAMES: &[&str] = &[
+    "id",
+    "ids",
+    "number",
+    "no",
+    "nr",
+    "code",
+    "sku",
+    "isbn",
+    "symbol",
+    "ticker",
+    "reference",
+    "ref",
+    "account",
+    "card",
+    "iban",
+    "key",
+    "uuid",
+];
+/// Words in a description that do.
+const IDENTIFIER_DESCRIPTIONS: &[&str] = &[
+    "id",
+    "identifier",
+    "symbol",
+    "ticker",
+    "code",
+    "isbn",
+    "sku",
+];
+
 /// The role of a parameter.
 pub(super) fn of(parameter: &Parameter) -> Role {
     let named = words::words(&parameter.spoken);
@@ -72,35 +103,7 @@ pub(super) fn of(parameter: &Parameter) -> Role {
         } else {
             Role::Time
         }
-    } else if name(&[
-        "id",
-        "ids",
-        "number",
-        "no",
-        "nr",
-        "code",
-        "sku",
-        "isbn",
-        "symbol",
-        "ticker",
-        "reference",
-        "ref",
-        "account",
-        "card",
-        "iban",
-        "key",
-        "uuid",
-    ]) {
-        Role::Identifier
-    } else if description(&[
-        "id",
-        "identifier",
-        "symbol",
-        "ticker",
-        "code",
-        "isbn",
-        "sku",
-    ]) {
+    } else if name(IDENTIFIER_NAMES) || description(IDENTIFIER_DESCRIPTIONS) {
         Role::Identifier
     } else if description(&["date", "day"]) {
         Role::Date
@@ -132,27 +135,20 @@ pub(super) fn fit(parameter: &Parameter, kind: &Kind, span: &Span) -> Option<f64
             .text
             .chars()
             .all(|letter| letter.is_uppercase() || letter.is_ascii_digit());
+    let in_digits = span.text.starts_with(|first: char| first.is_ascii_digit());
     let score = match (of(parameter), span.look) {
         (Role::Email, Look::Email) | (Role::Url, Look::Url) => 5.0,
-        (Role::Date, Look::Date) | (Role::Time, Look::Time) => 4.0,
-        (Role::Time, Look::Date) => 0.5,
-        (Role::Identifier, Look::Code) => 3.0,
-        (Role::Identifier, Look::Number(_))
-            if span.text.starts_with(|first: char| first.is_ascii_digit()) =>
-        {
-            2.0
-        }
-        (Role::Identifier, Look::Quoted) => 2.0,
-        (Role::Identifier, Look::Name) if shouted => 2.5,
-        (Role::Identifier, Look::Name) if example => 1.0,
-        (Role::Prose, Look::Quoted) => 4.0,
+        (Role::Date, Look::Date) | (Role::Time, Look::Time) | (Role::Prose, Look::Quoted) => 4.0,
         (Role::Prose, Look::Clause) => 3.5,
-        (Role::Prose, Look::Phrase) => 0.6,
-        (Role::Prose, Look::Name) => 1.0,
-        (Role::Other, Look::Quoted | Look::Name) => 3.0,
+        (Role::Identifier, Look::Code) | (Role::Other, Look::Quoted | Look::Name) => 3.0,
+        (Role::Identifier, Look::Name) if shouted => 2.5,
+        (Role::Identifier, Look::Quoted) => 2.0,
+        (Role::Identifier, Look::Number(_)) if in_digits => 2.0,
+        (Role::Identifier, Look::Name) if example => 1.0,
+        (Role::Prose, Look::Name) | (Role::Other, Look::Code) => 1.0,
+        (Role::Prose, Look::Phrase) | (Role::Other, Look::Email) => 0.6,
+        (Role::Time, Look::Date) => 0.5,
         (Role::Other, Look::Phrase) => 0.2,
-        (Role::Other, Look::Code) => 1.0,
-        (Role::Other, Look::Email) => 0.6,
         _ => return None,
     };
     Some(score + bonus)

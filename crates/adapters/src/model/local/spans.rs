@@ -360,7 +360,7 @@ pub(super) fn without(span: &Span, own_words: &[String]) -> Option<Span> {
         return None;
     }
     let mut left = span.clone();
-    left.text = span.text[first.start..last.end].to_owned();
+    span.text[first.start..last.end].clone_into(&mut left.text);
     left.start = span.start + first.start;
     left.end = span.start + last.end;
     left.introduced = true;

@@ -20,6 +20,9 @@ use crate::model::emitter::{Emitter, Usage};
 const ANSWER_TOKENS: usize = 256;
 /// Tokens of a free answer whatever the request says, which bounds the time and the queue of events.
 const ANSWER_TOKENS_LIMIT: usize = 1024;
+/// Sentences of a free answer beside tools: a greeting or a thanks takes no more, and what follows is
+/// seldom sense.
+const SMALL_TALK_SENTENCES: usize = 2;
 /// Characters of the system text that a conversation beside tools begins with: the agent's own
 /// instruction. The rules that follow it are the planner's business and only confuse the model.
 const INSTRUCTION_CHARS: usize = 500;
@@ -108,10 +111,13 @@ fn converse(
     let prompt = conversation(llm, work);
     let mut stop = StopFilter::new(&work.stop_sequences);
     let mut read = true;
+    let mut sentences = 0;
     let ended = llm.generate(&prompt, limit, &mut |piece| {
         emitter.text(stop.feed(piece));
         read = flush(emitter);
-        read && !stop.stopped
+        sentences += usize::from(piece.ends_with(['.', '!', '?']));
+        let is_enough = !work.tools.is_empty() && sentences >= SMALL_TALK_SENTENCES;
+        read && !stop.stopped && !is_enough
     })?;
     if !read {
         return Err(LlmError::Cancelled);

