@@ -17,6 +17,10 @@ const QUESTION: &str = "Where is order A-482?";
 /// Its configuration, from the checkout.
 const CONFIG: &str = "examples/support-agent/outcrop.toml";
 
+/// The region that define.py defines the agent in; given by name, since the user's own AWS settings
+/// may name another.
+const REGION: &str = "us-west-2";
+
 /// Options of `cargo xtask demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -35,7 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     step(
         "Building outcrop (the first time takes some minutes, most of them for the embedded model)",
     );
-    shell::run(environment.cargo().args(["build", "--package", "outcrop"]))?;
+    shell::run(environment.cargo().args(["build", "--workspace", "--bins"]))?;
     let outcrop = environment.binary(Profile::Dev, "outcrop");
 
     let data = if let Some(folder) = &args.data_dir {
@@ -72,19 +76,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     step(&format!("Asking it: {}", args.question));
     let mut invoke = environment.command(&outcrop);
-    invoke
-        .args([
-            "invoke",
-            "--agent",
-            "support-bot",
-            "--alias",
-            "PROD",
-            "--endpoint",
-            &server.url(),
-        ])
-        .arg(&args.question)
-        .env("AWS_ACCESS_KEY_ID", "demo")
-        .env("AWS_SECRET_ACCESS_KEY", "demo");
+    invoke.args(["invoke", "--agent", "support-bot", "--alias", "PROD", "--region", REGION]);
+    invoke.args(["--endpoint", &server.url()]).arg(&args.question);
     let asked = shell::run(&mut invoke);
     if asked.is_err() {
         println!("\nThe server's log:\n{}", server.log_text());
@@ -98,9 +91,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
          Start the server again, with the agent it has now:\n\n    \
          PATH={bin}:$PATH {outcrop} serve --config {CONFIG} --data-dir {data}\n\n\
          Talk to the agent from a second terminal (without a question it keeps asking for one):\n\n    \
-         {outcrop} invoke --agent support-bot --alias PROD --endpoint http://127.0.0.1:8474\n\n\
+         {outcrop} invoke --agent support-bot --alias PROD --region {REGION}\n\n\
          Or from your own program, with nothing changed but the endpoint:\n\n    \
-         boto3.client(\"bedrock-agent-runtime\", region_name=\"us-west-2\", endpoint_url=\"http://127.0.0.1:8474\")\n\n\
+         boto3.client(\"bedrock-agent-runtime\", region_name=\"{REGION}\", endpoint_url=\"http://127.0.0.1:8474\")\n\n\
          The embedded model is for a first look. For real work, name another under [[models]] in\n\
          {CONFIG}: Ollama, vLLM, OpenAI, Anthropic or Bedrock.",
         bin = environment.python.parent().map(shown).unwrap_or_default(),
