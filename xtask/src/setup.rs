@@ -46,7 +46,15 @@ pub(crate) struct Environment {
     /// `PATH` for everything that is started.
     path: OsString,
     /// Where libclang is, when clang-sys must be told.
-    libclang: Option<PathBuf>,
+    libclang: Option<Libclang>,
+}
+
+/// A libclang of a Python package.
+#[derive(Debug)]
+struct Libclang {
+    folder: PathBuf,
+    /// It comes without the compiler's own headers (`stdbool.h`); the C compiler's serve.
+    arguments: String,
 }
 
 impl Environment {
@@ -74,7 +82,11 @@ impl Environment {
             let tools = python_environment("tools", &missing.join("\n"))?;
             folders.push(bin_folder(&tools)?);
             if missing.contains(&LIBCLANG) {
-                libclang = Some(packaged_libclang(&tools)?);
+                let headers = shell::output(Command::new("cc").arg("-print-file-name=include"))?;
+                libclang = Some(Libclang {
+                    folder: packaged_libclang(&tools)?,
+                    arguments: format!("-I{}", headers.trim()),
+                });
             }
         }
         folders.extend(env::split_paths(&env::var_os("PATH").unwrap_or_default()));
@@ -94,7 +106,10 @@ impl Environment {
         let mut command = Command::new(program);
         command.current_dir(&self.root).env("PATH", &self.path);
         if let Some(libclang) = &self.libclang {
-            command.env("LIBCLANG_PATH", libclang);
+            command.env("LIBCLANG_PATH", &libclang.folder);
+            if env::var_os("BINDGEN_EXTRA_CLANG_ARGS").is_none() {
+                command.env("BINDGEN_EXTRA_CLANG_ARGS", &libclang.arguments);
+            }
         }
         command
     }
