@@ -76,8 +76,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     step(&format!("Asking it: {}", args.question));
     let mut invoke = environment.command(&outcrop);
-    invoke.args(["invoke", "--agent", "support-bot", "--alias", "PROD", "--region", REGION]);
-    invoke.args(["--endpoint", &server.url()]).arg(&args.question);
+    invoke.args([
+        "invoke",
+        "--agent",
+        "support-bot",
+        "--alias",
+        "PROD",
+        "--region",
+        REGION,
+    ]);
+    invoke
+        .args(["--endpoint", &server.url()])
+        .arg(&args.question);
     let asked = shell::run(&mut invoke);
     if asked.is_err() {
         println!("\nThe server's log:\n{}", server.log_text());

@@ -34,6 +34,15 @@ const LIBRARY_FOLDERS: [&str; 8] = [
     "/Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib",
 ];
 
+/// Beginnings of the variables that cargo sets for the program it runs.
+const OWN_VARIABLES: [&str; 5] = [
+    "CARGO_PKG_",
+    "CARGO_MANIFEST_",
+    "CARGO_BIN_",
+    "CARGO_CRATE_NAME",
+    "CARGO_PRIMARY_PACKAGE",
+];
+
 /// What is needed, and where it is.
 #[derive(Debug)]
 pub(crate) struct Environment {
@@ -105,6 +114,14 @@ impl Environment {
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.current_dir(&self.root).env("PATH", &self.path);
+        // Cargo set these for this program. Build scripts that watch them would run again, and half of
+        // the dependencies be compiled anew, each time somebody goes from cargo to xtask and back.
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if OWN_VARIABLES.iter().any(|prefix| text.starts_with(prefix)) {
+                command.env_remove(&name);
+            }
+        }
         if let Some(libclang) = &self.libclang {
             command.env("LIBCLANG_PATH", &libclang.folder);
             if env::var_os("BINDGEN_EXTRA_CLANG_ARGS").is_none() {
