@@ -99,7 +99,7 @@ fn settings(config: &Config) -> Settings {
             AwsLimits::Relaxed => Strictness::Relaxed,
             AwsLimits::Strict => Strictness::Strict,
         },
-        budget: config.turn.clone(),
+        budget: config.turn,
         turns_max: config.concurrent_turns,
         // SQLite locks its folder.
         exclusive_store: true,
@@ -159,7 +159,7 @@ fn mapping(route: &ModelRoute, config: &Config) -> ModelMapping {
             ProviderKind::Local => Kind::Local,
         },
         base_url: upstream.base_url.clone(),
-        upstream_model: upstream.upstream_model.clone(),
+        upstream_model: upstream.model.clone(),
         api_key: upstream
             .api_key
             .as_ref()

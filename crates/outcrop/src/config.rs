@@ -253,7 +253,7 @@ pub(crate) struct Upstream {
     /// Base of the provider's URLs; for bedrock the endpoint. `None`: the provider's own.
     pub(crate) base_url: Option<String>,
     /// The id to ask for; `None`: the id as given.
-    pub(crate) upstream_model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Bearer token or `x-api-key`.
     pub(crate) api_key: Option<Secret>,
     /// AWS region (bedrock only); `None`: the credential chain's.

@@ -1,5 +1,7 @@
 //! The binary from outside: exit codes, and what goes to which stream.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where it fails")]
+
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::path::Path;

@@ -36,6 +36,7 @@ const INPUT_LIMIT_BYTES: u64 = 25_000_000;
 /// becomes a conversation; otherwise the text is read from standard input. Calls that the agent
 /// returns to its caller are answered at the prompt.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct Args {
     /// The agent's id or name
     #[arg(long, value_name = "ID|NAME")]

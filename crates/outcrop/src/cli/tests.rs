@@ -23,7 +23,7 @@ fn help(subcommand: &str) -> String {
 
 #[test]
 fn help_texts() {
-    expect![[r#"
+    expect![[r"
         Serve agents until told to stop
 
         Usage: outcrop serve [OPTIONS]
@@ -35,8 +35,8 @@ fn help_texts() {
                                 127.0.0.1:8474]
               --data-dir <DIR>  Folder for agents, sessions and journals [default: outcrop-data]
           -h, --help            Print help (see more with '--help')
-    "#]].assert_eq(&help("serve"));
-    expect![[r#"
+    "]].assert_eq(&help("serve"));
+    expect![[r"
         Ask an agent something
 
         Usage: outcrop invoke [OPTIONS] --agent <ID|NAME> [TEXT]...
@@ -58,12 +58,12 @@ fn help_texts() {
               --json                   Print the events as JSON, one a line, and nothing else
           -i, --interactive            Hold a conversation, beginning with TEXT if it is given
           -h, --help                   Print help (see more with '--help')
-    "#]]
+    "]]
     .assert_eq(&help("invoke"));
 }
 
 #[track_caller]
-fn refused(arguments: &[&str], expected: Expect) {
+fn refused(arguments: &[&str], expected: &Expect) {
     let error = Cli::try_parse_from(arguments).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     expected.assert_eq(&error.to_string());
@@ -73,7 +73,7 @@ fn refused(arguments: &[&str], expected: Expect) {
 fn usage_errors() {
     refused(
         &["outcrop", "serv"],
-        expect![[r#"
+        &expect![[r"
             error: unrecognized subcommand 'serv'
 
               tip: a similar subcommand exists: 'serve'
@@ -81,18 +81,18 @@ fn usage_errors() {
             Usage: outcrop <COMMAND>
 
             For more information, try '--help'.
-        "#]],
+        "]],
     );
     refused(
         &["outcrop", "invoke", "hello"],
-        expect![[r#"
+        &expect![[r"
         error: the following required arguments were not provided:
           --agent <ID|NAME>
 
         Usage: outcrop invoke --agent <ID|NAME> <TEXT>...
 
         For more information, try '--help'.
-    "#]],
+    "]],
     );
     refused(
         &[
@@ -104,11 +104,11 @@ fn usage_errors() {
             "novalue",
             "hello",
         ],
-        expect![[r#"
+        &expect![[r"
             error: invalid value 'novalue' for '--attribute <KEY=VALUE>': expected KEY=VALUE
 
             For more information, try '--help'.
-        "#]],
+        "]],
     );
     refused(
         &[
@@ -121,12 +121,12 @@ fn usage_errors() {
             "http://x",
             "hello",
         ],
-        expect![[r#"
+        &expect![[r"
             error: the argument '--aws' cannot be used with '--endpoint <URL>'
 
             Usage: outcrop invoke --agent <ID|NAME> --aws <TEXT>...
 
             For more information, try '--help'.
-        "#]],
+        "]],
     );
 }

@@ -68,7 +68,7 @@ fn route(
         upstream: Upstream {
             provider,
             base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
-            upstream_model: None,
+            model: None,
             api_key: key.map(|key| Secret(key.to_owned())),
             region: None,
             connect_timeout: CONNECT_TIMEOUT,

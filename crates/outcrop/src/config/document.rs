@@ -41,18 +41,18 @@ impl Document {
     /// Reads the file into `LowConfig`, or says everything that is wrong with its form: all unknown
     /// keys at once, else the first type error.
     pub(super) fn read(&self) -> Result<low::LowConfig, Vec<Problem>> {
-        let table = DeTable::parse(&self.text).map_err(|error| vec![self.from_toml(&error)])?;
+        let table = DeTable::parse(&self.text).map_err(|error| vec![self.toml_problem(&error)])?;
         let mut unknown = self.unknown_keys(table.get_ref());
         unknown.sort_by_key(|problem| problem.place.line());
         if !unknown.is_empty() {
             return Err(unknown);
         }
-        toml::from_str(&self.text).map_err(|error| vec![self.from_toml(&error)])
+        toml::from_str(&self.text).map_err(|error| vec![self.toml_problem(&error)])
     }
 
     /// The file's values, untyped.
     pub(super) fn table(&self) -> Result<toml::Table, Vec<Problem>> {
-        toml::from_str(&self.text).map_err(|error| vec![self.from_toml(&error)])
+        toml::from_str(&self.text).map_err(|error| vec![self.toml_problem(&error)])
     }
 
     /// Where the key at `steps` stands, or where the deepest part of it that is written stands.
@@ -105,7 +105,7 @@ impl Document {
         }
     }
 
-    fn from_toml(&self, error: &toml::de::Error) -> Problem {
+    fn toml_problem(&self, error: &toml::de::Error) -> Problem {
         Problem {
             place: Place::File {
                 path: self.path.clone(),
@@ -174,7 +174,7 @@ fn deepest_span(top: &DeTable<'_>, steps: &[Step<'_>]) -> Option<Range<usize>> {
             }),
             Step::Index(index) => value
                 .and_then(|value| value.get_ref().as_array())
-                .and_then(|array| array.iter().nth(*index))
+                .and_then(|array| array.get(*index))
                 .map(|entry| (entry.span(), entry)),
         };
         let Some((next_span, next_value)) = next else {

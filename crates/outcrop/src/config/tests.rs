@@ -22,7 +22,7 @@ fn config(text: &str) -> Config {
 }
 
 #[track_caller]
-fn refused(text: &str, expected: Expect) {
+fn refused(text: &str, expected: &Expect) {
     let error = load_text(text, &Environment::default()).unwrap_err();
     let temporary = std::env::temp_dir().display().to_string();
     let text: Vec<String> = error
@@ -221,12 +221,12 @@ fn faulty_overrides_are_named() {
 fn unknown_keys_suggest_the_nearest() {
     refused(
         "listn = \"127.0.0.1:1\"\n\n[limits]\nmodel_call = 3\nlisten = \"x\"\n\n[[models]]\nmatch = \"*\"\nprovidr = \"local\"\n[[models]]\nzzz = 1\n",
-        expect![[r#"
+        &expect![[r"
             outcrop.toml:1: unknown key `listn` at the top level; did you mean `listen`?
             outcrop.toml:4: unknown key `model_call` in [limits]; did you mean `model_calls`?
             outcrop.toml:5: unknown key `listen` in [limits]; it belongs at the top level, before any [table]
             outcrop.toml:9: unknown key `providr` in [models]; did you mean `provider`?
-            outcrop.toml:11: unknown key `zzz` in [models]; known: match, provider, base_url, upstream_model, api_key_env, region, connect_timeout_s, response_timeout_s, idle_timeout_s"#]],
+            outcrop.toml:11: unknown key `zzz` in [models]; known: match, provider, base_url, upstream_model, api_key_env, region, connect_timeout_s, response_timeout_s, idle_timeout_s"]],
     );
 }
 
@@ -234,15 +234,15 @@ fn unknown_keys_suggest_the_nearest() {
 fn wrong_types_and_values_name_their_line() {
     refused(
         "listen = 8474\n",
-        expect!["outcrop.toml:1: invalid type: integer `8474`, expected a string"],
+        &expect!["outcrop.toml:1: invalid type: integer `8474`, expected a string"],
     );
     refused(
         "listen = \n",
-        expect!["outcrop.toml:1: string values must be quoted, expected literal string"],
+        &expect!["outcrop.toml:1: string values must be quoted, expected literal string"],
     );
     refused(
         "region = \"us west\"\naccount_id = \"12\"\n[limits]\n\nmodel_calls = 0\n[log]\nfilter = \"a=b=c\"\n[s3]\nendpoint = \"http://x\"\n",
-        expect![[r#"
+        &expect![[r#"
             outcrop.toml:1: `us west` is not a region such as us-west-2
             outcrop.toml:2: `12` is not an account id: twelve digits
             outcrop.toml:5: `model_calls` must be 1 to 1000, not 0
@@ -251,7 +251,7 @@ fn wrong_types_and_values_name_their_line() {
     );
     refused(
         "[[models]]\nprovider = \"openai\"\nmatch = \"[\"\nbase_url = \"localhost:1\"\n[[models]]\nmatch = \"*\"\nprovider = \"local\"\nregion = \"us-east-1\"\n[[models]]\nmatch = \"a\"\nprovider = \"anthropic\"\n",
-        expect![[r#"
+        &expect![[r#"
             outcrop.toml:3: `[` is not a glob: unclosed character class; missing ']'
             outcrop.toml:4: `localhost:1` is not an http:// or https:// URL
             outcrop.toml:8: `region` has no meaning with provider = "local"
@@ -259,7 +259,7 @@ fn wrong_types_and_values_name_their_line() {
     );
     refused(
         "[[functions]]\nmatch = \"f\"\nruntime = \"python\"\nhandler = \"handler\"\ncode = \"nowhere\"\nurl = \"http://x\"\n[[functions]]\nmatch = \"g\"\nruntime = \"http\"\n",
-        expect![[r#"
+        &expect![[r#"
             outcrop.toml:4: `handler` is not module.function, such as app.lambda_handler
             outcrop.toml:5: FOLDER/nowhere is not a folder
             outcrop.toml:6: `url` has no meaning with runtime = "python"
@@ -271,13 +271,15 @@ fn wrong_types_and_values_name_their_line() {
 fn a_listener_beyond_loopback_needs_credentials() {
     refused(
         "listen = \"0.0.0.0:80\"\n",
-        expect![
+        &expect![
             "outcrop.toml:1: 0.0.0.0:80 can be reached from other machines and no [[credentials]] are configured: anybody could run agents here. Add a [[credentials]] entry, or listen on 127.0.0.1"
         ],
     );
     refused(
         "listen = \"0.0.0.0:80\"\n[[credentials]]\naccess_key_id = \"AKID\"\nsecret_env = \"OUTCROP_SECRET\"\n",
-        expect!["outcrop.toml:4: `secret_env` names the variable OUTCROP_SECRET, which is not set"],
+        &expect![
+            "outcrop.toml:4: `secret_env` names the variable OUTCROP_SECRET, which is not set"
+        ],
     );
     assert_eq!(
         config("listen = \"[::1]:0\"\n").listen.to_string(),

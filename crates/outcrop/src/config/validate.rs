@@ -13,7 +13,7 @@ use std::time::Duration;
 use outcrop_engine::orchestration::Budget;
 
 use super::document::{Document, Step};
-use super::low::{LowConfig, LowCredential, LowPython};
+use super::low::{LowConfig, LowCredential, LowLimits, LowPython};
 use super::overrides::Origins;
 use super::{
     Config, Credential, Environment, HttpLimits, Local, Log, Place, Problem, Python, Secret,
@@ -122,9 +122,6 @@ pub(super) fn validate(
     let (models, models_origin) = check.models(&low.models);
     let data_dir = low.data_dir.as_deref().unwrap_or(DEFAULT_DATA_DIR);
     let limits = &low.limits;
-    let number = |check: &mut Checker<'_>, key, value, range| {
-        check.number(At::table("limits", key), value, range)
-    };
     let config = Config {
         file: document.map(|document| document.path().to_owned()),
         listen,
@@ -143,77 +140,18 @@ pub(super) fn validate(
             format: low.log.format.unwrap_or_default(),
         },
         credentials,
-        turn: Budget {
-            model_calls: narrow(number(
-                &mut check,
-                "model_calls",
-                limits.model_calls,
-                MODEL_CALLS,
-            )),
-            actions: narrow(number(&mut check, "actions", limits.actions, ACTIONS)),
-            tokens: number(&mut check, "tokens", limits.tokens, TOKENS),
-            observation_bytes: number(
-                &mut check,
-                "observation_bytes",
-                limits.observation_bytes,
-                OBSERVATION_BYTES,
-            ),
-            turn_s: narrow(number(&mut check, "turn_s", limits.turn_s, TURN_S)),
-        },
-        concurrent_turns: size(number(
-            &mut check,
+        turn: check.turn_limits(&low.limits),
+        concurrent_turns: size(check.limit(
             "concurrent_turns",
             limits.concurrent_turns,
             CONCURRENT_TURNS,
         )),
-        session_cache_bytes: number(
-            &mut check,
+        session_cache_bytes: check.limit(
             "session_cache_bytes",
             limits.session_cache_bytes,
             SESSION_CACHE_BYTES,
         ),
-        http: HttpLimits {
-            connections: size(number(
-                &mut check,
-                "connections",
-                limits.connections,
-                CONNECTIONS,
-            )),
-            header_bytes: size(number(
-                &mut check,
-                "header_bytes",
-                limits.header_bytes,
-                HEADER_BYTES,
-            )),
-            header_count: size(number(
-                &mut check,
-                "header_count",
-                limits.header_count,
-                HEADER_COUNT,
-            )),
-            header_timeout: check.seconds(
-                At::table("limits", "header_timeout_s"),
-                limits.header_timeout_s,
-                HEADER_TIMEOUT_S,
-            ),
-            request_body_bytes: size(number(
-                &mut check,
-                "request_body_bytes",
-                limits.request_body_bytes,
-                REQUEST_BODY_BYTES,
-            )),
-            buffered_body_bytes: size(number(
-                &mut check,
-                "buffered_body_bytes",
-                limits.buffered_body_bytes,
-                BUFFERED_BODY_BYTES,
-            )),
-            body_timeout: check.seconds(
-                At::table("limits", "body_timeout_s"),
-                limits.body_timeout_s,
-                BODY_TIMEOUT_S,
-            ),
-        },
+        http: check.http_limits(&low.limits),
         models,
         models_origin,
         embeddings: check.embeddings(&low.embeddings),
@@ -275,6 +213,52 @@ impl Checker<'_> {
             );
         }
         value.clamp(least, most)
+    }
+
+    fn limit(&mut self, key: &'static str, value: Option<u64>, range: Range) -> u64 {
+        self.number(At::table("limits", key), value, range)
+    }
+
+    fn turn_limits(&mut self, limits: &LowLimits) -> Budget {
+        Budget {
+            model_calls: narrow(self.limit("model_calls", limits.model_calls, MODEL_CALLS)),
+            actions: narrow(self.limit("actions", limits.actions, ACTIONS)),
+            tokens: self.limit("tokens", limits.tokens, TOKENS),
+            observation_bytes: self.limit(
+                "observation_bytes",
+                limits.observation_bytes,
+                OBSERVATION_BYTES,
+            ),
+            turn_s: narrow(self.limit("turn_s", limits.turn_s, TURN_S)),
+        }
+    }
+
+    fn http_limits(&mut self, limits: &LowLimits) -> HttpLimits {
+        HttpLimits {
+            connections: size(self.limit("connections", limits.connections, CONNECTIONS)),
+            header_bytes: size(self.limit("header_bytes", limits.header_bytes, HEADER_BYTES)),
+            header_count: size(self.limit("header_count", limits.header_count, HEADER_COUNT)),
+            header_timeout: self.seconds(
+                At::table("limits", "header_timeout_s"),
+                limits.header_timeout_s,
+                HEADER_TIMEOUT_S,
+            ),
+            request_body_bytes: size(self.limit(
+                "request_body_bytes",
+                limits.request_body_bytes,
+                REQUEST_BODY_BYTES,
+            )),
+            buffered_body_bytes: size(self.limit(
+                "buffered_body_bytes",
+                limits.buffered_body_bytes,
+                BUFFERED_BODY_BYTES,
+            )),
+            body_timeout: self.seconds(
+                At::table("limits", "body_timeout_s"),
+                limits.body_timeout_s,
+                BODY_TIMEOUT_S,
+            ),
+        }
     }
 
     fn seconds(&mut self, at: At, value: Option<u64>, range: Range) -> Duration {

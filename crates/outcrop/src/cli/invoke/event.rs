@@ -4,6 +4,8 @@
 //! trace part, an enum value or a member that is newer than our service model must not end the
 //! reading. Unknown members are skipped, absent ones are empty.
 
+#![expect(clippy::struct_field_names, reason = "the names are AWS's")]
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;

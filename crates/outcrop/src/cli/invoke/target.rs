@@ -97,7 +97,7 @@ impl Target {
     pub(crate) async fn new(place: Place, region: Option<String>) -> Result<Self, TargetError> {
         let http = outbound::client(CONNECT_TIMEOUT)
             .map_err(|error| TargetError::Request(error.to_string()))?;
-        let (signer, signed) = match &place {
+        let (signer, is_signed) = match &place {
             Place::Aws => (aws_signer(region).await?, true),
             Place::Outcrop(endpoint) => {
                 check_endpoint(endpoint)?;
@@ -117,7 +117,7 @@ impl Target {
                 signer.clone(),
             ),
             place,
-            signed,
+            signed: is_signed,
         })
     }
 
@@ -196,7 +196,7 @@ impl Target {
         Ok(self.control.output::<Op>(status, &headers, &body)?)
     }
 
-    /// InvokeAgent; the answer's body is an event stream.
+    /// `InvokeAgent`; the answer's body is an event stream.
     pub(crate) async fn invoke(
         &self,
         input: &InvokeAgentRequest,

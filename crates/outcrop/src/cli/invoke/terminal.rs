@@ -68,7 +68,7 @@ impl Terminal {
     }
 
     /// One line for a program.
-    pub(crate) fn json(&mut self, value: &serde_json::Value) -> io::Result<()> {
+    pub(crate) fn json(value: &serde_json::Value) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         writeln!(stdout, "{value}")?;
         stdout.flush()
@@ -82,6 +82,10 @@ impl Terminal {
         drop(stderr);
         let mut line = String::new();
         let read = io::Read::take(io::stdin().lock(), LINE_LIMIT_BYTES).read_line(&mut line)?;
+        if !io::stdin().is_terminal() {
+            // Nobody pressed the key that would have ended the line on the screen.
+            self.note("");
+        }
         Ok((read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
     }
 }

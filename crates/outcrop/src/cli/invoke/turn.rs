@@ -1,4 +1,4 @@
-//! One InvokeAgent call: sent, and its events shown as they come.
+//! One `InvokeAgent` call: sent, and its events shown as they come.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -100,6 +100,8 @@ struct Show {
     text: Utf8Pieces,
     sources: Vec<Line>,
     answered: bool,
+    /// Some of the answer has been written.
+    begun: bool,
     /// Standard output is within a line of the answer.
     within_line: bool,
     returned: Option<ReturnControl>,
@@ -113,6 +115,7 @@ impl Show {
             text: Utf8Pieces::default(),
             sources: Vec::new(),
             answered: false,
+            begun: false,
             within_line: false,
             returned: None,
         }
@@ -127,7 +130,7 @@ impl Show {
         let event = Event::decode(name, payload)?;
         if self.view.json {
             let payload: Value = serde_json::from_slice(payload).unwrap_or_default();
-            terminal.json(&json!({ name: payload }))?;
+            Terminal::json(&json!({ name: payload }))?;
         } else {
             self.draw(&event, terminal)?;
         }
@@ -143,11 +146,16 @@ impl Show {
         let lines = self.renderer.event(event);
         if let Event::Chunk(chunk) = event {
             let text = self.text.push(&chunk.bytes());
-            if !text.is_empty() && !self.within_line {
-                terminal.note("");
-                self.within_line = true;
+            // Agents often begin with an empty line, which `--json` shows.
+            let text = if self.begun { &text } else { text.trim_start() };
+            if !text.is_empty() {
+                if !self.within_line {
+                    terminal.note("");
+                }
+                terminal.answer(text)?;
+                self.begun = true;
+                self.within_line = !text.ends_with('\n');
             }
-            terminal.answer(&text)?;
             // Sources of a streamed answer would come between its words.
             self.sources.extend(lines);
         } else if !lines.is_empty() {
@@ -165,7 +173,12 @@ impl Show {
     fn end_answer(&mut self, terminal: &mut Terminal) -> Result<(), TurnError> {
         if !self.view.json && self.answered {
             let rest = self.text.finish();
-            terminal.answer(&format!("{rest}\n"))?;
+            let end = if self.within_line || !rest.is_empty() {
+                "\n"
+            } else {
+                ""
+            };
+            terminal.answer(&format!("{rest}{end}"))?;
             self.within_line = false;
         }
         Ok(())

@@ -87,7 +87,7 @@ impl Checker<'_> {
         Some(Upstream {
             provider,
             base_url,
-            upstream_model: low.upstream_model.clone(),
+            model: low.upstream_model.clone(),
             api_key,
             region: self.region(at("region"), low.region.clone()),
             connect_timeout: self.wait(
