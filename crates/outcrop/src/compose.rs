@@ -44,6 +44,13 @@ impl App {
         self.router.clone()
     }
 
+    /// Makes the Python environments of functions ready in the background, so that the first call
+    /// does not wait for packages. What fails is logged, and tried again by that call.
+    pub(crate) fn prepare(&self) {
+        let functions = Arc::clone(&self.functions);
+        tokio::spawn(async move { functions.prepare().await });
+    }
+
     /// Journals the turns that are still in flight and ends all workers.
     pub(crate) async fn close(&self) {
         self.service.shutdown().await;

@@ -64,6 +64,7 @@ async fn serve(config: Config) -> Result<(), Failure> {
         "outcrop {} listening on http://{address}",
         env!("CARGO_PKG_VERSION")
     );
+    app.prepare();
     server.run(app.router(), stop, config.shutdown).await;
     app.close().await;
     info!("stopped");

@@ -74,7 +74,10 @@ pub(super) async fn begin(
     }
     let mut attempt = 1;
     loop {
-        let session = shared.open(scope, &key).await?;
+        let session = match &invocation.ask {
+            Ask::Input(_) if attempt == 1 => shared.guess(scope, &key).await?,
+            _ => shared.open(scope, &key).await?,
+        };
         if session.leased_elsewhere(shared, shared.ports.clock.now().as_millis()) {
             return Err(busy(&invocation.session_id));
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::fit::fit;
 use outcrop_engine::orchestration::{AssembledReply, EventKind, ModelReplied, TurnAssembler};
 use outcrop_engine::port::{Delivery, ModelError, ModelRequest};
@@ -21,6 +21,9 @@ const BACKOFF_MS: u64 = 200;
 /// Longest wait before a retry. A provider that asks for more is believed: the turn fails at once,
 /// and its client may come back then.
 const BACKOFF_MS_MAX: u64 = 20_000;
+
+/// Most bytes of answer that one chunk joins; far below AWS's own bound of 1,000,000.
+const CHUNK_BYTES_MAX: usize = 16 * 1024;
 
 /// Performs `request` and gives the event to journal. `live` takes the answer while it is written.
 pub(super) async fn call(
@@ -83,13 +86,30 @@ async fn once(
         .converse(request.clone())
         .await
         .map_err(fail(false))?;
-    while let Some(event) = events.next().await {
+    let mut next = events.next().await;
+    while let Some(event) = next {
         let event = event.map_err(fail(assembler.has_begun()))?;
-        let text = assembler.push(event).map_err(fail(true))?;
+        let mut text = assembler.push(event).map_err(fail(true))?;
+        // What has arrived already goes out together; nothing waits for what has not.
+        let mut ready = events.next().now_or_never();
+        while let (Some(answer), Some(Some(Ok(_)))) = (&mut text, &ready) {
+            if answer.len() >= CHUNK_BYTES_MAX {
+                break;
+            }
+            if let Some(Some(Ok(event))) = ready {
+                let more = assembler.push(event).map_err(fail(true))?;
+                answer.push_str(more.as_deref().unwrap_or_default());
+            }
+            ready = events.next().now_or_never();
+        }
         if let Some(text) = text {
             // A client that is gone is noticed by the driver, which drops this call.
             let _ = live.send(vec![Ok(chunk(text))]).await;
         }
+        next = match ready {
+            Some(next) => next,
+            None => events.next().await,
+        };
     }
     let begun = assembler.has_begun();
     assembler.finish().map_err(fail(begun))

@@ -70,6 +70,10 @@ impl SessionCache {
         Some(Arc::unwrap_or_clone(session))
     }
 
+    fn holds(&self, key: &Key) -> bool {
+        self.0.peek(key).is_some()
+    }
+
     /// Keeps a session for its next turn.
     pub(super) fn keep(&self, session: OpenSession) {
         self.0.insert(session.key.clone(), Arc::new(session));
@@ -137,6 +141,16 @@ impl OpenSession {
 }
 
 impl Shared {
+    /// The session on the guess that one which is not in memory does not exist. The guess costs
+    /// nothing where it is right, as for most sessions it is; where it is wrong, the commit of the
+    /// beginning finds the document there, and [`Shared::open`] reads it.
+    pub(super) async fn guess(&self, scope: &Scope, key: &Key) -> Result<OpenSession, Exception> {
+        if self.sessions.holds(key) {
+            return self.open(scope, key).await;
+        }
+        Ok(OpenSession::fresh(key.clone(), self.ports.ids.uuid()))
+    }
+
     /// The session as the store has it, from memory where that is current.
     pub(super) async fn open(&self, scope: &Scope, key: &Key) -> Result<OpenSession, Exception> {
         let now_ms = self.ports.clock.now().as_millis();
