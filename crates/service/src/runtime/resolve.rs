@@ -1,5 +1,6 @@
 //! Agent and alias, by id or by name, to the plan they serve.
 
+use outcrop_engine::action::Strictness;
 use outcrop_engine::orchestration::AgentIdentity;
 use outcrop_model::control::{AgentAlias, AliasInvocationState};
 use outcrop_model::exception::Exception;
@@ -11,6 +12,8 @@ use crate::{Service, scope};
 
 /// Text of behaviour.md 7.2.
 const NOT_FOUND: &str = "Failed to retrieve resource because it doesn't exist. Retry the request with a different resource identifier.";
+/// Longest agent and alias id (behaviour.md 0.4).
+const ID_CHARS_MAX: usize = 10;
 /// The version that TSTALIASID routes to.
 const DRAFT: &str = "DRAFT";
 
@@ -34,6 +37,10 @@ impl Service {
         agent: &str,
         alias: &str,
     ) -> Result<Target, Exception> {
+        if self.settings.strictness == Strictness::Strict {
+            check_id("agentId", agent)?;
+            check_id("agentAliasId", alias)?;
+        }
         let scope = scope(cx);
         let Some(found) = self.named::<AgentDoc>(&scope, agent, AGENT).await? else {
             return Err(self.agent_elsewhere(cx, agent).await);
@@ -95,7 +102,7 @@ impl Service {
         Ok(found.map(|found| (found.body.plan, found.body.version.agent_name)))
     }
 
-    /// A document by its id, else by its name.
+    /// A document by its id, else, unless limits are strict, by its name.
     async fn named<T: DeserializeOwned>(
         &self,
         scope: &Scope,
@@ -105,6 +112,9 @@ impl Service {
         let by_id = scope.key(names.kind, names.parent, id_or_name);
         if let Some(found) = self.load::<T>(by_id).await? {
             return Ok(Some(found.body));
+        }
+        if self.settings.strictness == Strictness::Strict {
+            return Ok(None);
         }
         let by_name = scope.key(names.name_kind, names.parent, id_or_name);
         let Some(id) = self.load::<String>(by_name).await? else {
@@ -145,6 +155,17 @@ const ALIAS: Names<'static> = Names {
     name_kind: kind::ALIAS_NAME,
     parent: "",
 };
+
+/// The constraint that the overlay of the shapes lifts for names.
+fn check_id(member: &str, id: &str) -> Result<(), Exception> {
+    if id.chars().count() <= ID_CHARS_MAX {
+        return Ok(());
+    }
+    let constraint = format!("Member must have length less than or equal to {ID_CHARS_MAX}");
+    Err(Exception::validation(format!(
+        "1 validation error detected: Value '{id}' at '{member}' failed to satisfy constraint: {constraint}"
+    )))
+}
 
 fn not_prepared(agent_id: &str, version: &str) -> Exception {
     if version == DRAFT {

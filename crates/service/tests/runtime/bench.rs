@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
+use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{
     ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource, Ids,
     ModelError, ModelProvider, ModelRequest, ModelStream, SourceError,
@@ -311,6 +312,15 @@ impl Bench {
         }
         self.control::<PrepareAgent>(json!({"agentId": self.agent_id}))
             .await;
+    }
+
+    /// The same, with every strictness of AWS.
+    pub(crate) fn make_strict(&mut self) {
+        let settings = Settings {
+            strictness: Strictness::Strict,
+            ..Settings::default()
+        };
+        self.service = Service::new(self.ports.clone(), settings);
     }
 
     /// A new process over the same store: nothing in memory survives.

@@ -140,3 +140,28 @@ async fn what_is_not_supported_is_named() {
         assert!(message.contains(member), "{message}");
     }
 }
+
+#[tokio::test]
+async fn names_are_a_convenience_that_strict_limits_take_away() {
+    let mut bench = Bench::new().await;
+    bench.model.says([Say::Text("hello")]);
+    let by_name =
+        || json!({"agentId": "support-bot", "agentAliasId": "AgentTestAlias", "inputText": "hi"});
+    assert_eq!(bench.ask(by_name()).await, Answer::Text("hello".to_owned()));
+    bench.make_strict();
+    let Answer::Refused(kind, message) = bench.ask(by_name()).await else {
+        panic!("refused");
+    };
+    assert_eq!(kind, ExceptionKind::Validation);
+    assert_eq!(
+        message,
+        "1 validation error detected: Value 'support-bot' at 'agentId' failed to satisfy constraint: Member must have length less than or equal to 10"
+    );
+    let Answer::Refused(kind, _) = bench
+        .ask(json!({"agentAliasId": "PROD", "inputText": "hi"}))
+        .await
+    else {
+        panic!("refused");
+    };
+    assert_eq!(kind, ExceptionKind::ResourceNotFound);
+}
