@@ -1,6 +1,7 @@
 """One InvokeAgent call, read whole."""
 
 import threading
+import time
 
 from botocore.exceptions import EventStreamError
 
@@ -8,13 +9,16 @@ PARTS = ("orchestrationTrace", "preProcessingTrace", "postProcessingTrace", "rou
 
 
 class Turn:
-    """What one call gave: its events in order, and the in-stream exception if it ended in one."""
+    """What one call gave: its events in order, and the in-stream exception if it ended in one.
 
-    def __init__(self, response):
+    `seen` is the list the events go to as they come, for a test that watches a turn from outside.
+    """
+
+    def __init__(self, response, seen=None):
         self.request_id = response["ResponseMetadata"]["RequestId"]
         self.session_id = response["sessionId"]
         self.content_type = response["contentType"]
-        self.events = []
+        self.events = seen if seen is not None else []
         self.error = None
         try:
             for event in response["completion"]:
@@ -96,12 +100,20 @@ class Turn:
         return self
 
 
-def invoke(runtime, agent, session, text=None, alias="TSTALIASID", trace=True, **more):
+def invoke(runtime, agent, session, text=None, alias="TSTALIASID", trace=True, seen=None, **more):
     """Calls InvokeAgent and reads it to its end."""
     arguments = {"agentId": agent, "agentAliasId": alias, "sessionId": session, "enableTrace": trace, **more}
     if text is not None:
         arguments["inputText"] = text
-    return Turn(runtime.invoke_agent(**arguments))
+    return Turn(runtime.invoke_agent(**arguments), seen)
+
+
+def await_event(seen, kind, limit_s=5):
+    """Waits until an event of this kind has come."""
+    deadline = time.monotonic() + limit_s
+    while not any(kind in event for event in seen):
+        assert time.monotonic() < deadline, f"no {kind} within {limit_s} s"
+        time.sleep(0.005)
 
 
 class Background:

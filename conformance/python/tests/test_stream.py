@@ -9,7 +9,7 @@ from conftest import config
 
 from outcrop_e2e import agents
 from outcrop_e2e.process import request
-from outcrop_e2e.turn import invoke
+from outcrop_e2e.turn import Background, await_event, invoke
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$")
 
@@ -143,8 +143,6 @@ def test_several_tools_in_one_message(runtime, agent, stub):
 def test_several_tools_run_at_the_same_time(runtime, agent, stub):
     two = [{"tool": "get_order_status", "input": {"order_id": order}} for order in ("A-482", "B-203")]
     stub.script(model=[{"content": two}], tool=[{"hold": "first"}, {"hold": "second"}])
-    from outcrop_e2e.turn import Background
-
     call = Background(invoke, runtime, agent, agents.session_id(), "Where are A-482 and B-203?")
     stub.wait(held="first")
     stub.wait(held="second")
@@ -155,15 +153,25 @@ def test_several_tools_run_at_the_same_time(runtime, agent, stub):
     assert [json.loads(text)["order_id"] for text in turn.observations] == ["A-482", "B-203"]
 
 
-def test_a_streamed_answer(runtime, agent):
-    turn = invoke(
-        runtime, agent, agents.session_id(), "Where is order A-482?",
+def test_a_streamed_answer(runtime, agent, stub):
+    """What the model has written so far is with the client while the model is still writing."""
+    words = "The order is on its way. " * 20
+    stub.script(
+        model=[{}, {"content": [{"text": f"<thinking>So.</thinking><answer>{words}</answer>"}], "hold_middle": "half"}]
+    )
+    seen = []
+    call = Background(
+        invoke, runtime, agent, agents.session_id(), "Where is order A-482?", seen=seen,
         streamingConfigurations={"streamFinalResponse": True},
-    ).ok()
+    )
+    await_event(seen, "chunk")
+    assert not any("FINISH" in str(event) for event in seen)
+    stub.release("half")
+    turn = call.join().ok()
     assert len(turn.chunks) > 1
     final = next(part for name, part in turn.parts if name == "observation" and part["type"] == "FINISH")
     assert final["finalResponse"]["text"] == turn.text
-    assert "thinking" not in turn.text and "<" not in turn.text
+    assert turn.text.strip() == words.strip()
 
 
 def test_the_raw_bytes(server, agent):

@@ -98,7 +98,8 @@ pub(super) fn markdown(environment: &Environment, findings: &Findings) -> Result
          *Added* is the time of a turn at one client less the time of the same three calls, with the bodies the\n\
          server sends, made directly over kept-alive connections. *Unstreamed*: nobody consumes deltas, so the\n\
          model is asked for whole messages. *Streamed*: `streamFinalResponse` is on; the model streams pieces of six\n\
-         characters, and each piece of the answer is forwarded.\n\n\
+         characters, each a write of its own but without a pause, and the answer is forwarded as it comes; pieces that\n\
+         are there at the same time go on together.\n\n\
          **Durability**, the same in both modes: each event of a turn is in SQLite (WAL, `synchronous=NORMAL`) before\n\
          it is acted on. What a client has read survives the death of the process at any moment; a loss of power may\n\
          cost the last moments. This is also how the peers were measured.\n\n",
