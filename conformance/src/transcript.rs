@@ -254,7 +254,7 @@ mod tests {
         let call = Block::ToolUse {
             id: "1".into(),
             name: "t".into(),
-            input: Value::Object(Default::default()),
+            input: Value::Object(serde_json::Map::default()),
         };
         let result = Block::ToolResult {
             id: "1".into(),
