@@ -38,7 +38,7 @@ pub enum ActionTarget {
         /// Its name.
         name: String,
     },
-    /// An operation of an OpenAPI schema.
+    /// An operation of an `OpenAPI` schema.
     Api {
         /// The path template, exactly as in the schema.
         path: String,
@@ -77,7 +77,7 @@ pub enum ParameterType {
     Boolean,
     /// `array`
     Array,
-    /// `object`; OpenAPI only.
+    /// `object`; `OpenAPI` only.
     Object,
 }
 
@@ -130,7 +130,7 @@ pub fn tool(name: &str, description: Option<String>, input_schema: Value) -> Too
 /// Why an action group's schema cannot be used, in AWS's wording where it is known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SchemaError {
-    /// The OpenAPI document is refused (behaviour.md 1.8).
+    /// The `OpenAPI` document is refused (behaviour.md 1.8).
     #[error(
         "Failed to create OpenAPI 3 model from the JSON/YAML object that you provided for action: {action_group} {{APISchemaException=[{}]}}",
         .details.join(", ")

@@ -1,4 +1,4 @@
-//! What PrepareAgent freezes: everything a run needs to know about an agent, as plain data.
+//! What `PrepareAgent` freezes: everything a run needs to know about an agent, as plain data.
 //!
 //! A definition is immutable and named by the hash of its content, so that a return of control or a
 //! replay survives a later re-prepare. It says nothing of alias, version or account: the same
@@ -78,7 +78,7 @@ pub enum ActionGroupKind {
     },
     /// `apiSchema`, its text read and inlined.
     Api {
-        /// OpenAPI 3 document, JSON or YAML.
+        /// `OpenAPI` 3 document, JSON or YAML.
         schema: String,
         /// Who runs its operations.
         executor: Executor,

@@ -60,11 +60,15 @@ pub enum Delivery {
     Whole,
 }
 
-/// The events of one model call: MessageStart, per block ContentBlockStart (tool use only),
-/// ContentBlockDelta…, ContentBlockStop, then MessageStop and Metadata. Dropping it cancels the call.
+/// The events of one model call: `MessageStart`, per block `ContentBlockStart` (tool use only),
+/// `ContentBlockDelta`…, `ContentBlockStop`, then `MessageStop` and Metadata. Dropping it cancels the call.
 pub type ModelStream = BoxStream<'static, Result<ConverseStreamOutput, ModelError>>;
 
 /// What a model can do; the engine plans around it, so that a provider never drops a field silently.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one ability, none a state"
+)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capabilities {
     /// Takes tool definitions and answers with tool-use blocks.

@@ -154,6 +154,7 @@ struct ConverseOutputRef<'a> {
     message: &'a Message,
 }
 
+#[expect(clippy::struct_field_names, reason = "the names are Converse's")]
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RawUsage {
@@ -312,7 +313,7 @@ pub(crate) fn action_observation(
     })
 }
 
-/// `observation` that ends the turn: FINISH, or ASK_USER.
+/// `observation` that ends the turn: FINISH, or `ASK_USER`.
 pub(crate) fn final_response(
     text: &str,
     asks: bool,

@@ -66,7 +66,7 @@ pub(crate) mod kind {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AgentDoc {
-    /// As GetAgent shows it, but for `promptOverrideConfiguration`, which is as the client gave it.
+    /// As `GetAgent` shows it, but for `promptOverrideConfiguration`, which is as the client gave it.
     pub(crate) agent: Agent,
     /// The highest version number given so far; numbers are never reused.
     pub(crate) last_version: u32,
@@ -88,7 +88,7 @@ pub(crate) struct PreparedDoc {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct VersionDoc {
-    /// As GetAgentVersion shows it.
+    /// As `GetAgentVersion` shows it.
     pub(crate) version: AgentVersion,
     /// Content hash of the definition.
     pub(crate) plan: String,

@@ -1,4 +1,4 @@
-//! InvokeAgent: from the request to a turn in flight, and the machinery that all turns share.
+//! `InvokeAgent`: from the request to a turn in flight, and the machinery that all turns share.
 
 mod begin;
 mod driver;

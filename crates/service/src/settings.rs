@@ -10,9 +10,9 @@ pub struct Settings {
     pub strictness: Strictness,
     /// Limits of one turn.
     pub budget: Budget,
-    /// Most turns in flight at once; above it InvokeAgent answers ThrottlingException.
+    /// Most turns in flight at once; above it `InvokeAgent` answers `ThrottlingException`.
     pub turns_max: usize,
-    /// Whether this process is the store's only user, as with SQLite. A lease another process left
+    /// Whether this process is the store's only user, as with `SQLite`. A lease another process left
     /// behind is then void at once.
     pub exclusive_store: bool,
     /// Most bytes of conversation kept in memory for sessions that are not in a turn.

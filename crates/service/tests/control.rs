@@ -3,8 +3,6 @@
 //! Requests and answers are JSON as on the wire, so that whole answers can be compared. What HTTP
 //! adds (routes, constraints of the service model, status codes) is tested elsewhere.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
 #[path = "control/action_groups.rs"]
 mod action_groups;
 #[path = "control/agents.rs"]

@@ -1,3 +1,5 @@
+//! Which function an ARN or a name leads to.
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,3 +1,5 @@
+//! Keys that stay inside the root, and keys that must not leave it.
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;

@@ -157,7 +157,7 @@ impl ReplyFault {
 /// Checks a handler's reply against the call it answers.
 ///
 /// # Errors
-/// [`ReplyFault`]; every one of them ends the turn with DependencyFailed.
+/// [`ReplyFault`]; every one of them ends the turn with `DependencyFailed`.
 pub fn read_reply(
     payload: &[u8],
     action_group: &str,

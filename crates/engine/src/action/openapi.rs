@@ -1,4 +1,4 @@
-//! OpenAPI 3.0 documents as actions (behaviour.md 1.8, 1.9).
+//! `OpenAPI` 3.0 documents as actions (behaviour.md 1.8, 1.9).
 //!
 //! References are resolved inside the document only, bounded against cycles and expansion bombs.
 
@@ -17,7 +17,7 @@ const RESOLVED_DEPTH_MAX: usize = 64;
 
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 
-/// The actions of an OpenAPI document.
+/// The actions of an `OpenAPI` document.
 ///
 /// # Errors
 /// [`SchemaError`] naming every place that is wrong.
@@ -400,7 +400,7 @@ fn parameter_of(name: &str, schema: Value, required: bool, in_body: bool) -> Act
     }
 }
 
-/// The schema as models take it: with a type, array items, and without OpenAPI's own extensions.
+/// The schema as models take it: with a type, array items, and without `OpenAPI`'s own extensions.
 fn model_schema(schema: Value, type_: ParameterType) -> Value {
     let Value::Object(members) = schema else {
         return json!({"type": type_.as_str()});

@@ -12,13 +12,13 @@ pub type Effects = Vec<Effect>;
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Call the model; answer with ModelReplied or ModelFailed.
+    /// Call the model; answer with `ModelReplied` or `ModelFailed`.
     CallModel(Box<ModelRequest>),
-    /// Invoke an action; answer with ActionReturned. Several in one step run concurrently.
+    /// Invoke an action; answer with `ActionReturned`. Several in one step run concurrently.
     CallAction(PendingAction),
     /// Send something to the client.
     Emit(Emission),
-    /// Send this as the last event and end the response; the turn goes on with ControlReturned.
+    /// Send this as the last event and end the response; the turn goes on with `ControlReturned`.
     ReturnControl(Box<ReturnControlPayload>),
     /// The turn is over; end the response.
     Finish(Outcome),
@@ -27,7 +27,7 @@ pub enum Effect {
 /// An action to invoke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingAction {
-    /// Which call of the current step; comes back in ActionReturned.
+    /// Which call of the current step; comes back in `ActionReturned`.
     pub index: usize,
     /// Lambda ARN or function name.
     pub function: String,

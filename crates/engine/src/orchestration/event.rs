@@ -96,7 +96,7 @@ pub struct RequestInfo {
     pub stream: bool,
 }
 
-/// The limits of one turn. Each ends the turn with ServiceQuotaExceeded.
+/// The limits of one turn. Each ends the turn with `ServiceQuotaExceeded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Model calls.

@@ -230,13 +230,6 @@ impl Run {
         effects.push(Effect::Finish(outcome));
     }
 
-    fn emit_trace(&self, at: Timestamp, part: OrchestrationTrace, effects: &mut Effects) {
-        effects.push(Effect::Emit(Emission::Trace {
-            at,
-            trace: Box::new(Trace::OrchestrationTrace(part)),
-        }));
-    }
-
     fn request(&self) -> Option<&RequestInfo> {
         self.started.as_ref().map(|started| &started.request)
     }
@@ -258,4 +251,12 @@ impl Run {
             .map(|started| started.budget)
             .unwrap_or_default()
     }
+}
+
+/// Emits a part of the orchestration.
+fn emit_trace(at: Timestamp, part: OrchestrationTrace, effects: &mut Effects) {
+    effects.push(Effect::Emit(Emission::Trace {
+        at,
+        trace: Box::new(Trace::OrchestrationTrace(part)),
+    }));
 }

@@ -29,9 +29,8 @@ use crate::records::LeaseDoc;
 use std::sync::Arc;
 
 /// How long a client may take to make room for the next events before it counts as gone.
-const CLIENT_STALL: Duration = Duration::from_secs(60);
+const CLIENT_STALL: Duration = Duration::from_mins(1);
 /// A lease is renewed after this time.
-#[expect(clippy::cast_sign_loss, reason = "a positive constant")]
 const LEASE_RENEWAL: Duration = Duration::from_millis(LEASE_MS as u64 / 3);
 
 /// One turn's driver.
@@ -120,7 +119,7 @@ impl Driver {
         loop {
             let renewal = async {
                 if shared.settings.exclusive_store {
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 } else {
                     shared.ports.clock.sleep(LEASE_RENEWAL).await;
                 }

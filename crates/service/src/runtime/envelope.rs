@@ -1,4 +1,4 @@
-//! What the engine emits, in the envelope that InvokeAgent sends.
+//! What the engine emits, in the envelope that `InvokeAgent` sends.
 
 use std::sync::Arc;
 

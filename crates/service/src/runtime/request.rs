@@ -1,4 +1,4 @@
-//! Reads an InvokeAgentRequest: what it asks for, and what of it Outcrop cannot do.
+//! Reads an `InvokeAgentRequest`: what it asks for, and what of it Outcrop cannot do.
 
 use outcrop_engine::action::lambda::Attributes;
 use outcrop_engine::orchestration::{Confirmation, ReturnedResult, ReturnedTarget};
@@ -58,7 +58,7 @@ impl Invocation {
     /// Reads a request.
     ///
     /// # Errors
-    /// A ValidationException naming the member that is missing, wrong, or not supported.
+    /// A `ValidationException` naming the member that is missing, wrong, or not supported.
     pub(crate) fn read(input: InvokeAgentRequest) -> Result<Self, Exception> {
         refuse_unsupported(&input)?;
         let end_session = input.end_session.unwrap_or(false);

@@ -30,7 +30,7 @@ impl Service {
     /// Finds what `agent` and `alias` name; an id wins over a name.
     ///
     /// # Errors
-    /// ResourceNotFound, or a ValidationException where the alias cannot be invoked.
+    /// `ResourceNotFound`, or a `ValidationException` where the alias cannot be invoked.
     pub(crate) async fn resolve(
         &self,
         cx: &CallContext,

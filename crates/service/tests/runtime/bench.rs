@@ -287,10 +287,10 @@ impl Bench {
                 "agentResourceRoleArn": "arn:aws:iam::111111111111:role/AgentRole",
                 "instruction": "You are a helpful customer support assistant."}))
             .await;
-        self.agent_id = created["agent"]["agentId"]
+        created["agent"]["agentId"]
             .as_str()
             .expect("an id")
-            .to_owned();
+            .clone_into(&mut self.agent_id);
         let functions = ["ok", "slow", "bad"].map(|name| json!({"name": name}));
         let groups = [
             (

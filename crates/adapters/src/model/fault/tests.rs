@@ -1,3 +1,5 @@
+//! Every status and vendor error, and the class it falls into.
+
 use reqwest::header::{HeaderName, HeaderValue};
 
 use super::*;

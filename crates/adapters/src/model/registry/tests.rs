@@ -1,3 +1,5 @@
+//! Which provider an id leads to, and what a wrong setting is told.
+
 use outcrop_engine::port::Delivery;
 
 use super::*;

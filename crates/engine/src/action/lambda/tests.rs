@@ -165,7 +165,7 @@ fn broken_replies_give_awss_sentence_and_the_exact_place() {
 fn an_api_reply_without_json_and_a_large_one_have_texts_of_their_own() {
     let fault = read_reply(
         &api_reply(|reply| {
-            reply["response"]["responseBody"] = json!({"text/plain": {"body": "x"}})
+            reply["response"]["responseBody"] = json!({"text/plain": {"body": "x"}});
         }),
         "Claims",
         &api(),

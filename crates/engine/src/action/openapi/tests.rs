@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The OpenAPI sample of the public guide, which has no descriptions.
+/// The `OpenAPI` sample of the public guide, which has no descriptions.
 const GUIDE: &str = r#"
 openapi: 3.0.0
 info:

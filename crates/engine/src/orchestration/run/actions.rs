@@ -5,7 +5,7 @@ use outcrop_model::runtime::ReturnControlPayload;
 use outcrop_model::timestamp::Timestamp;
 
 use super::messages::{answered, invocation_id, results};
-use super::{Phase, Run};
+use super::{Phase, Run, emit_trace};
 use crate::action::lambda::{self, EventAgent, EventInput};
 use crate::definition::Executor;
 use crate::orchestration::acting::{
@@ -22,7 +22,7 @@ impl Run {
     /// Whether `results` answer exactly what was returned to the caller.
     ///
     /// # Errors
-    /// The message of a ValidationException, in AWS's style (behaviour.md 2.3).
+    /// The message of a `ValidationException`, in AWS's style (behaviour.md 2.3).
     pub fn check_results(&self, id: &str, results: &[ReturnedResult]) -> Result<(), String> {
         let (Some(acting), Phase::AwaitingControl) = (&self.acting, self.phase) else {
             return Err(format!(
@@ -309,7 +309,7 @@ impl Run {
                 && let (Some(observed), Some(action)) = (observation, &slot.action)
             {
                 let input = trace::invocation_input(action, &slot.arguments, None, self.trace_id());
-                self.emit_trace(at, input, effects);
+                emit_trace(at, input, effects);
                 let output = trace::action_observation(
                     text,
                     &observed.client_request_id,
@@ -317,7 +317,7 @@ impl Run {
                     observed.reprompt,
                     self.trace_id(),
                 );
-                self.emit_trace(at, output, effects);
+                emit_trace(at, output, effects);
             }
             acting.traced += 1;
         }
@@ -371,7 +371,7 @@ impl Run {
                         Some(&id),
                         self.trace_id(),
                     );
-                    self.emit_trace(at, part, effects);
+                    emit_trace(at, part, effects);
                 }
             }
         }

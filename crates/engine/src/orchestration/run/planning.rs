@@ -8,7 +8,7 @@ use outcrop_model::timestamp::Timestamp;
 use super::messages::{
     asked_question, closed_without_calls, given, rationale, sanitised, utterance,
 };
-use super::{Phase, Run};
+use super::{Phase, Run, emit_trace};
 use crate::converse::{text_of, tool_result, tool_uses, user_text};
 use crate::history::{Utterance, alternating};
 use crate::orchestration::acting::{Acting, CallSlot, NOT_MADE};
@@ -83,7 +83,7 @@ impl Run {
                 &conversation,
                 self.trace_id(),
             );
-            self.emit_trace(at, part, effects);
+            emit_trace(at, part, effects);
         }
         effects.push(Effect::CallModel(Box::new(ModelRequest {
             model: self.plan.model().to_owned(),
@@ -126,10 +126,10 @@ impl Run {
         }
         if self.traces() {
             let part = trace::model_invocation_output(reply, at, self.trace_id());
-            self.emit_trace(at, part, effects);
+            emit_trace(at, part, effects);
             if let Some(text) = rationale(&reply.message, &reading, acts) {
                 let part = trace::rationale(text, self.trace_id());
-                self.emit_trace(at, part, effects);
+                emit_trace(at, part, effects);
             }
         }
         let limit = self.budget().tokens;
@@ -179,7 +179,7 @@ impl Run {
         if self.traces() {
             let part =
                 trace::final_response(&text, asks, self.request_started_at, at, self.trace_id());
-            self.emit_trace(at, part, effects);
+            emit_trace(at, part, effects);
         }
         self.answered = true;
         let streamed = !asks && self.request().is_some_and(|request| request.stream);

@@ -1,3 +1,5 @@
+//! Request bodies of the messages API, whole.
+
 use expect_test::{Expect, expect};
 use serde_json::json;
 

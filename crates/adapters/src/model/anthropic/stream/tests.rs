@@ -1,3 +1,5 @@
+//! Streams of the messages API, cut at every byte.
+
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! Request bodies of Converse, whole.
+
 use expect_test::{Expect, expect};
 use outcrop_engine::port::Delivery;
 use serde_json::json;

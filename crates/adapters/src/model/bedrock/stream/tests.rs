@@ -1,3 +1,5 @@
+//! Converse's events and answers.
+
 use std::collections::HashMap;
 
 use futures_util::StreamExt as _;

@@ -1,3 +1,5 @@
+//! Request bodies of chat completions, whole.
+
 use expect_test::{Expect, expect};
 use outcrop_engine::port::Inference;
 use serde_json::{Value, json};

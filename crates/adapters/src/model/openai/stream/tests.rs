@@ -1,3 +1,5 @@
+//! Streams of chat completions, cut at every byte.
+
 use expect_test::{Expect, expect};
 use serde_json::{Value, json};
 

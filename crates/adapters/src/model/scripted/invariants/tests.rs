@@ -1,3 +1,5 @@
+//! Requests that break a rule every model has.
+
 use serde_json::{Value, json};
 
 use super::*;
