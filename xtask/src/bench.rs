@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use crate::server::{Server, Stub};
 use crate::setup::{Environment, Profile};
 use crate::shell;
-use measure::{Process, folder_bytes};
+use measure::{Process, folder_bytes, load_average};
 
 /// How many clients the throughput is measured with.
 const CLIENTS: [usize; 4] = [1, 8, 32, 128];
@@ -28,6 +28,10 @@ const STARTS: usize = 15;
 /// Long sessions, and how long they are.
 const LONG_SESSIONS: usize = 8;
 const LONG_TURNS: usize = 200;
+/// A machine with a higher load has other things to do; a build just ended leaves about one a core.
+const QUIET_LOAD: f64 = 0.5;
+/// How long a build's own load may take to fade.
+const QUIET_LIMIT: Duration = Duration::from_secs(90);
 /// How long the server rests before its idle memory is read.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -86,6 +90,8 @@ struct Mode {
 /// Everything that was measured.
 #[derive(Debug)]
 struct Findings {
+    /// Load average when the runs began; what is above [`QUIET_LOAD`] is somebody else's.
+    load: f64,
     modes: Vec<Mode>,
     python: Turns,
     cold_start: Vec<Duration>,
@@ -145,6 +151,7 @@ impl<'a> Bench<'a> {
     }
 
     fn measure(&self, seconds: f64) -> Result<Findings> {
+        let load = quiet()?;
         println!("cold start");
         let stub = self.stub("bench")?;
         self.configure(&stub)?;
@@ -190,6 +197,7 @@ impl<'a> Bench<'a> {
         server.stop()?;
         let (bytes_per_session, sessions) = self.disk(seconds)?;
         Ok(Findings {
+            load,
             modes,
             python,
             cold_start,
@@ -391,6 +399,22 @@ impl<'a> Bench<'a> {
 impl Turns {
     fn total(&self) -> f64 {
         self.turns_per_second * self.seconds
+    }
+}
+
+/// Waits for the machine to be quiet; returns the load it then has.
+fn quiet() -> Result<f64> {
+    let began = std::time::Instant::now();
+    loop {
+        let load = load_average()?;
+        if load <= QUIET_LOAD {
+            return Ok(load);
+        }
+        if began.elapsed() > QUIET_LIMIT {
+            println!("warning: the load average is {load:.1}; other work will show in the results");
+            return Ok(load);
+        }
+        std::thread::sleep(SETTLE);
     }
 }
 

@@ -60,6 +60,15 @@ pub(super) fn folder_bytes(folder: &Path) -> Result<u64> {
     Ok(total)
 }
 
+/// How many processes wanted a core over the last minute.
+pub(super) fn load_average() -> Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg").context("/proc/loadavg")?;
+    text.split(' ')
+        .next()
+        .and_then(|load| load.parse().ok())
+        .context("/proc/loadavg")
+}
+
 /// The machine, in one line.
 pub(super) fn machine() -> String {
     let cpus = std::thread::available_parallelism().map_or(0, usize::from);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 
 use super::measure::machine;
-use super::{Findings, LONG_SESSIONS, LONG_TURNS, Mode, STARTS};
+use super::{Findings, LONG_SESSIONS, LONG_TURNS, Mode, QUIET_LOAD, STARTS};
 use crate::setup::Environment;
 use crate::shell;
 
@@ -84,11 +84,19 @@ pub(super) fn markdown(environment: &Environment, findings: &Findings) -> Result
         text,
         "# Benchmarks\n\n\
          Made by `cargo xtask bench` on {}, commit {}, release build with default features, on\n{}.\n\
-         Server, stub and load generator share the machine. Run it again with that command; it takes about\n\
+         Server, stub and load generator share the machine{}. Run it again with that command; it takes about\n\
          three minutes after the build and rewrites this file.\n",
         date.trim(),
         commit.trim(),
-        machine()
+        machine(),
+        if findings.load > QUIET_LOAD {
+            format!(
+                ", which was **not quiet** (load average {:.1} before the runs, so times are too high and rates too low)",
+                findings.load
+            )
+        } else {
+            String::new()
+        }
     )?;
     text.push_str(
         "## The work\n\n\
