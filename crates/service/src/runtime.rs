@@ -158,13 +158,36 @@ impl HandleStream<InvokeAgent> for Service {
     }
 }
 
-/// What the driver sends for one step.
-pub(crate) type StepEvents = Vec<Result<ResponseStream, Exception>>;
+/// Events in the order in which they are to be sent; an exception ends them.
+pub(crate) type Events = Vec<Result<ResponseStream, Exception>>;
 
-fn events_of(receiver: mpsc::Receiver<StepEvents>) -> EventSource<ResponseStream> {
-    let steps = futures_util::stream::unfold(receiver, |mut receiver| async move {
+/// What the driver sends at once.
+pub(crate) struct Step {
+    pub(crate) events: Events,
+    /// Whether nothing follows. Said with the last events rather than by closing the channel after
+    /// them, so that the end of the response leaves in the same write.
+    pub(crate) last: bool,
+}
+
+impl Step {
+    pub(crate) fn more(events: Events) -> Self {
+        Self {
+            events,
+            last: false,
+        }
+    }
+
+    pub(crate) fn last(events: Events) -> Self {
+        Self { events, last: true }
+    }
+}
+
+fn events_of(receiver: mpsc::Receiver<Step>) -> EventSource<ResponseStream> {
+    let steps = futures_util::stream::unfold(Some(receiver), |receiver| async move {
+        let mut receiver = receiver?;
         let step = receiver.recv().await?;
-        Some((futures_util::stream::iter(step), receiver))
+        let rest = (!step.last).then_some(receiver);
+        Some((futures_util::stream::iter(step.events), rest))
     });
     steps.flatten().boxed()
 }

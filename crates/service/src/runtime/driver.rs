@@ -22,7 +22,7 @@ use tracing::{info, warn};
 
 use super::begin::{Turn, append, ends_response, ttl_ms};
 use super::session::LEASE_MS;
-use super::{StepEvents, model_call};
+use super::{Events, Step, model_call};
 use crate::error;
 use crate::ports::Ports;
 use crate::records::LeaseDoc;
@@ -36,7 +36,7 @@ const LEASE_RENEWAL: Duration = Duration::from_millis(LEASE_MS as u64 / 3);
 /// One turn's driver.
 pub(super) struct Driver {
     turn: Turn,
-    events: mpsc::Sender<StepEvents>,
+    events: mpsc::Sender<Step>,
     work: FuturesUnordered<BoxFuture<'static, EventKind>>,
     client_gone: bool,
     _permit: OwnedSemaphorePermit,
@@ -45,7 +45,7 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         turn: Turn,
-        events: mpsc::Sender<StepEvents>,
+        events: mpsc::Sender<Step>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
@@ -84,8 +84,8 @@ impl Driver {
     }
 
     /// Starts what the effects ask for and gives what they say.
-    fn begin_effects(&mut self, effects: Effects) -> StepEvents {
-        let mut batch = StepEvents::new();
+    fn begin_effects(&mut self, effects: Effects) -> Events {
+        let mut batch = Events::new();
         for effect in effects {
             match effect {
                 Effect::Emit(emission) => batch.push(Ok(self.turn.envelope.wrap(emission))),
@@ -212,9 +212,12 @@ impl Driver {
         Ok(())
     }
 
-    async fn send(&mut self, batch: StepEvents) {
+    async fn send(&mut self, batch: Events) {
         if !batch.is_empty() && !self.client_gone {
-            let sent = self.events.send_timeout(batch, CLIENT_STALL).await;
+            let sent = self
+                .events
+                .send_timeout(Step::more(batch), CLIENT_STALL)
+                .await;
             self.client_gone = sent.is_err();
         }
     }
@@ -238,7 +241,10 @@ impl Driver {
             }
         }
         drop(self.turn.guard.take());
-        let _ = self.events.send_timeout(batch, CLIENT_STALL).await;
+        let _ = self
+            .events
+            .send_timeout(Step::last(batch), CLIENT_STALL)
+            .await;
     }
 
     /// The store would not take a fact: nothing more can be done safely. The session's journal is as
@@ -249,7 +255,7 @@ impl Driver {
         drop(self.turn.guard.take());
         let _ = self
             .events
-            .send_timeout(vec![Err(exception)], CLIENT_STALL)
+            .send_timeout(Step::last(vec![Err(exception)]), CLIENT_STALL)
             .await;
     }
 }

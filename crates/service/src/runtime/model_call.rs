@@ -10,7 +10,7 @@ use outcrop_engine::port::{Delivery, ModelError, ModelRequest};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::StepEvents;
+use super::Step;
 use super::envelope::chunk;
 use crate::ports::Ports;
 
@@ -29,7 +29,7 @@ const CHUNK_BYTES_MAX: usize = 16 * 1024;
 pub(super) async fn call(
     ports: Arc<Ports>,
     mut request: ModelRequest,
-    live: mpsc::Sender<StepEvents>,
+    live: mpsc::Sender<Step>,
 ) -> EventKind {
     let started_at = ports.clock.now();
     let fitted = ports
@@ -76,7 +76,7 @@ struct Failed {
 async fn once(
     ports: &Ports,
     request: &ModelRequest,
-    live: &mpsc::Sender<StepEvents>,
+    live: &mpsc::Sender<Step>,
 ) -> Result<AssembledReply, Failed> {
     let fail = |begun| move |error| Failed { error, begun };
     let streams = request.delivery == Delivery::Streamed;
@@ -104,7 +104,7 @@ async fn once(
         }
         if let Some(text) = text {
             // A client that is gone is noticed by the driver, which drops this call.
-            let _ = live.send(vec![Ok(chunk(text))]).await;
+            let _ = live.send(Step::more(vec![Ok(chunk(text))])).await;
         }
         next = match ready {
             Some(next) => next,
