@@ -22,18 +22,6 @@ const CMAKE: &str = "cmake==4.4.4";
 const LIBCLANG: &str = "libclang==18.1.1";
 /// Written last, so that an environment broken off halfway is made again.
 const COMPLETE: &str = ".complete";
-/// Where a libclang is found without being told, as clang-sys looks for it.
-const LIBRARY_FOLDERS: [&str; 8] = [
-    "/usr/lib",
-    "/usr/lib64",
-    "/usr/local/lib",
-    "/usr/lib/x86_64-linux-gnu",
-    "/usr/lib/aarch64-linux-gnu",
-    "/opt/homebrew/opt/llvm/lib",
-    "/Library/Developer/CommandLineTools/usr/lib",
-    "/Applications/Xcode.app/Contents/Developer/Toolchains/XcodeDefault.xctoolchain/usr/lib",
-];
-
 /// Beginnings of the variables that cargo sets for the program it runs.
 const OWN_VARIABLES: [&str; 5] = [
     "CARGO_PKG_",
@@ -84,7 +72,9 @@ impl Environment {
         if !shell::succeeds(Command::new("cmake").arg("--version")) {
             missing.push(CMAKE);
         }
-        if env::var_os("LIBCLANG_PATH").is_none() && !has_libclang() {
+        // A libclang that lies about may be a part of one (libclang-cpp) or lack its headers; the
+        // packaged one is the same everywhere.
+        if env::var_os("LIBCLANG_PATH").is_none() {
             missing.push(LIBCLANG);
         }
         if !missing.is_empty() {
@@ -245,31 +235,6 @@ fn bin_folder(python: &Path) -> Result<PathBuf> {
         .parent()
         .context("the interpreter has no folder")?
         .to_owned())
-}
-
-/// Whether clang-sys will find a libclang by itself.
-fn has_libclang() -> bool {
-    let mut folders: Vec<PathBuf> = LIBRARY_FOLDERS.iter().map(PathBuf::from).collect();
-    for parent in ["/usr/lib", "/usr/local"] {
-        let versions = fs::read_dir(parent).into_iter().flatten().flatten();
-        folders.extend(
-            versions
-                .filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm"))
-                .map(|entry| entry.path().join("lib")),
-        );
-    }
-    folders.iter().any(|folder| {
-        fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .any(|entry| {
-                let name = entry.file_name().to_string_lossy().into_owned();
-                name.starts_with("libclang.so")
-                    || name.starts_with("libclang-") && name.contains(".so")
-                    || name == "libclang.dylib"
-            })
-    })
 }
 
 /// The folder of the libclang in a virtual environment.
