@@ -89,7 +89,7 @@ fn overlay_rows_must_matter_and_say_why() {
         ),
         (
             shape("name = \"Thing\"\nmax_length = 1\nreason = \"r\""),
-            "only strings and enums",
+            "only strings, enums and the lengths of lists",
         ),
         (
             shape("name = \"Name\"\nmin = 1\nreason = \"r\""),

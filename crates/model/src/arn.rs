@@ -1,6 +1,6 @@
 //! Amazon resource names of the resources served here.
 //!
-//! Only the two kinds that code takes apart or puts together now; the partition is kept, since
+//! Only the kinds that code takes apart or puts together now; the partition is kept, since
 //! clients of other partitions send theirs. Parsing is exact: an id has ten letters or digits.
 
 use std::fmt;
@@ -35,6 +35,21 @@ pub struct AgentAliasArn {
     pub agent_id: String,
     /// Its alias.
     pub alias_id: String,
+}
+
+/// `arn:aws:bedrock:<region>:<account>:prompt/<prompt id>`, and `:<version>` of a numbered version.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PromptArn {
+    /// `aws`, `aws-cn`, …
+    pub partition: String,
+    /// The region.
+    pub region: String,
+    /// Twelve digits.
+    pub account_id: String,
+    /// The prompt.
+    pub prompt_id: String,
+    /// The version's number; none for the prompt itself, whose DRAFT it then names.
+    pub version: Option<String>,
 }
 
 /// A text that is not the ARN it should be.
@@ -74,6 +89,19 @@ impl AgentAliasArn {
     }
 }
 
+impl PromptArn {
+    /// The ARN of a prompt, or of one of its numbered versions, in the `aws` partition.
+    pub fn new(region: &str, account_id: &str, prompt_id: &str, version: Option<&str>) -> Self {
+        Self {
+            partition: "aws".to_owned(),
+            region: region.to_owned(),
+            account_id: account_id.to_owned(),
+            prompt_id: prompt_id.to_owned(),
+            version: version.map(str::to_owned),
+        }
+    }
+}
+
 impl fmt::Display for AgentArn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -102,6 +130,26 @@ impl fmt::Display for AgentAliasArn {
             f,
             "arn:{partition}:bedrock:{region}:{account_id}:agent-alias/{agent_id}/{alias_id}"
         )
+    }
+}
+
+impl fmt::Display for PromptArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            partition,
+            region,
+            account_id,
+            prompt_id,
+            version,
+        } = self;
+        write!(
+            f,
+            "arn:{partition}:bedrock:{region}:{account_id}:prompt/{prompt_id}"
+        )?;
+        match version {
+            Some(version) => write!(f, ":{version}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -145,6 +193,30 @@ impl FromStr for AgentAliasArn {
     }
 }
 
+impl FromStr for PromptArn {
+    type Err = InvalidArn;
+
+    fn from_str(text: &str) -> Result<Self, InvalidArn> {
+        let invalid = || InvalidArn(text.to_owned());
+        let (head, resource) = split(text).ok_or_else(invalid)?;
+        let named = resource.strip_prefix("prompt/").ok_or_else(invalid)?;
+        let (prompt_id, version) = match named.split_once(':') {
+            Some((prompt_id, version)) => (prompt_id, Some(version)),
+            None => (named, None),
+        };
+        if !is_resource_id(prompt_id) || !version.is_none_or(is_version_number) {
+            return Err(invalid());
+        }
+        Ok(Self {
+            partition: head.partition.to_owned(),
+            region: head.region.to_owned(),
+            account_id: head.account_id.to_owned(),
+            prompt_id: prompt_id.to_owned(),
+            version: version.map(str::to_owned),
+        })
+    }
+}
+
 struct Head<'a> {
     partition: &'a str,
     region: &'a str,
@@ -171,6 +243,10 @@ fn is_resource_id(text: &str) -> bool {
     text.len() == RESOURCE_ID_LEN && text.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
+fn is_version_number(text: &str) -> bool {
+    (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,6 +262,25 @@ mod tests {
         let text = "arn:aws:bedrock:us-west-2:111111111111:agent-alias/EITYAHSOCJ/TSTALIASID";
         assert_eq!(alias.to_string(), text);
         assert_eq!(text.parse(), Ok(alias));
+    }
+
+    #[test]
+    fn prompts_with_and_without_a_version() {
+        for version in [None, Some("1"), Some("99999")] {
+            let prompt = PromptArn::new("us-west-2", "111111111111", "EITYAHSOCJ", version);
+            let suffix = version.map_or(String::new(), |version| format!(":{version}"));
+            let text = format!("arn:aws:bedrock:us-west-2:111111111111:prompt/EITYAHSOCJ{suffix}");
+            assert_eq!(prompt.to_string(), text);
+            assert_eq!(text.parse(), Ok(prompt));
+        }
+        for resource in [
+            "prompt/EITYAHSOC",
+            "prompt/EITYAHSOCJ:",
+            "prompt/EITYAHSOCJ:123456",
+        ] {
+            let text = format!("arn:aws:bedrock:us-west-2:111111111111:{resource}");
+            assert!(text.parse::<PromptArn>().is_err(), "{text}");
+        }
     }
 
     #[test]

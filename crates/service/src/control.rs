@@ -15,6 +15,7 @@ mod agents;
 mod aliases;
 mod paging;
 mod prepare;
+mod prompt_library;
 mod prompts;
 mod quotas;
 mod tags;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outcrop_engine::action::lambda::Attributes;
-use outcrop_model::control::{Agent, AgentActionGroup, AgentVersion};
+use outcrop_model::control::{Agent, AgentActionGroup, AgentVersion, GetPromptResponse};
 use outcrop_model::exception::Exception;
 use outcrop_store::{Expect, Key, Record, Write};
 use serde::de::DeserializeOwned;
@@ -54,6 +54,10 @@ pub(crate) mod kind {
     pub(crate) const ALIAS_NAME: &str = "alias-name";
     /// [`super::VersionDoc`], parent the agent id, id the number.
     pub(crate) const VERSION: &str = "version";
+    /// [`super::PromptDoc`], parent empty, id the prompt id, unique name the prompt's.
+    pub(crate) const PROMPT: &str = "prompt";
+    /// `GetPromptResponse`, parent the prompt id, id the number.
+    pub(crate) const PROMPT_VERSION: &str = "prompt-version";
     /// [`super::TagsDoc`], parent empty, id the ARN.
     pub(crate) const TAGS: &str = "tags";
     /// [`super::TokenDoc`], parent the operation, id the token.
@@ -92,6 +96,16 @@ pub(crate) struct VersionDoc {
     pub(crate) version: AgentVersion,
     /// Content hash of the definition.
     pub(crate) plan: String,
+}
+
+/// A prompt's DRAFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct PromptDoc {
+    /// As `GetPrompt` shows it.
+    pub(crate) prompt: GetPromptResponse,
+    /// The highest version number given so far; numbers are never reused.
+    pub(crate) last_version: u32,
 }
 
 /// Tags of one resource.

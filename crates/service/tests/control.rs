@@ -13,6 +13,8 @@ mod aliases;
 mod lists;
 #[path = "control/prepare.rs"]
 mod prepare;
+#[path = "control/prompt_library.rs"]
+mod prompt_library;
 #[path = "control/prompts.rs"]
 mod prompts;
 #[path = "control/races.rs"]

@@ -131,7 +131,8 @@ fn apply_shape(row: &ShapeRow, model: &mut Model) -> Result<()> {
             }
         }
         Kind::String { length, pattern } => correct_string(row, length, pattern),
-        _ => bail!("only strings and enums can be corrected"),
+        Kind::List { length, .. } if row.max_length.is_some() => length.max = row.max_length,
+        _ => bail!("only strings, enums and the lengths of lists can be corrected"),
     }
     ensure!(shape.kind != before, "the row changes nothing");
     Ok(())

@@ -7553,7 +7553,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         "PromptVariantList",
         ShapeKind::List {
             member: "PromptVariant",
-            length: Length::new(Some(0), Some(1)),
+            length: Length::new(Some(0), Some(3)),
         },
     ),
     ShapeSpec::new(

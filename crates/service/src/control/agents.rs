@@ -13,7 +13,7 @@ use outcrop_model::control::{
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::operation::Operation;
-use outcrop_store::{BATCH_WRITES_MAX, Expect, Order, Page, Scan, Write};
+use outcrop_store::{BATCH_WRITES_MAX, Expect, Order, Write};
 
 use super::paging::List;
 use super::{
@@ -21,7 +21,7 @@ use super::{
     quotas, tags, unsupported,
 };
 use crate::records::{AgentDoc, VersionDoc, kind, put};
-use crate::{Service, error, scope};
+use crate::{Service, scope};
 use documents::{creation, definition, new_agent, removal};
 
 impl Handle<op::CreateAgent> for Service {
@@ -102,24 +102,6 @@ impl Handle<op::ListAgents> for Service {
 }
 
 impl Service {
-    async fn check_agent_quota(&self, cx: &CallContext) -> Result<(), Exception> {
-        let strictness = self.settings.strictness;
-        let Ok(limit) = u32::try_from(quotas::AGENTS.limit(strictness)) else {
-            return Ok(());
-        };
-        let scan = Scan {
-            scope: scope(cx).0,
-            kind: kind::AGENT,
-            parent: "".into(),
-            order: Order::Id,
-            now_ms: self.now().as_millis(),
-        };
-        let page = Page { limit, after: None };
-        let listing = self.ports.store.list(scan, page).await;
-        let count = listing.map_err(error::store)?.records.len();
-        quotas::AGENTS.check(count.saturating_add(1), strictness)
-    }
-
     async fn create_agent(
         &self,
         cx: &CallContext,
@@ -135,7 +117,7 @@ impl Service {
         {
             return Ok(as_created(agent.body.agent));
         }
-        self.check_agent_quota(cx).await?;
+        self.check_room(cx, quotas::AGENTS, kind::AGENT, "").await?;
         let now = self.now();
         let agent_id = self.ports.ids.resource_id();
         let agent = new_agent(cx, &agent_id, input, now);

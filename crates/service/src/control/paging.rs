@@ -27,6 +27,10 @@ pub(super) struct List<'a> {
 /// One page: bodies in order, and the token of the next page if there is one.
 pub(super) type Bodies<T> = (Vec<T>, Option<String>);
 
+/// One page of versions: whether DRAFT, the oldest of all, opens it, the numbered ones that follow,
+/// and the token of the next page.
+pub(super) type Versions<T> = (bool, Vec<T>, Option<String>);
+
 impl List<'_> {
     /// What the client asks for. Without `maxResults` the page is as large as AWS lets any be, for
     /// many clients never ask for a second one.
@@ -43,7 +47,7 @@ impl List<'_> {
     }
 
     /// The token that leads to what follows `cursor`.
-    pub(super) fn token(&self, cursor: &Cursor) -> String {
+    fn token(&self, cursor: &Cursor) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}{cursor}", self.binding()))
     }
 
@@ -90,5 +94,33 @@ impl Service {
             .map(|record| Ok(records::read(record)?.body))
             .collect::<Result<_, Exception>>()?;
         Ok((bodies, listing.next.map(|cursor| list.token(&cursor))))
+    }
+    /// One page of numbered versions in the order of creation, with room left for DRAFT where the
+    /// page is the first.
+    pub(super) async fn list_versions<T: DeserializeOwned>(
+        &self,
+        list: &List<'_>,
+        page: Page,
+    ) -> Result<Versions<T>, Exception> {
+        if page.after.is_some() {
+            let (versions, next_token) = self.list(list, page).await?;
+            return Ok((false, versions, next_token));
+        }
+        let room = page.limit.saturating_sub(1);
+        let rest = Page {
+            limit: room.max(1),
+            after: None,
+        };
+        let (versions, next_token) = self.list::<T>(list, rest).await?;
+        if room > 0 {
+            return Ok((true, versions, next_token));
+        }
+        // A page of one holds the draft alone; the next begins before every version.
+        let start = Cursor {
+            sort: i64::MIN,
+            id: "".into(),
+        };
+        let next_token = (!versions.is_empty()).then(|| list.token(&start));
+        Ok((true, Vec::new(), next_token))
     }
 }

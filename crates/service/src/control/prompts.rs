@@ -1,4 +1,6 @@
 //! `promptOverrideConfiguration`: what may be given, what is shown, what runs (behaviour.md 4.1, 4.2).
+//!
+//! The prompts of Prompt management, resources of their own, are in [`super::prompt_library`].
 
 use outcrop_engine::definition::PromptDefinition;
 use outcrop_engine::prompt::default;

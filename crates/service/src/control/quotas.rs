@@ -5,6 +5,10 @@
 
 use outcrop_engine::action::Strictness;
 use outcrop_model::exception::{Exception, ExceptionKind};
+use outcrop_model::handle::CallContext;
+use outcrop_store::{Order, Page, Scan};
+
+use crate::{Service, error, scope};
 
 /// A quota: what is counted, and how many there may be.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +34,12 @@ pub(super) const ACTIONS: Quota = Quota::of("APIs per agent", 11, usize::MAX);
 pub(super) const PARAMETERS: Quota = Quota::of("parameters per function", 5, usize::MAX);
 /// Versions ever made of one agent: AWS's version numbers have five digits.
 pub(super) const VERSIONS: Quota = Quota::of("versions per agent", 99_999, 99_999);
+/// Prompts of one account in one region.
+pub(super) const PROMPTS: Quota = Quota::of("prompts per account", 500, usize::MAX);
+/// Versions one prompt has at a time.
+pub(super) const PROMPT_VERSIONS: Quota = Quota::of("versions per prompt", 10, usize::MAX);
+/// Versions ever made of one prompt: AWS's version numbers have five digits.
+pub(super) const PROMPT_NUMBERS: Quota = Quota::of("versions per prompt", 99_999, 99_999);
 /// Tags of one resource.
 pub(super) const TAGS: Quota = Quota::of("tags per resource", 50, 200);
 
@@ -63,5 +73,33 @@ impl Quota {
                 self.what
             ),
         ))
+    }
+}
+
+impl Service {
+    /// Refuses one more document of a kind and parent where the quota is used up. Reads no more
+    /// than the quota allows, and nothing where it has no bound.
+    pub(super) async fn check_room(
+        &self,
+        cx: &CallContext,
+        quota: Quota,
+        kind: &'static str,
+        parent: &str,
+    ) -> Result<(), Exception> {
+        let strictness = self.settings.strictness;
+        let Ok(limit) = u32::try_from(quota.limit(strictness)) else {
+            return Ok(());
+        };
+        let scan = Scan {
+            scope: scope(cx).0,
+            kind,
+            parent: parent.into(),
+            order: Order::Id,
+            now_ms: self.now().as_millis(),
+        };
+        let page = Page { limit, after: None };
+        let listing = self.ports.store.list(scan, page).await;
+        let count = listing.map_err(error::store)?.records.len();
+        quota.check(count.saturating_add(1), strictness)
     }
 }

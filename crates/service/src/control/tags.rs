@@ -1,4 +1,4 @@
-//! Tags of agents and aliases.
+//! Tags of agents, aliases, prompts and versions of prompts.
 //!
 //! Every taggable resource has a tags document from its creation to its deletion, be it empty: the
 //! document is the proof that an ARN of this account and region names something.

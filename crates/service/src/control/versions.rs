@@ -12,7 +12,7 @@ use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::operation::Operation;
 use outcrop_model::timestamp::Timestamp;
-use outcrop_store::{Cursor, Expect, Key, Order, Page, Write};
+use outcrop_store::{Expect, Key, Order, Write};
 
 use super::paging::List;
 use super::{
@@ -52,12 +52,12 @@ impl Handle<op::ListAgentVersions> for Service {
             order: Order::Created,
         };
         let page = list.page(input.max_results, input.next_token.as_deref())?;
-        let (agent_version_summaries, next_token) = if page.after.is_none() {
-            self.first_page(&list, agent.body.agent, page).await?
-        } else {
-            let (versions, next_token) = self.list(&list, page).await?;
-            (versions.into_iter().map(summary).collect(), next_token)
-        };
+        let (with_draft, versions, next_token) = self.list_versions(&list, page).await?;
+        let draft = with_draft.then(|| draft_summary(agent.body.agent));
+        let agent_version_summaries = draft
+            .into_iter()
+            .chain(versions.into_iter().map(summary))
+            .collect();
         Ok(ListAgentVersionsResponse {
             agent_version_summaries,
             next_token,
@@ -81,33 +81,6 @@ impl Handle<op::DeleteAgentVersion> for Service {
 }
 
 impl Service {
-    /// The draft, the oldest of all, then as many versions as there is room for.
-    async fn first_page(
-        &self,
-        list: &List<'_>,
-        agent: Agent,
-        page: Page,
-    ) -> Result<(Vec<AgentVersionSummary>, Option<String>), Exception> {
-        let room = page.limit.saturating_sub(1);
-        let mut summaries = vec![draft_summary(agent)];
-        let rest = Page {
-            limit: room.max(1),
-            after: None,
-        };
-        let (versions, next_token) = self.list::<VersionDoc>(list, rest).await?;
-        if room > 0 {
-            summaries.extend(versions.into_iter().map(summary));
-            return Ok((summaries, next_token));
-        }
-        // A page of one holds the draft alone; the next begins before every version.
-        let start = Cursor {
-            sort: i64::MIN,
-            id: "".into(),
-        };
-        let next_token = (!versions.is_empty()).then(|| list.token(&start));
-        Ok((summaries, next_token))
-    }
-
     async fn delete_version(
         &self,
         cx: &CallContext,

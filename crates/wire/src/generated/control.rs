@@ -12,18 +12,23 @@ pub trait ControlService:
     Handle<ops::CreateAgent>
     + Handle<ops::CreateAgentActionGroup>
     + Handle<ops::CreateAgentAlias>
+    + Handle<ops::CreatePrompt>
+    + Handle<ops::CreatePromptVersion>
     + Handle<ops::DeleteAgent>
     + Handle<ops::DeleteAgentActionGroup>
     + Handle<ops::DeleteAgentAlias>
     + Handle<ops::DeleteAgentVersion>
+    + Handle<ops::DeletePrompt>
     + Handle<ops::GetAgent>
     + Handle<ops::GetAgentActionGroup>
     + Handle<ops::GetAgentAlias>
     + Handle<ops::GetAgentVersion>
+    + Handle<ops::GetPrompt>
     + Handle<ops::ListAgentActionGroups>
     + Handle<ops::ListAgentAliases>
     + Handle<ops::ListAgentVersions>
     + Handle<ops::ListAgents>
+    + Handle<ops::ListPrompts>
     + Handle<ops::ListTagsForResource>
     + Handle<ops::PrepareAgent>
     + Handle<ops::TagResource>
@@ -31,6 +36,7 @@ pub trait ControlService:
     + Handle<ops::UpdateAgent>
     + Handle<ops::UpdateAgentActionGroup>
     + Handle<ops::UpdateAgentAlias>
+    + Handle<ops::UpdatePrompt>
     + Send
     + Sync
     + 'static
@@ -41,18 +47,23 @@ impl<
     S: Handle<ops::CreateAgent>
         + Handle<ops::CreateAgentActionGroup>
         + Handle<ops::CreateAgentAlias>
+        + Handle<ops::CreatePrompt>
+        + Handle<ops::CreatePromptVersion>
         + Handle<ops::DeleteAgent>
         + Handle<ops::DeleteAgentActionGroup>
         + Handle<ops::DeleteAgentAlias>
         + Handle<ops::DeleteAgentVersion>
+        + Handle<ops::DeletePrompt>
         + Handle<ops::GetAgent>
         + Handle<ops::GetAgentActionGroup>
         + Handle<ops::GetAgentAlias>
         + Handle<ops::GetAgentVersion>
+        + Handle<ops::GetPrompt>
         + Handle<ops::ListAgentActionGroups>
         + Handle<ops::ListAgentAliases>
         + Handle<ops::ListAgentVersions>
         + Handle<ops::ListAgents>
+        + Handle<ops::ListPrompts>
         + Handle<ops::ListTagsForResource>
         + Handle<ops::PrepareAgent>
         + Handle<ops::TagResource>
@@ -60,6 +71,7 @@ impl<
         + Handle<ops::UpdateAgent>
         + Handle<ops::UpdateAgentActionGroup>
         + Handle<ops::UpdateAgentAlias>
+        + Handle<ops::UpdatePrompt>
         + Send
         + Sync
         + 'static,
@@ -73,18 +85,23 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::CreateAgent>(),
         Route::new::<ops::CreateAgentActionGroup>(),
         Route::new::<ops::CreateAgentAlias>(),
+        Route::new::<ops::CreatePrompt>(),
+        Route::new::<ops::CreatePromptVersion>(),
         Route::new::<ops::DeleteAgent>(),
         Route::new::<ops::DeleteAgentActionGroup>(),
         Route::new::<ops::DeleteAgentAlias>(),
         Route::new::<ops::DeleteAgentVersion>(),
+        Route::new::<ops::DeletePrompt>(),
         Route::new::<ops::GetAgent>(),
         Route::new::<ops::GetAgentActionGroup>(),
         Route::new::<ops::GetAgentAlias>(),
         Route::new::<ops::GetAgentVersion>(),
+        Route::new::<ops::GetPrompt>(),
         Route::new::<ops::ListAgentActionGroups>(),
         Route::new::<ops::ListAgentAliases>(),
         Route::new::<ops::ListAgentVersions>(),
         Route::new::<ops::ListAgents>(),
+        Route::new::<ops::ListPrompts>(),
         Route::new::<ops::ListTagsForResource>(),
         Route::new::<ops::PrepareAgent>(),
         Route::new::<ops::TagResource>(),
@@ -92,6 +109,7 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::UpdateAgent>(),
         Route::new::<ops::UpdateAgentActionGroup>(),
         Route::new::<ops::UpdateAgentAlias>(),
+        Route::new::<ops::UpdatePrompt>(),
         Route::not_implemented(&tables::ASSOCIATE_AGENT_COLLABORATOR),
         Route::not_implemented(&tables::ASSOCIATE_AGENT_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::CREATE_DATA_SOURCE),
@@ -99,8 +117,6 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::CREATE_FLOW_ALIAS),
         Route::not_implemented(&tables::CREATE_FLOW_VERSION),
         Route::not_implemented(&tables::CREATE_KNOWLEDGE_BASE),
-        Route::not_implemented(&tables::CREATE_PROMPT),
-        Route::not_implemented(&tables::CREATE_PROMPT_VERSION),
         Route::not_implemented(&tables::CREATE_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::CREATE_RETRIEVAL_INSTRUCTION_VERSION),
         Route::not_implemented(&tables::CREATE_VPC_CONFIGURATION),
@@ -110,7 +126,6 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::DELETE_FLOW_VERSION),
         Route::not_implemented(&tables::DELETE_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::DELETE_KNOWLEDGE_BASE_DOCUMENTS),
-        Route::not_implemented(&tables::DELETE_PROMPT),
         Route::not_implemented(&tables::DELETE_RESOURCE_POLICY),
         Route::not_implemented(&tables::DELETE_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::DELETE_VPC_CONFIGURATION),
@@ -125,7 +140,6 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::GET_INGESTION_JOB),
         Route::not_implemented(&tables::GET_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::GET_KNOWLEDGE_BASE_DOCUMENTS),
-        Route::not_implemented(&tables::GET_PROMPT),
         Route::not_implemented(&tables::GET_RESOURCE_POLICY),
         Route::not_implemented(&tables::GET_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::GET_VPC_CONFIGURATION),
@@ -139,7 +153,6 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::LIST_INGESTION_JOBS),
         Route::not_implemented(&tables::LIST_KNOWLEDGE_BASE_DOCUMENTS),
         Route::not_implemented(&tables::LIST_KNOWLEDGE_BASES),
-        Route::not_implemented(&tables::LIST_PROMPTS),
         Route::not_implemented(&tables::LIST_RETRIEVAL_INSTRUCTION_VERSIONS),
         Route::not_implemented(&tables::LIST_RETRIEVAL_INSTRUCTIONS),
         Route::not_implemented(&tables::LIST_VPC_CONFIGURATIONS),
@@ -153,7 +166,6 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::UPDATE_FLOW),
         Route::not_implemented(&tables::UPDATE_FLOW_ALIAS),
         Route::not_implemented(&tables::UPDATE_KNOWLEDGE_BASE),
-        Route::not_implemented(&tables::UPDATE_PROMPT),
         Route::not_implemented(&tables::UPDATE_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::VALIDATE_FLOW_DEFINITION),
     ]
