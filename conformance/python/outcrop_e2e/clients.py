@@ -16,6 +16,9 @@ from . import strict
 
 STREAM_OPERATIONS = ("InvokeAgent", "InvokeInlineAgent")
 
+# The operations of each service whose successful answers were checked in this run.
+SUCCEEDED = {"bedrock-agent": set(), "bedrock-agent-runtime": set()}
+
 
 def acceptance_check():
     """The acceptance check's function, or None without `OUTCROP_ACCEPTANCE`."""
@@ -35,7 +38,6 @@ class Watch(logging.Handler):
         super().__init__(logging.WARNING)
         self.errors = []
         self.streams = 0
-        self.operations = set()
         self.check = acceptance_check()
 
     def emit(self, record):
@@ -44,7 +46,8 @@ class Watch(logging.Handler):
     def before_parse(self, operation_model, response_dict, customized_response_dict, **_):
         """Looks at a response before botocore does."""
         status, headers, body = (response_dict[name] for name in ("status_code", "headers", "body"))
-        self.operations.add(operation_model.name)
+        if status < 300:
+            SUCCEEDED[operation_model.service_model.service_name].add(operation_model.name)
         if status >= 300:
             found = strict.check_error(operation_model, status, headers, body)
         elif operation_model.has_event_stream_output:
