@@ -8,6 +8,7 @@ import pytest
 
 from outcrop_e2e.clients import Clients, acceptance_check
 from outcrop_e2e.process import Outcrop, Stub
+from outcrop_e2e.terraform import tools
 
 ROOT = Path(__file__).resolve().parents[3]
 EXAMPLE = ROOT / "examples" / "support-agent"
@@ -32,7 +33,9 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_report_header():
     found = "runs" if acceptance_check() else "is skipped: OUTCROP_ACCEPTANCE names no file"
-    return f"acceptance check of agent streams {found}"
+    lacking = tools.missing()
+    terraform = f"ARE SKIPPED: {lacking}" if lacking else "run"
+    return [f"acceptance check of agent streams {found}", f"terraform tests {terraform}"]
 
 
 def models(stub, provider):
