@@ -3,10 +3,17 @@
 //! A definition is immutable and named by the hash of its content, so that a return of control or a
 //! replay survives a later re-prepare. It says nothing of alias, version or account: the same
 //! content may be served by several.
+//!
+//! Members that only some agents have are left out of the text where they are empty, so that the
+//! hashes of all other agents stay as they are when a member is added.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use outcrop_model::control::{Function, InferenceConfiguration};
+use outcrop_model::control::{
+    ActionGroupSignature, AgentCollaboration, Function, GuardrailConfiguration,
+    InferenceConfiguration, MemoryConfiguration, PromptType,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -24,6 +31,27 @@ pub struct AgentDefinition {
     pub orchestration: PromptDefinition,
     /// The enabled action groups, in order of creation.
     pub action_groups: Vec<ActionGroupDefinition>,
+    /// The enabled prompt steps besides ORCHESTRATION that this agent can come to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<StepDefinition>,
+    /// The function that parses model output (`overrideLambda`), for the steps that say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parser_lambda: Option<String>,
+    /// The guardrail, its version with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrail: Option<GuardrailConfiguration>,
+    /// What is remembered between sessions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryConfiguration>,
+    /// The function that plans in place of the agent (`CUSTOM_ORCHESTRATION`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orchestrator_lambda: Option<String>,
+    /// Who works for this agent; absent for one that works alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collaboration: Option<CollaborationDefinition>,
+    /// The enabled knowledge bases, in order of association.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub knowledge_bases: Vec<KnowledgeBaseDefinition>,
 }
 
 impl AgentDefinition {
@@ -53,6 +81,49 @@ pub struct PromptDefinition {
     pub foundation_model: Option<String>,
     /// `additionalModelRequestFields`.
     pub additional_fields: Option<Value>,
+    /// Whether the agent's parser function reads what the model says in this step (`parserMode`).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parser_overridden: bool,
+}
+
+/// A prompt step besides ORCHESTRATION.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepDefinition {
+    /// Which step.
+    pub prompt_type: PromptType,
+    /// Its prompt.
+    pub prompt: PromptDefinition,
+}
+
+/// How a supervisor works with others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollaborationDefinition {
+    /// SUPERVISOR or `SUPERVISOR_ROUTER`.
+    pub mode: AgentCollaboration,
+    /// The collaborators, in order of association.
+    pub collaborators: Vec<CollaboratorDefinition>,
+}
+
+/// An agent that works for another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CollaboratorDefinition {
+    /// `collaboratorName`, the name the supervisor knows it by.
+    pub name: String,
+    /// ARN of the alias that serves it.
+    pub alias_arn: String,
+    /// `collaborationInstruction`: what the supervisor is told of it.
+    pub instruction: String,
+    /// Whether it is shown the supervisor's conversation (`relayConversationHistory`).
+    pub relays_history: bool,
+}
+
+/// A knowledge base the agent may query.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnowledgeBaseDefinition {
+    /// `knowledgeBaseId`.
+    pub id: String,
+    /// What the agent is told to use it for.
+    pub description: String,
 }
 
 /// One enabled action group.
@@ -85,6 +156,13 @@ pub enum ActionGroupKind {
     },
     /// `AMAZON.UserInput`.
     UserInput,
+    /// Any other built-in group.
+    BuiltIn {
+        /// Which.
+        signature: ActionGroupSignature,
+        /// `parentActionGroupSignatureParams`.
+        params: BTreeMap<String, String>,
+    },
 }
 
 /// Who runs an action.

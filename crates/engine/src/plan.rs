@@ -66,7 +66,7 @@ pub fn actions_of(
         ActionGroupKind::Api { schema, executor } => {
             action::openapi::actions(name, schema, executor, strictness)
         }
-        ActionGroupKind::UserInput => Ok(Vec::new()),
+        ActionGroupKind::UserInput | ActionGroupKind::BuiltIn { .. } => Ok(Vec::new()),
     }
 }
 

@@ -3,7 +3,8 @@
 //! Transitions are instantaneous: the store holds the state that a transition ends in, and only the
 //! answer to the call that made it shows the passing one (CREATING, PREPARING, …), so that clients
 //! which wait for the end find it at their first look. Ids only: names are a convenience of the
-//! runtime. What no feature serves yet is refused by name, never stored and ignored.
+//! runtime. Everything AWS takes is kept and shown; what no turn can run yet is refused when it is
+//! invoked.
 //!
 //! Invariant: a write to anything below an agent carries the agent's own document at the revision
 //! that was read. Writers of one agent are therefore serialised, what `PrepareAgent` freezes is a
@@ -11,8 +12,11 @@
 
 mod action_group_rules;
 mod action_groups;
+mod agent_knowledge_bases;
+mod agent_rules;
 mod agents;
 mod aliases;
+mod collaborators;
 mod paging;
 mod prepare;
 mod prompt_library;
@@ -20,10 +24,9 @@ mod prompts;
 mod quotas;
 mod tags;
 mod tokens;
-mod unsupported;
 mod versions;
+mod writers;
 
-use std::future::Future;
 use std::sync::Arc;
 
 use outcrop_model::exception::Exception;
@@ -31,8 +34,10 @@ use outcrop_model::handle::CallContext;
 use outcrop_store::{Batch, Committed, Key, Order, PAGE_MAX, Page, Scan, StoreError, Write};
 use serde::de::DeserializeOwned;
 
-use crate::records::{self, AgentDoc, Scope, Stored, kind};
+use crate::records::{self, AgentDoc, Scope, Stored, VersionDoc, kind};
 use crate::{Service, error, scope};
+pub(crate) use writers::Lines;
+use writers::{Refused, attempts};
 
 /// The version that can be edited.
 const DRAFT: &str = "DRAFT";
@@ -40,57 +45,15 @@ const DRAFT: &str = "DRAFT";
 /// The alias every agent has, which serves its prepared draft.
 const TEST_ALIAS: &str = "TSTALIASID";
 
-/// Most attempts at one write whose documents others keep changing. Each round lets at least one
-/// writer through, so this many writers at once all succeed; Terraform sends ten requests at a time.
-const WRITE_ATTEMPTS_MAX: u32 = 16;
+/// What belongs to one version of an agent, DRAFT or numbered.
+const OF_VERSION: [&str; 3] = [
+    kind::ACTION_GROUP,
+    kind::COLLABORATOR,
+    kind::AGENT_KNOWLEDGE_BASE,
+];
 
 /// Most pages read of one parent's children: version numbers have at most five digits.
 const CHILD_PAGES_MAX: u32 = 100;
-
-/// Why one attempt at a write came to nothing.
-enum Refused {
-    /// The client's to hear.
-    Exception(Exception),
-    /// Another writer was faster; read again and try anew.
-    Stale(StoreError),
-}
-
-impl From<Exception> for Refused {
-    fn from(exception: Exception) -> Self {
-        Self::Exception(exception)
-    }
-}
-
-impl From<StoreError> for Refused {
-    fn from(cause: StoreError) -> Self {
-        match cause {
-            StoreError::Stale { .. } => Self::Stale(cause),
-            StoreError::NameTaken { .. }
-            | StoreError::Fenced { .. }
-            | StoreError::OutOfBounds(_)
-            | StoreError::Busy
-            | StoreError::Unavailable(_) => Self::Exception(error::store(cause)),
-        }
-    }
-}
-
-/// Reads and writes again as long as other writers are faster.
-async fn attempts<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Exception>
-where
-    F: Future<Output = Result<T, Refused>>,
-{
-    let mut made = 1;
-    loop {
-        match attempt().await {
-            Ok(done) => return Ok(done),
-            Err(Refused::Exception(exception)) => return Err(exception),
-            Err(Refused::Stale(cause)) if made == WRITE_ATTEMPTS_MAX => {
-                return Err(error::store(cause));
-            }
-            Err(Refused::Stale(_)) => made += 1,
-        }
-    }
-}
 
 /// Tells a name that is taken from the other reasons a batch can fail for (behaviour.md 7.1).
 fn name_conflict(cause: StoreError, verb: &str, name: &str) -> Refused {
@@ -141,6 +104,24 @@ impl Service {
             None => Err(self
                 .missing(cx, agent_id, version_gone(agent_id, version))
                 .await),
+        }
+    }
+
+    /// The 404 of a version that is not there, DRAFT being there as long as its agent.
+    async fn check_agent_version(
+        &self,
+        cx: &CallContext,
+        agent_id: &str,
+        version: &str,
+    ) -> Result<(), Exception> {
+        self.agent_of_version(cx, agent_id, version).await?;
+        if version == DRAFT {
+            return Ok(());
+        }
+        let key = versions::key(&scope(cx), agent_id, version);
+        match self.load::<VersionDoc>(key).await? {
+            Some(_) => Ok(()),
+            None => Err(Exception::not_found(version_gone(agent_id, version))),
         }
     }
 

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use outcrop_model::handle::CallContext;
 use outcrop_model::timestamp::Timestamp;
 
+use control::Lines;
 use ports::Ports;
 use records::Scope;
 use runtime::Runtime;
@@ -26,6 +27,7 @@ pub struct Service {
     ports: Arc<Ports>,
     settings: Arc<Settings>,
     runtime: Runtime,
+    lines: Arc<Lines>,
 }
 
 impl Service {
@@ -38,6 +40,7 @@ impl Service {
             ports,
             settings,
             runtime,
+            lines: Arc::new(Lines::new()),
         }
     }
 

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outcrop_engine::action::lambda::Attributes;
-use outcrop_model::control::{Agent, AgentActionGroup, AgentVersion, GetPromptResponse};
+use outcrop_model::control::{
+    Agent, AgentActionGroup, AgentCollaborator, AgentKnowledgeBase, AgentVersion, GetPromptResponse,
+};
 use outcrop_model::exception::Exception;
 use outcrop_store::{Expect, Key, Record, Write};
 use serde::de::DeserializeOwned;
@@ -48,6 +50,17 @@ pub(crate) mod kind {
     pub(crate) const PLAN: &str = "plan";
     /// `AgentActionGroup`, parent `agentId:version`, id the action group's, unique name.
     pub(crate) const ACTION_GROUP: &str = "action-group";
+    /// `AgentCollaborator`, parent `agentId:version`, id the collaborator id, unique name.
+    pub(crate) const COLLABORATOR: &str = "collaborator";
+    /// That a supervisor may need an alias: parent `agentId/aliasId`, id the supervisor's, body null.
+    pub(crate) const ALIAS_USE: &str = "alias-use";
+    /// `KnowledgeBase`, parent empty, id the knowledge base id, unique name.
+    pub(crate) const KNOWLEDGE_BASE: &str = "knowledge-base";
+    /// `AgentKnowledgeBase`, parent `agentId:version`, id the knowledge base id.
+    pub(crate) const AGENT_KNOWLEDGE_BASE: &str = "agent-knowledge-base";
+    /// That the draft of an agent names a knowledge base: parent the knowledge base id, id the
+    /// agent's, body null.
+    pub(crate) const KNOWLEDGE_BASE_USE: &str = "knowledge-base-use";
     /// `AgentAlias`, parent the agent id, id the alias id, unique name.
     pub(crate) const ALIAS: &str = "alias";
     /// Alias id by alias name: parent the agent id, id the name, body a JSON string.
@@ -84,6 +97,12 @@ pub(crate) struct PreparedDoc {
     pub(crate) agent: Agent,
     /// Its action groups, enabled or not.
     pub(crate) action_groups: Vec<AgentActionGroup>,
+    /// Its collaborators, whether it supervises or not.
+    #[serde(default)]
+    pub(crate) collaborators: Vec<AgentCollaborator>,
+    /// Its knowledge bases, enabled or not.
+    #[serde(default)]
+    pub(crate) knowledge_bases: Vec<AgentKnowledgeBase>,
     /// Content hash of the definition.
     pub(crate) plan: String,
 }

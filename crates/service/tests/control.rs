@@ -5,10 +5,14 @@
 
 #[path = "control/action_groups.rs"]
 mod action_groups;
+#[path = "control/agent_knowledge_bases.rs"]
+mod agent_knowledge_bases;
 #[path = "control/agents.rs"]
 mod agents;
 #[path = "control/aliases.rs"]
 mod aliases;
+#[path = "control/collaborators.rs"]
+mod collaborators;
 #[path = "control/lists.rs"]
 mod lists;
 #[path = "control/prepare.rs"]

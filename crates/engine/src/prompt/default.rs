@@ -153,11 +153,21 @@ pub fn inference(prompt_type: PromptType) -> InferenceConfiguration {
     }
 }
 
+/// What of an agent decides which prompt types are on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traits {
+    /// It has a memory.
+    pub remembers: bool,
+    /// It routes requests to collaborators (`SUPERVISOR_ROUTER`).
+    pub routes: bool,
+}
+
 /// Whether a prompt type is on where the user has not said (behaviour.md 4.1).
-pub fn state(prompt_type: PromptType, memory_enabled: bool) -> PromptState {
+pub fn state(prompt_type: PromptType, traits: Traits) -> PromptState {
     let enabled = match prompt_type {
         PromptType::Orchestration | PromptType::KnowledgeBaseResponseGeneration => true,
-        PromptType::MemorySummarization => memory_enabled,
+        PromptType::MemorySummarization => traits.remembers,
+        PromptType::RoutingClassifier => traits.routes,
         _ => false,
     };
     if enabled {

@@ -68,6 +68,7 @@ pub(crate) fn plan() -> Arc<AgentPlan> {
             inference: default::inference(PromptType::Orchestration),
             foundation_model: None,
             additional_fields: None,
+            parser_overridden: false,
         },
         action_groups: vec![
             group(
@@ -92,6 +93,13 @@ pub(crate) fn plan() -> Arc<AgentPlan> {
                 kind: ActionGroupKind::UserInput,
             },
         ],
+        steps: Vec::new(),
+        parser_lambda: None,
+        guardrail: None,
+        memory: None,
+        orchestrator_lambda: None,
+        collaboration: None,
+        knowledge_bases: Vec::new(),
     };
     Arc::new(AgentPlan::compile(definition, Strictness::Relaxed).expect("a valid plan"))
 }

@@ -6,12 +6,12 @@ use outcrop_engine::action::{Action, SchemaError, Strictness};
 use outcrop_engine::definition::{ActionGroupKind, Executor};
 use outcrop_engine::plan::actions_of;
 use outcrop_model::control::{
-    APISchema, ActionGroupExecutor, ActionGroupState, AgentActionGroup, FunctionSchema,
-    S3Identifier,
+    APISchema, ActionGroupExecutor, ActionGroupSignature, ActionGroupState, AgentActionGroup,
+    FunctionSchema, S3Identifier,
 };
 use outcrop_model::exception::Exception;
 
-use super::{quotas, unsupported};
+use super::quotas;
 use crate::records::Stored;
 use crate::{Service, error};
 
@@ -47,8 +47,16 @@ impl Service {
         &self,
         group: &AgentActionGroup,
     ) -> Result<ActionGroupKind, Exception> {
-        if group.parent_action_signature.is_some() {
-            return Ok(ActionGroupKind::UserInput);
+        match group.parent_action_signature {
+            None => {}
+            Some(ActionGroupSignature::AmazonUserInput) => return Ok(ActionGroupKind::UserInput),
+            Some(signature) => {
+                let params = group.parent_action_group_signature_params.clone();
+                return Ok(ActionGroupKind::BuiltIn {
+                    signature,
+                    params: params.unwrap_or_default(),
+                });
+            }
         }
         let name = &group.action_group_name;
         let executor = executor(group)?;
@@ -91,7 +99,6 @@ impl Service {
 fn check_members(group: &AgentActionGroup, strictness: Strictness) -> Result<(), Exception> {
     let has_schema = group.api_schema.is_some() || group.function_schema.is_some();
     if let Some(signature) = group.parent_action_signature {
-        unsupported::check_signature(signature)?;
         let has_more = group.description.is_some() || group.action_group_executor.is_some();
         if has_schema || has_more {
             return Err(Exception::validation(format!(
@@ -99,6 +106,13 @@ fn check_members(group: &AgentActionGroup, strictness: Strictness) -> Result<(),
             )));
         }
         return Ok(());
+    }
+    if group.parent_action_group_signature_params.is_some() {
+        let message =
+            "parentActionGroupSignatureParams must be absent without a parentActionGroupSignature";
+        return Err(
+            Exception::validation(message).with_field("parentActionGroupSignatureParams", message)
+        );
     }
     if group.api_schema.is_some() == group.function_schema.is_some() {
         return Err(no_schema());

@@ -13,13 +13,11 @@ use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::operation::Operation;
 use outcrop_model::timestamp::Timestamp;
-use outcrop_store::{Expect, Key, Order, Write};
+use outcrop_store::{Expect, Key, Write};
 
-use super::paging::List;
-use super::{
-    DRAFT, Refused, attempts, gone, guard, name_conflict, version_gone, version_parent, versions,
-};
-use crate::records::{Scope, Stored, VersionDoc, kind, put};
+use super::paging::VersionList;
+use super::{DRAFT, Refused, gone, guard, name_conflict, version_parent};
+use crate::records::{Scope, Stored, kind, put};
 use crate::{Service, scope};
 
 impl Handle<op::CreateAgentActionGroup> for Service {
@@ -28,7 +26,8 @@ impl Handle<op::CreateAgentActionGroup> for Service {
         cx: &CallContext,
         input: CreateAgentActionGroupRequest,
     ) -> Result<CreateAgentActionGroupResponse, Exception> {
-        let agent_action_group = attempts(|| self.create_group(cx, &input)).await?;
+        let attempt = || self.create_group(cx, &input);
+        let agent_action_group = self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(CreateAgentActionGroupResponse { agent_action_group })
     }
 }
@@ -58,7 +57,8 @@ impl Handle<op::UpdateAgentActionGroup> for Service {
     ) -> Result<UpdateAgentActionGroupResponse, Exception> {
         let group_id = input.action_group_id.clone();
         let input = definition(input);
-        let agent_action_group = attempts(|| self.update_group(cx, &group_id, &input)).await?;
+        let attempt = || self.update_group(cx, &group_id, &input);
+        let agent_action_group = self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(UpdateAgentActionGroupResponse { agent_action_group })
     }
 }
@@ -69,7 +69,8 @@ impl Handle<op::DeleteAgentActionGroup> for Service {
         cx: &CallContext,
         input: DeleteAgentActionGroupRequest,
     ) -> Result<DeleteAgentActionGroupResponse, Exception> {
-        attempts(|| self.delete_group(cx, &input)).await?;
+        let attempt = || self.delete_group(cx, &input);
+        self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(DeleteAgentActionGroupResponse {})
     }
 }
@@ -82,15 +83,21 @@ impl Handle<op::ListAgentActionGroups> for Service {
     ) -> Result<ListAgentActionGroupsResponse, Exception> {
         self.check_agent_version(cx, &input.agent_id, &input.agent_version)
             .await?;
-        let list = List {
+        let list = VersionList {
             operation: op::ListAgentActionGroups::SPEC.name,
-            scope: &scope(cx),
             kind: kind::ACTION_GROUP,
-            parent: &version_parent(&input.agent_id, &input.agent_version),
-            order: Order::Created,
+            agent_id: &input.agent_id,
+            version: &input.agent_version,
+            made_at: |group: &AgentActionGroup| group.created_at,
         };
-        let page = list.page(input.max_results, input.next_token.as_deref())?;
-        let (groups, next_token) = self.list(&list, page).await?;
+        let (groups, next_token) = self
+            .list_of_version(
+                &scope(cx),
+                &list,
+                input.max_results,
+                input.next_token.as_deref(),
+            )
+            .await?;
         Ok(ListAgentActionGroupsResponse {
             action_group_summaries: groups.into_iter().map(summary).collect(),
             next_token,
@@ -99,24 +106,6 @@ impl Handle<op::ListAgentActionGroups> for Service {
 }
 
 impl Service {
-    /// The 404 of a version that is not there, DRAFT being there as long as its agent.
-    async fn check_agent_version(
-        &self,
-        cx: &CallContext,
-        agent_id: &str,
-        version: &str,
-    ) -> Result<(), Exception> {
-        self.agent_of_version(cx, agent_id, version).await?;
-        if version == DRAFT {
-            return Ok(());
-        }
-        let key = versions::key(&scope(cx), agent_id, version);
-        match self.load::<VersionDoc>(key).await? {
-            Some(_) => Ok(()),
-            None => Err(Exception::not_found(version_gone(agent_id, version))),
-        }
-    }
-
     /// The other groups of the draft.
     async fn other_groups(
         &self,

@@ -17,12 +17,12 @@ use outcrop_store::{BATCH_WRITES_MAX, Expect, Order, Write};
 
 use super::paging::List;
 use super::{
-    DRAFT, Refused, TEST_ALIAS, agent_key, agent_name_key, attempts, guard, name_conflict, prompts,
-    quotas, tags, unsupported,
+    DRAFT, Refused, TEST_ALIAS, agent_key, agent_name_key, agent_rules, attempts, collaborators,
+    guard, name_conflict, prompts, quotas, tags,
 };
-use crate::records::{AgentDoc, VersionDoc, kind, put};
+use crate::records::{AgentDoc, Scope, Stored, kind, put};
 use crate::{Service, scope};
-use documents::{creation, definition, new_agent, removal};
+use documents::{Owned, creation, definition, new_agent, removal};
 
 impl Handle<op::CreateAgent> for Service {
     async fn handle(
@@ -30,7 +30,7 @@ impl Handle<op::CreateAgent> for Service {
         cx: &CallContext,
         input: CreateAgentRequest,
     ) -> Result<CreateAgentResponse, Exception> {
-        check(&input)?;
+        agent_rules::check(&input)?;
         tags::check(input.tags.as_ref(), self.settings.strictness)?;
         let agent = attempts(|| self.create_agent(cx, &input)).await?;
         Ok(CreateAgentResponse { agent })
@@ -58,8 +58,9 @@ impl Handle<op::UpdateAgent> for Service {
     ) -> Result<UpdateAgentResponse, Exception> {
         let agent_id = input.agent_id.clone();
         let input = definition(input);
-        check(&input)?;
-        let agent = attempts(|| self.update_agent(cx, &agent_id, &input)).await?;
+        agent_rules::check(&input)?;
+        let attempt = || self.update_agent(cx, &agent_id, &input);
+        let agent = self.in_turn(&scope(cx), &agent_id, attempt).await?;
         Ok(UpdateAgentResponse { agent })
     }
 }
@@ -70,7 +71,8 @@ impl Handle<op::DeleteAgent> for Service {
         cx: &CallContext,
         input: DeleteAgentRequest,
     ) -> Result<DeleteAgentResponse, Exception> {
-        attempts(|| self.delete_agent(cx, &input)).await?;
+        let attempt = || self.delete_agent(cx, &input);
+        self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(DeleteAgentResponse {
             agent_id: input.agent_id,
             agent_status: AgentStatus::Deleting,
@@ -141,12 +143,21 @@ impl Service {
         let scope = scope(cx);
         let mut stored = self.agent(cx, agent_id).await?;
         let old = &stored.body.agent;
-        let new = Agent {
+        let mut new = Agent {
             client_token: old.client_token.clone(),
             created_at: old.created_at,
             prepared_at: old.prepared_at,
             ..new_agent(cx, agent_id, input, self.now())
         };
+        // An update that changes nothing leaves a prepared agent prepared (behaviour.md 7.1).
+        let same = Agent {
+            agent_status: old.agent_status,
+            updated_at: old.updated_at,
+            ..new.clone()
+        };
+        if same == *old {
+            new.agent_status = old.agent_status;
+        }
         let mut renamed = Vec::new();
         if old.agent_name != new.agent_name {
             renamed.push(Write::Delete {
@@ -179,21 +190,17 @@ impl Service {
         let aliases = self
             .children::<AgentAlias>(&scope, kind::ALIAS, agent_id)
             .await?;
-        let in_use = aliases
-            .iter()
-            .find(|alias| &*alias.key.id != TEST_ALIAS)
-            .filter(|_| input.skip_resource_in_use_check != Some(true));
-        if let Some(alias) = in_use {
-            return Err(Exception::conflict(format!(
-                "Could not perform Delete operation, since the agent {} (id: {agent_id}) is in use by the alias {} (id: {})",
-                agent.body.agent.agent_name, alias.body.agent_alias_name, alias.key.id
-            ))
-            .into());
+        if input.skip_resource_in_use_check != Some(true) {
+            self.check_not_in_use(&scope, &agent.body.agent, &aliases)
+                .await?;
         }
-        let versions = self
-            .children::<VersionDoc>(&scope, kind::VERSION, agent_id)
-            .await?;
-        let writes = removal(cx, &scope, &agent, &aliases, &versions);
+        let owned = Owned {
+            versions: self.children(&scope, kind::VERSION, agent_id).await?,
+            knowledge_bases: self.draft_associations(&scope, agent_id).await?,
+            notes: self.notes_of(&scope, agent_id).await?,
+            aliases,
+        };
+        let writes = removal(cx, &scope, &agent, owned);
         // The agent itself goes with the first batch. Should the process end before the last one,
         // what stays behind can be reached by nobody, for ids are never used again.
         for batch in writes.chunks(BATCH_WRITES_MAX) {
@@ -203,13 +210,32 @@ impl Service {
     }
 }
 
-/// Refuses a definition that breaks a rule or asks for what nothing serves.
-fn check(input: &CreateAgentRequest) -> Result<(), Exception> {
-    unsupported::check_agent(input)?;
-    input
-        .prompt_override_configuration
-        .as_ref()
-        .map_or(Ok(()), prompts::check)
+impl Service {
+    /// Refuses to delete an agent that clients invoke or supervisors need.
+    async fn check_not_in_use(
+        &self,
+        scope: &Scope,
+        agent: &Agent,
+        aliases: &[Stored<AgentAlias>],
+    ) -> Result<(), Exception> {
+        let of_its_own = |alias: &&Stored<AgentAlias>| &*alias.key.id != TEST_ALIAS;
+        if let Some(alias) = aliases.iter().find(of_its_own) {
+            return Err(Exception::conflict(format!(
+                "Could not perform Delete operation, since the agent {} (id: {}) is in use by the alias {} (id: {})",
+                agent.agent_name, agent.agent_id, alias.body.agent_alias_name, alias.key.id
+            )));
+        }
+        // Only the test alias is left.
+        for alias in aliases {
+            if let Some(supervisor) = self.supervisor_of(scope, &alias.body).await? {
+                return Err(Exception::conflict(collaborators::in_use(
+                    &alias.body,
+                    &supervisor,
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// As `CreateAgent` shows it.

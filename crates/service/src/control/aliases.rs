@@ -20,7 +20,9 @@ use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Key, Order, Write};
 
 use super::paging::List;
-use super::{Refused, TEST_ALIAS, attempts, gone, guard, name_conflict, quotas, tags, tags_key};
+use super::{
+    Refused, TEST_ALIAS, collaborators, gone, guard, name_conflict, quotas, tags, tags_key,
+};
 use crate::records::{Scope, Stored, kind, put};
 use crate::{Service, scope};
 use routing::{event, in_passing, reroute};
@@ -40,7 +42,8 @@ impl Handle<op::CreateAgentAlias> for Service {
         input: CreateAgentAliasRequest,
     ) -> Result<CreateAgentAliasResponse, Exception> {
         tags::check(input.tags.as_ref(), self.settings.strictness)?;
-        let agent_alias = attempts(|| self.create_alias(cx, &input)).await?;
+        let attempt = || self.create_alias(cx, &input);
+        let agent_alias = self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(CreateAgentAliasResponse { agent_alias })
     }
 }
@@ -70,7 +73,8 @@ impl Handle<op::UpdateAgentAlias> for Service {
         if input.agent_alias_id == TEST_ALIAS {
             return Err(Exception::validation(TEST_ALIAS_IS_FIXED));
         }
-        let agent_alias = attempts(|| self.update_alias(cx, &input)).await?;
+        let attempt = || self.update_alias(cx, &input);
+        let agent_alias = self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(UpdateAgentAliasResponse { agent_alias })
     }
 }
@@ -81,7 +85,8 @@ impl Handle<op::DeleteAgentAlias> for Service {
         cx: &CallContext,
         input: DeleteAgentAliasRequest,
     ) -> Result<DeleteAgentAliasResponse, Exception> {
-        attempts(|| self.delete_alias(cx, &input)).await?;
+        let attempt = || self.delete_alias(cx, &input);
+        self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(DeleteAgentAliasResponse {
             agent_alias_id: input.agent_alias_id,
             agent_alias_status: AgentAliasStatus::Deleting,
@@ -220,6 +225,11 @@ impl Service {
         let agent_id = input.agent_id.as_str();
         let agent = self.agent(cx, agent_id).await?;
         let alias = self.alias(&scope, agent_id, &input.agent_alias_id).await?;
+        if let Some(supervisor) = self.supervisor_of(&scope, &alias.body).await? {
+            // The service model gives this operation no ConflictException.
+            let message = collaborators::in_use(&alias.body, &supervisor);
+            return Err(Exception::validation(message).into());
+        }
         let delete = |key| Write::Delete {
             key,
             expect: Expect::Any,
@@ -228,7 +238,11 @@ impl Service {
             guard(&agent),
             delete(name_key(&scope, agent_id, &alias.body.agent_alias_name)),
             delete(tags_key(&scope, &alias.body.agent_alias_arn)),
-            delete(alias.key),
+            collaborators::forget(&scope, &alias.body),
+            Write::Delete {
+                key: alias.key,
+                expect: Expect::Revision(alias.revision),
+            },
         ])
         .await?;
         Ok(())
@@ -273,7 +287,7 @@ fn new_alias(
     }
 }
 
-fn key(scope: &Scope, agent_id: &str, alias_id: &str) -> Key {
+pub(super) fn key(scope: &Scope, agent_id: &str, alias_id: &str) -> Key {
     scope.key(kind::ALIAS, agent_id, alias_id)
 }
 

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use outcrop_model::exception::Exception;
+use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Cursor, Order, PAGE_MAX, Page, Scan};
 use serde::de::DeserializeOwned;
 
+use super::version_parent;
 use crate::records::{self, Scope};
 use crate::{Service, error};
 
@@ -78,7 +80,57 @@ impl List<'_> {
     }
 }
 
+/// A list operation on what belongs to one version of an agent: few things, which are sorted by the
+/// moment they were made, for the copies in a version are all written at once.
+pub(super) struct VersionList<'a, T> {
+    /// The operation's name.
+    pub(super) operation: &'static str,
+    pub(super) kind: &'static str,
+    pub(super) agent_id: &'a str,
+    pub(super) version: &'a str,
+    pub(super) made_at: fn(&T) -> Timestamp,
+}
+
 impl Service {
+    /// One page of what belongs to a version of an agent.
+    pub(super) async fn list_of_version<T: DeserializeOwned>(
+        &self,
+        scope: &Scope,
+        list: &VersionList<'_, T>,
+        max_results: Option<i32>,
+        next_token: Option<&str>,
+    ) -> Result<Bodies<T>, Exception> {
+        let parent = version_parent(list.agent_id, list.version);
+        let tokens = List {
+            operation: list.operation,
+            scope,
+            kind: list.kind,
+            parent: &parent,
+            order: Order::Created,
+        };
+        let page = tokens.page(max_results, next_token)?;
+        let found = self.children::<T>(scope, list.kind, &parent).await?;
+        let mut sorted: Vec<(Cursor, T)> = found
+            .into_iter()
+            .map(|stored| {
+                let sort = (list.made_at)(&stored.body).as_nanos();
+                let id = stored.key.id;
+                (Cursor { sort, id }, stored.body)
+            })
+            .collect();
+        let place = |cursor: &Cursor| (cursor.sort, Arc::clone(&cursor.id));
+        sorted.sort_by_cached_key(|(cursor, _)| place(cursor));
+        if let Some(after) = &page.after {
+            sorted.retain(|(cursor, _)| place(cursor) > place(after));
+        }
+        let more = sorted.len() > page.limit as usize;
+        sorted.truncate(page.limit as usize);
+        let last = sorted.last().filter(|_| more);
+        let next_token = last.map(|(cursor, _)| tokens.token(cursor));
+        let bodies = sorted.into_iter().map(|(_, body)| body).collect();
+        Ok((bodies, next_token))
+    }
+
     /// One page of a listing.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,

@@ -5,18 +5,23 @@
 //! sessions may still name.
 
 use outcrop_engine::action::Strictness;
-use outcrop_engine::definition::{ActionGroupDefinition, AgentDefinition};
+use outcrop_engine::definition::{
+    ActionGroupDefinition, AgentDefinition, CollaborationDefinition, CollaboratorDefinition,
+    KnowledgeBaseDefinition,
+};
 use outcrop_engine::plan::AgentPlan;
 use outcrop_model::control::{
-    ActionGroupState, Agent, AgentActionGroup, AgentStatus, PrepareAgentRequest,
-    PrepareAgentResponse, ops as op,
+    ActionGroupState, Agent, AgentActionGroup, AgentCollaborator, AgentKnowledgeBase, AgentStatus,
+    GuardrailConfiguration, KnowledgeBaseState, OrchestrationExecutor, PrepareAgentRequest,
+    PrepareAgentResponse, RelayConversationHistory, ops as op,
 };
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Write};
 
-use super::{DRAFT, Refused, attempts, guard, prompts, quotas, version_parent};
+use super::collaborators::supervises;
+use super::{DRAFT, Refused, guard, prompts, quotas, version_parent};
 use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, json, kind, put};
 use crate::{Service, error, scope};
 
@@ -36,7 +41,8 @@ impl Handle<op::PrepareAgent> for Service {
         cx: &CallContext,
         input: PrepareAgentRequest,
     ) -> Result<PrepareAgentResponse, Exception> {
-        let prepared_at = attempts(|| self.prepare(cx, &input.agent_id)).await?;
+        let attempt = || self.prepare(cx, &input.agent_id);
+        let prepared_at = self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(PrepareAgentResponse {
             agent_id: input.agent_id,
             agent_status: AgentStatus::Preparing,
@@ -68,22 +74,30 @@ impl Service {
         agent: &mut Stored<AgentDoc>,
     ) -> Result<Frozen, Exception> {
         let strictness = self.settings.strictness;
+        let scope = scope(cx);
+        let agent_id = &agent.body.agent.agent_id;
+        let action_groups = self.draft_groups(&scope, agent_id).await?;
+        let collaborators = self.draft_collaborators(&scope, agent_id).await?;
+        let knowledge_bases = self.draft_associations(&scope, agent_id).await?;
         let (foundation_model, instruction) = needed(&agent.body.agent, strictness)?;
-        let parent = version_parent(&agent.body.agent.agent_id, DRAFT);
-        let mut action_groups: Vec<AgentActionGroup> = self
-            .children(&scope(cx), kind::ACTION_GROUP, &parent)
-            .await?
-            .into_iter()
-            .map(|group: Stored<AgentActionGroup>| group.body)
-            .collect();
-        // The store orders by milliseconds; groups may be made faster.
-        action_groups.sort_by_key(|group| group.created_at);
+        let collaboration = collaboration(&agent.body.agent, &collaborators)?;
+        if collaboration.is_some() {
+            self.check_collaborators(cx, &collaborators).await?;
+        }
+        let enabled_bases = enabled_bases(&knowledge_bases);
         let definition = AgentDefinition {
             instruction,
             foundation_model,
             idle_session_ttl_s: agent.body.agent.idle_session_ttl_in_seconds.unsigned_abs(),
             orchestration: prompts::orchestration(&agent.body.agent),
             action_groups: self.enabled(&action_groups).await?,
+            steps: prompts::steps(&agent.body.agent, !enabled_bases.is_empty()),
+            parser_lambda: parser_lambda(&agent.body.agent),
+            guardrail: guardrail(&agent.body.agent),
+            memory: agent.body.agent.memory_configuration.clone(),
+            orchestrator_lambda: orchestrator_lambda(&agent.body.agent)?,
+            collaboration,
+            knowledge_bases: enabled_bases,
         };
         let text = json(&definition);
         let plan =
@@ -97,6 +111,8 @@ impl Service {
         let prepared = PreparedDoc {
             agent: draft.clone(),
             action_groups,
+            collaborators,
+            knowledge_bases,
             plan: plan.hash,
         };
         if text.len().max(json(&prepared).len()) > DEFINITION_BYTES_MAX {
@@ -108,6 +124,24 @@ impl Service {
             prepared,
             definition: text,
         })
+    }
+
+    /// The action groups of the draft, in order of their making.
+    async fn draft_groups(
+        &self,
+        scope: &Scope,
+        agent_id: &str,
+    ) -> Result<Vec<AgentActionGroup>, Exception> {
+        let parent = version_parent(agent_id, DRAFT);
+        let mut groups: Vec<AgentActionGroup> = self
+            .children(scope, kind::ACTION_GROUP, &parent)
+            .await?
+            .into_iter()
+            .map(|group: Stored<AgentActionGroup>| group.body)
+            .collect();
+        // The store orders by milliseconds; groups may be made faster.
+        groups.sort_by_key(|group| group.created_at);
+        Ok(groups)
     }
 
     async fn enabled(
@@ -165,4 +199,65 @@ fn needed(agent: &Agent, strictness: Strictness) -> Result<(String, String), Exc
         ));
     }
     Ok((model, instruction))
+}
+
+/// Who works for a supervisor. One that has nobody cannot be prepared.
+fn collaboration(
+    agent: &Agent,
+    collaborators: &[AgentCollaborator],
+) -> Result<Option<CollaborationDefinition>, Exception> {
+    let Some(mode) = supervises(agent) else {
+        return Ok(None);
+    };
+    if collaborators.is_empty() {
+        return Err(Exception::validation(format!(
+            "The AgentCollaboration attribute is set to {mode} but no agent collaborators are added."
+        )));
+    }
+    let collaborators = collaborators.iter().cloned().map(|collaborator| {
+        let relay = collaborator.relay_conversation_history;
+        CollaboratorDefinition {
+            name: collaborator.collaborator_name,
+            alias_arn: collaborator.agent_descriptor.alias_arn.unwrap_or_default(),
+            instruction: collaborator.collaboration_instruction,
+            relays_history: relay == Some(RelayConversationHistory::ToCollaborator),
+        }
+    });
+    Ok(Some(CollaborationDefinition {
+        mode,
+        collaborators: collaborators.collect(),
+    }))
+}
+
+fn enabled_bases(knowledge_bases: &[AgentKnowledgeBase]) -> Vec<KnowledgeBaseDefinition> {
+    knowledge_bases
+        .iter()
+        .filter(|base| base.knowledge_base_state == KnowledgeBaseState::Enabled)
+        .map(|base| KnowledgeBaseDefinition {
+            id: base.knowledge_base_id.clone(),
+            description: base.description.clone(),
+        })
+        .collect()
+}
+
+fn parser_lambda(agent: &Agent) -> Option<String> {
+    let overrides = agent.prompt_override_configuration.as_ref()?;
+    overrides.override_lambda.clone()
+}
+
+/// The guardrail, unless the configuration is an empty one.
+fn guardrail(agent: &Agent) -> Option<GuardrailConfiguration> {
+    let guardrail = agent.guardrail_configuration.clone();
+    guardrail.filter(|guardrail| guardrail.guardrail_identifier.is_some())
+}
+
+fn orchestrator_lambda(agent: &Agent) -> Result<Option<String>, Exception> {
+    let custom = agent.custom_orchestration.as_ref();
+    match custom.and_then(|custom| custom.executor.clone()) {
+        None => Ok(None),
+        Some(OrchestrationExecutor::Lambda(function)) => Ok(Some(function)),
+        Some(_) => Err(Exception::validation(
+            "customOrchestration.executor must name a Lambda function",
+        )),
+    }
 }

@@ -2,15 +2,14 @@
 //!
 //! The prompts of Prompt management, resources of their own, are in [`super::prompt_library`].
 
-use outcrop_engine::definition::PromptDefinition;
-use outcrop_engine::prompt::default;
+use outcrop_engine::definition::{PromptDefinition, StepDefinition};
+use outcrop_engine::prompt::default::{self, Traits};
 use outcrop_engine::prompt::template::Template;
 use outcrop_model::control::{
-    Agent, CreationMode, PromptConfiguration, PromptOverrideConfiguration, PromptState, PromptType,
+    Agent, AgentCollaboration, CreationMode, PromptConfiguration, PromptOverrideConfiguration,
+    PromptState, PromptType,
 };
 use outcrop_model::exception::Exception;
-
-use super::unsupported::unsupported;
 
 const FIELD: &str = "promptOverrideConfiguration";
 
@@ -24,12 +23,9 @@ const SHOWN: [PromptType; 5] = [
     PromptType::MemorySummarization,
 ];
 
-/// Refuses overrides that break a rule or that nothing serves.
+/// Refuses overrides that break a rule.
 pub(super) fn check(given: &PromptOverrideConfiguration) -> Result<(), Exception> {
-    if given.override_lambda.is_some() {
-        let field = "promptOverrideConfiguration.overrideLambda";
-        return Err(unsupported(field, field));
-    }
+    check_parser(given)?;
     let mut seen = Vec::new();
     let mut broken = Vec::new();
     for prompt in &given.prompt_configurations {
@@ -58,28 +54,30 @@ pub(super) fn check(given: &PromptOverrideConfiguration) -> Result<(), Exception
     }
 }
 
-fn check_one(prompt_type: PromptType, prompt: &PromptConfiguration) -> Result<(), Exception> {
-    if prompt.parser_mode == Some(CreationMode::Overridden) {
-        return Err(unsupported(
-            FIELD,
-            &format!("parserMode OVERRIDDEN of the {prompt_type} prompt type"),
-        ));
+/// The parser function and the prompts that use it need each other (API reference).
+fn check_parser(given: &PromptOverrideConfiguration) -> Result<(), Exception> {
+    let parsed = given
+        .prompt_configurations
+        .iter()
+        .find(|prompt| parser_overridden(prompt));
+    match (&given.override_lambda, parsed) {
+        (Some(_), None) => Err(refuse(
+            "At least one prompt configuration must have the parserMode OVERRIDDEN when overrideLambda is given".to_owned(),
+        )),
+        (None, Some(prompt)) => Err(refuse(format!(
+            "The overrideLambda cannot be null while the parserMode of the {} prompt type is OVERRIDDEN",
+            prompt.prompt_type.map_or("unnamed", PromptType::as_str)
+        ))),
+        (Some(_), Some(_)) | (None, None) => Ok(()),
     }
-    // Memory decides the default of MEMORY_SUMMARIZATION alone, which may be enabled either way.
+}
+
+fn check_one(prompt_type: PromptType, prompt: &PromptConfiguration) -> Result<(), Exception> {
+    // Memory and routing decide the defaults of steps that may be enabled either way.
     let state = prompt
         .prompt_state
-        .unwrap_or_else(|| default::state(prompt_type, false));
+        .unwrap_or_else(|| default::state(prompt_type, Traits::default()));
     let runs = state == PromptState::Enabled;
-    let unserved = matches!(
-        prompt_type,
-        PromptType::PreProcessing | PromptType::PostProcessing
-    );
-    if runs && unserved {
-        return Err(unsupported(
-            FIELD,
-            &format!("promptState ENABLED of the {prompt_type} prompt type"),
-        ));
-    }
     let has_template = prompt.base_prompt_template.is_some();
     if !is_overridden(prompt) {
         if has_template || prompt.inference_configuration.is_some() {
@@ -103,45 +101,69 @@ fn refuse(message: String) -> Exception {
 /// overrides anything, else every type, the overridden ones as they were given.
 pub(super) fn shown(agent: &Agent) -> PromptOverrideConfiguration {
     let given = given(agent);
+    let override_lambda = agent
+        .prompt_override_configuration
+        .as_ref()
+        .and_then(|given| given.override_lambda.clone());
     if agent.prepared_at.is_none() && given.is_empty() {
         return PromptOverrideConfiguration {
-            override_lambda: None,
+            override_lambda,
             prompt_configurations: Vec::new(),
         };
     }
-    let remembers = remembers(agent);
-    let find = |prompt_type| {
-        given
-            .iter()
-            .find(|prompt| prompt.prompt_type == Some(prompt_type))
-    };
+    let traits = traits(agent);
     let mut prompts: Vec<PromptConfiguration> = SHOWN
         .into_iter()
-        .map(|prompt_type| complete(prompt_type, find(prompt_type), remembers))
+        .map(|prompt_type| complete(prompt_type, find(given, prompt_type), traits))
         .collect();
-    if let Some(router) = find(PromptType::RoutingClassifier) {
-        prompts.push(complete(
-            PromptType::RoutingClassifier,
-            Some(router),
-            remembers,
-        ));
+    let router = find(given, PromptType::RoutingClassifier);
+    if router.is_some() || traits.routes {
+        prompts.push(complete(PromptType::RoutingClassifier, router, traits));
     }
     PromptOverrideConfiguration {
-        override_lambda: None,
+        override_lambda,
         prompt_configurations: prompts,
     }
 }
 
 /// The ORCHESTRATION step with its defaults resolved.
 pub(super) fn orchestration(agent: &Agent) -> PromptDefinition {
-    let prompt_type = PromptType::Orchestration;
-    let given = given(agent)
-        .iter()
-        .find(|prompt| prompt.prompt_type == Some(prompt_type));
-    let prompt = complete(prompt_type, given, remembers(agent));
+    resolved(agent, PromptType::Orchestration)
+}
+
+/// The other enabled steps that the agent can come to, defaults resolved.
+pub(super) fn steps(agent: &Agent, has_knowledge_bases: bool) -> Vec<StepDefinition> {
+    let traits = traits(agent);
+    let reachable = [
+        (PromptType::PreProcessing, true),
+        (PromptType::RoutingClassifier, traits.routes),
+        (
+            PromptType::KnowledgeBaseResponseGeneration,
+            has_knowledge_bases,
+        ),
+        (PromptType::PostProcessing, true),
+        (PromptType::MemorySummarization, traits.remembers),
+    ];
+    reachable
+        .into_iter()
+        .filter_map(|(prompt_type, reachable)| {
+            let prompt = reachable.then(|| resolved(agent, prompt_type))?;
+            prompt.enabled.then_some(StepDefinition {
+                prompt_type,
+                prompt,
+            })
+        })
+        .collect()
+}
+
+fn resolved(agent: &Agent, prompt_type: PromptType) -> PromptDefinition {
+    let prompt = complete(prompt_type, find(given(agent), prompt_type), traits(agent));
+    let state = prompt.prompt_state;
+    let state = state.unwrap_or_else(|| default::state(prompt_type, traits(agent)));
     PromptDefinition {
-        enabled: prompt.prompt_state != Some(PromptState::Disabled),
+        enabled: state == PromptState::Enabled,
         overridden: is_overridden(&prompt),
+        parser_overridden: parser_overridden(&prompt),
         // An overridden step that is switched off may lack them.
         template: prompt
             .base_prompt_template
@@ -159,7 +181,7 @@ pub(super) fn orchestration(agent: &Agent) -> PromptDefinition {
 fn complete(
     prompt_type: PromptType,
     given: Option<&PromptConfiguration>,
-    remembers: bool,
+    traits: Traits,
 ) -> PromptConfiguration {
     if let Some(overridden) = given.filter(|prompt| is_overridden(prompt)) {
         return overridden.clone();
@@ -170,12 +192,12 @@ fn complete(
         base_prompt_template: Some(default::template(prompt_type).to_owned()),
         foundation_model: chosen.foundation_model,
         inference_configuration: Some(default::inference(prompt_type)),
-        parser_mode: Some(CreationMode::Default),
+        parser_mode: Some(chosen.parser_mode.unwrap_or(CreationMode::Default)),
         prompt_creation_mode: Some(CreationMode::Default),
         prompt_state: Some(
             chosen
                 .prompt_state
-                .unwrap_or_else(|| default::state(prompt_type, remembers)),
+                .unwrap_or_else(|| default::state(prompt_type, traits)),
         ),
         prompt_type: Some(prompt_type),
     }
@@ -188,13 +210,26 @@ fn given(agent: &Agent) -> &[PromptConfiguration] {
         .map_or(&[], |given| &given.prompt_configurations)
 }
 
+fn find(given: &[PromptConfiguration], prompt_type: PromptType) -> Option<&PromptConfiguration> {
+    given
+        .iter()
+        .find(|prompt| prompt.prompt_type == Some(prompt_type))
+}
+
 fn is_overridden(prompt: &PromptConfiguration) -> bool {
     prompt.prompt_creation_mode == Some(CreationMode::Overridden)
 }
 
-fn remembers(agent: &Agent) -> bool {
-    agent
-        .memory_configuration
-        .as_ref()
-        .is_some_and(|memory| !memory.enabled_memory_types.is_empty())
+fn parser_overridden(prompt: &PromptConfiguration) -> bool {
+    prompt.parser_mode == Some(CreationMode::Overridden)
+}
+
+fn traits(agent: &Agent) -> Traits {
+    Traits {
+        remembers: agent
+            .memory_configuration
+            .as_ref()
+            .is_some_and(|memory| !memory.enabled_memory_types.is_empty()),
+        routes: agent.agent_collaboration == Some(AgentCollaboration::SupervisorRouter),
+    }
 }

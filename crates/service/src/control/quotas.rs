@@ -28,6 +28,10 @@ pub(super) const ACTION_GROUPS: Quota = Quota::of("action groups per agent", 20,
 /// Enabled ones among them.
 pub(super) const ENABLED_ACTION_GROUPS: Quota =
     Quota::of("enabled action groups per agent", 15, 50);
+/// Collaborators of one supervisor; a version copies them in one batch.
+pub(super) const COLLABORATORS: Quota = Quota::of("collaborators per agent", 10, 50);
+/// Knowledge bases of one agent; a version copies them in one batch.
+pub(super) const KNOWLEDGE_BASES_OF_AGENT: Quota = Quota::of("knowledge bases per agent", 2, 50);
 /// Functions and API operations of all action groups of one agent.
 pub(super) const ACTIONS: Quota = Quota::of("APIs per agent", 11, usize::MAX);
 /// Parameters of one function.

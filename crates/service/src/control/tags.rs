@@ -14,7 +14,7 @@ use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_store::{Expect, Write};
 
-use super::{Refused, attempts, gone, quotas, tags_key};
+use super::{Refused, gone, quotas, tags_key};
 use crate::records::{self, Scope, Stored, TagsDoc};
 use crate::{Service, scope};
 
@@ -28,7 +28,9 @@ impl Handle<op::TagResource> for Service {
         input: TagResourceRequest,
     ) -> Result<TagResourceResponse, Exception> {
         check(Some(&input.tags), self.settings.strictness)?;
-        attempts(|| self.tag(cx, &input)).await?;
+        let attempt = || self.tag(cx, &input);
+        self.in_turn(&scope(cx), &input.resource_arn, attempt)
+            .await?;
         Ok(TagResourceResponse {})
     }
 }
@@ -39,7 +41,9 @@ impl Handle<op::UntagResource> for Service {
         cx: &CallContext,
         input: UntagResourceRequest,
     ) -> Result<UntagResourceResponse, Exception> {
-        attempts(|| self.untag(cx, &input)).await?;
+        let attempt = || self.untag(cx, &input);
+        self.in_turn(&scope(cx), &input.resource_arn, attempt)
+            .await?;
         Ok(UntagResourceResponse {})
     }
 }

@@ -16,7 +16,7 @@ use outcrop_store::{Expect, Key, Order, Write};
 
 use super::paging::List;
 use super::{
-    DRAFT, GONE, Refused, aliases, attempts, gone, guard, prompts, quotas, version_parent,
+    DRAFT, GONE, OF_VERSION, Refused, aliases, gone, guard, prompts, quotas, version_parent,
 };
 use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, VersionDoc, kind, put};
 use crate::{Service, scope};
@@ -71,7 +71,8 @@ impl Handle<op::DeleteAgentVersion> for Service {
         cx: &CallContext,
         input: DeleteAgentVersionRequest,
     ) -> Result<DeleteAgentVersionResponse, Exception> {
-        attempts(|| self.delete_version(cx, &input)).await?;
+        let attempt = || self.delete_version(cx, &input);
+        self.in_turn(&scope(cx), &input.agent_id, attempt).await?;
         Ok(DeleteAgentVersionResponse {
             agent_id: input.agent_id,
             agent_status: AgentStatus::Deleting,
@@ -114,12 +115,12 @@ impl Service {
                 key: version.key,
                 expect: Expect::Revision(version.revision),
             },
-            Write::DeleteChildren {
-                scope: scope.0.clone(),
-                kind: kind::ACTION_GROUP,
-                parent: version_parent(agent_id, number).into(),
-            },
         ];
+        writes.extend(OF_VERSION.map(|kind| Write::DeleteChildren {
+            scope: scope.0.clone(),
+            kind,
+            parent: version_parent(agent_id, number).into(),
+        }));
         for alias in &mut routed {
             alias.body.agent_alias_status = AgentAliasStatus::Dissociated;
             alias.body.updated_at = self.now();
@@ -162,6 +163,17 @@ impl Service {
                 Expect::Absent,
                 Some(&group.action_group_name),
             ));
+        }
+        for mut collaborator in prepared.collaborators {
+            collaborator.agent_version.clone_from(&number);
+            let key = scope.key(kind::COLLABORATOR, &parent, &collaborator.collaborator_id);
+            let name = Some(collaborator.collaborator_name.as_str());
+            writes.push(put(key, &collaborator, Expect::Absent, name));
+        }
+        for mut base in prepared.knowledge_bases {
+            base.agent_version.clone_from(&number);
+            let key = scope.key(kind::AGENT_KNOWLEDGE_BASE, &parent, &base.knowledge_base_id);
+            writes.push(put(key, &base, Expect::Absent, None));
         }
         Ok((number, writes))
     }

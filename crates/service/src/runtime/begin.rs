@@ -1,6 +1,8 @@
 //! From a request to a turn in flight: opens the session, closes what was left open, and makes the
 //! beginning durable before anything is done.
 
+mod unsupported;
+
 use std::sync::Arc;
 
 use outcrop_engine::orchestration::{
@@ -215,6 +217,7 @@ impl Beginning<'_> {
 
     async fn plan(&self) -> Result<Arc<AgentPlan>, Exception> {
         let plan = self.shared.plan(self.scope, &self.target.plan).await?;
+        unsupported::check(&plan.definition)?;
         check_model(self.shared, &plan)?;
         Ok(plan)
     }

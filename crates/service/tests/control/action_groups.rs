@@ -194,9 +194,16 @@ async fn what_a_group_must_have() {
         (
             with(
                 user_input(&agent, "New"),
-                json!({"parentActionGroupSignature": "AMAZON.CodeInterpreter"}),
+                json!({"parentActionGroupSignature": "ANTHROPIC.Bash", "functionSchema": {"functions": []}}),
             ),
-            "parentActionGroupSignature AMAZON.CodeInterpreter is not supported by Outcrop"
+            "description, apiSchema, functionSchema and actionGroupExecutor must be absent when parentActionGroupSignature is ANTHROPIC.Bash".to_owned(),
+        ),
+        (
+            with(
+                base.clone(),
+                json!({"parentActionGroupSignatureParams": {"type": "bash_20241022"}}),
+            ),
+            "parentActionGroupSignatureParams must be absent without a parentActionGroupSignature"
                 .to_owned(),
         ),
     ];
@@ -397,4 +404,39 @@ async fn quotas_hold_when_strict() {
         each(&listed["actionGroupSummaries"], "actionGroupName"),
         names
     );
+}
+
+#[tokio::test]
+async fn every_built_in_group_is_kept_with_its_parameters() {
+    let world = World::relaxed();
+    let agent = world.agent("one").await;
+    let cases = [
+        ("AMAZON.UserInput", Value::Null),
+        ("AMAZON.CodeInterpreter", Value::Null),
+        (
+            "ANTHROPIC.Computer",
+            json!({"type": "computer_20241022", "display_width_px": "1024", "display_height_px": "768"}),
+        ),
+        ("ANTHROPIC.Bash", json!({"type": "bash_20241022"})),
+        (
+            "ANTHROPIC.TextEditor",
+            json!({"type": "text_editor_20241022"}),
+        ),
+    ];
+    for (number, (signature, params)) in cases.iter().enumerate() {
+        let input = with(
+            user_input(&agent, &format!("Group{number}")),
+            json!({"parentActionGroupSignature": signature, "parentActionGroupSignatureParams": params}),
+        );
+        let made = world.call::<op::CreateAgentActionGroup>(input).await["agentActionGroup"].take();
+        assert_eq!(made["parentActionSignature"], *signature);
+        assert_eq!(
+            made.get("parentActionGroupSignatureParams"),
+            Some(params).filter(|params| !params.is_null())
+        );
+        let got = json!({"agentId": agent, "agentVersion": "DRAFT", "actionGroupId": made["actionGroupId"]});
+        let got = world.call::<op::GetAgentActionGroup>(got).await;
+        assert_eq!(got["agentActionGroup"], made);
+    }
+    world.prepare(&agent).await;
 }

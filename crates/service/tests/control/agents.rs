@@ -92,12 +92,15 @@ async fn every_member_is_kept_and_an_update_clears_what_it_leaves_out() {
 }
 
 #[tokio::test]
-async fn an_update_of_a_prepared_agent_leaves_it_not_prepared() {
+async fn a_changed_agent_is_not_prepared() {
     let world = World::relaxed();
     let agent = world.prepared("one").await;
     let before = world.get_agent(&agent).await;
     assert_eq!(before["agentStatus"], "PREPARED");
-    let input = with(definition("one"), json!({"agentId": agent}));
+    let input = with(
+        definition("one"),
+        json!({"agentId": agent, "description": "another"}),
+    );
     world.call::<op::UpdateAgent>(input).await;
     let after = world.get_agent(&agent).await;
     assert_eq!(after["agentStatus"], "NOT_PREPARED");
@@ -141,35 +144,111 @@ async fn names_are_unique_and_can_be_found_by() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_refused_by_name() {
+async fn everything_aws_takes_is_kept_shown_and_cut_into_versions() {
+    let world = World::relaxed();
+    let router = json!({
+        "promptType": "ROUTING_CLASSIFIER", "promptCreationMode": "DEFAULT",
+        "foundationModel": "small.model", "parserMode": "OVERRIDDEN",
+    });
+    let given = with(
+        definition("full"),
+        json!({
+            "agentCollaboration": "SUPERVISOR_ROUTER",
+            "customOrchestration": {"executor": {"lambda": LAMBDA}},
+            "guardrailConfiguration": {"guardrailIdentifier": "abc", "guardrailVersion": "1"},
+            "memoryConfiguration": {
+                "enabledMemoryTypes": ["SESSION_SUMMARY"],
+                "sessionSummaryConfiguration": {"maxRecentSessions": 5},
+            },
+            "orchestrationType": "CUSTOM_ORCHESTRATION",
+            "promptOverrideConfiguration": {
+                "overrideLambda": LAMBDA, "promptConfigurations": [router],
+            },
+        }),
+    );
+    world.call::<op::CreateAgent>(given.clone()).await;
+    let agent = "ID00000001";
+    let shown = world.get_agent(agent).await;
+    for name in [
+        "agentCollaboration",
+        "customOrchestration",
+        "guardrailConfiguration",
+        "orchestrationType",
+    ] {
+        assert_eq!(shown[name], given[name], "{name}");
+    }
+    // AWS's model gives it this default.
+    let memory = with(
+        given["memoryConfiguration"].clone(),
+        json!({"storageDays": 30}),
+    );
+    assert_eq!(shown["memoryConfiguration"], memory);
+    let overrides = &shown["promptOverrideConfiguration"];
+    assert_eq!(overrides["overrideLambda"], LAMBDA);
+    let routing = &overrides["promptConfigurations"][5];
+    assert_eq!(routing["parserMode"], "OVERRIDDEN");
+    assert_eq!(routing["foundationModel"], "small.model");
+    assert_eq!(routing["promptState"], "ENABLED");
+
+    let other = world.agent("other").await;
+    let alias = world.alias(&other, "PROD").await;
+    world.collaborator(agent, &other, &alias, "Other").await;
+    world.alias(agent, "LIVE").await;
+    let version = json!({"agentId": agent, "agentVersion": "1"});
+    let version = world.call::<op::GetAgentVersion>(version).await["agentVersion"].take();
+    for name in [
+        "agentCollaboration",
+        "guardrailConfiguration",
+        "memoryConfiguration",
+        "promptOverrideConfiguration",
+    ] {
+        assert_eq!(version[name], shown[name], "{name}");
+    }
+
+    // An update without them clears them all.
+    let update = with(definition("full"), json!({"agentId": agent}));
+    world.call::<op::UpdateAgent>(update).await;
+    let cleared = world.get_agent(agent).await;
+    assert_eq!(cleared["agentCollaboration"], "DISABLED");
+    assert_eq!(cleared["orchestrationType"], "DEFAULT");
+    for name in [
+        "customOrchestration",
+        "guardrailConfiguration",
+        "memoryConfiguration",
+    ] {
+        assert_eq!(cleared.get(name), None, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn contradictions_are_refused() {
     let world = World::relaxed();
     let agent = world.agent("one").await;
-    let custom = json!({"executor": {"lambda": LAMBDA}});
     let cases: [(Value, &str, &str); 5] = [
         (
-            json!({"orchestrationType": "CUSTOM_ORCHESTRATION", "customOrchestration": custom}),
-            "orchestrationType",
-            "orchestrationType CUSTOM_ORCHESTRATION is not supported by Outcrop",
-        ),
-        (
-            json!({"customOrchestration": custom}),
+            json!({"orchestrationType": "CUSTOM_ORCHESTRATION"}),
             "customOrchestration",
-            "customOrchestration is not supported by Outcrop",
+            "customOrchestration.executor cannot be null when orchestrationType is CUSTOM_ORCHESTRATION",
         ),
         (
-            json!({"guardrailConfiguration": {"guardrailIdentifier": "abc", "guardrailVersion": "1"}}),
-            "guardrailConfiguration",
-            "guardrailConfiguration is not supported by Outcrop",
+            json!({"orchestrationType": "CUSTOM_ORCHESTRATION", "customOrchestration": {}}),
+            "customOrchestration",
+            "customOrchestration.executor cannot be null when orchestrationType is CUSTOM_ORCHESTRATION",
         ),
         (
-            json!({"agentCollaboration": "SUPERVISOR"}),
-            "agentCollaboration",
-            "agentCollaboration SUPERVISOR is not supported by Outcrop",
+            json!({"customOrchestration": {"executor": {"lambda": LAMBDA}}}),
+            "orchestrationType",
+            "orchestrationType must be CUSTOM_ORCHESTRATION when customOrchestration is given",
         ),
         (
-            json!({"agentCollaboration": "SUPERVISOR_ROUTER"}),
-            "agentCollaboration",
-            "agentCollaboration SUPERVISOR_ROUTER is not supported by Outcrop",
+            json!({"guardrailConfiguration": {"guardrailIdentifier": "abc"}}),
+            "guardrailConfiguration.guardrailVersion",
+            "guardrailConfiguration.guardrailVersion cannot be null",
+        ),
+        (
+            json!({"guardrailConfiguration": {"guardrailVersion": "1"}}),
+            "guardrailConfiguration.guardrailIdentifier",
+            "guardrailConfiguration.guardrailIdentifier cannot be null",
         ),
     ];
     for (change, field, message) in cases {
@@ -184,6 +263,19 @@ async fn what_is_not_served_is_refused_by_name() {
             validation(message)
         );
     }
+}
+
+#[tokio::test]
+async fn an_update_that_changes_nothing_leaves_the_agent_prepared() {
+    let world = World::relaxed();
+    let agent = world.prepared("one").await;
+    let same = with(definition("one"), json!({"agentId": agent}));
+    let updated = world.call::<op::UpdateAgent>(same.clone()).await;
+    assert_eq!(updated["agent"]["agentStatus"], "UPDATING");
+    assert_eq!(world.get_agent(&agent).await["agentStatus"], "PREPARED");
+    let other = with(same, json!({"description": "something else"}));
+    world.call::<op::UpdateAgent>(other).await;
+    assert_eq!(world.get_agent(&agent).await["agentStatus"], "NOT_PREPARED");
 }
 
 #[tokio::test]

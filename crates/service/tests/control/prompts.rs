@@ -112,7 +112,7 @@ async fn rules_of_overriding() {
     let world = World::relaxed();
     let agent = world.agent("one").await;
     let template = "{\"system\": \"x\"}";
-    let cases: [(Value, &str); 11] = [
+    let cases: [(Value, &str); 8] = [
         (
             json!([{"promptType": "ORCHESTRATION", "promptCreationMode": "DEFAULT", "basePromptTemplate": template}]),
             "basePromptTemplate and inferenceConfiguration of the ORCHESTRATION prompt type must be absent while its promptCreationMode is DEFAULT. Set promptCreationMode to OVERRIDDEN to use them.",
@@ -135,25 +135,7 @@ async fn rules_of_overriding() {
         ),
         (
             json!([{"promptType": "ORCHESTRATION", "parserMode": "OVERRIDDEN"}]),
-            "parserMode OVERRIDDEN of the ORCHESTRATION prompt type is not supported by Outcrop",
-        ),
-        (
-            json!([{
-                "promptType": "PRE_PROCESSING", "promptCreationMode": "OVERRIDDEN",
-                "promptState": "ENABLED", "basePromptTemplate": template,
-            }]),
-            "promptState ENABLED of the PRE_PROCESSING prompt type is not supported by Outcrop",
-        ),
-        (
-            json!([{
-                "promptType": "POST_PROCESSING", "promptCreationMode": "OVERRIDDEN",
-                "promptState": "ENABLED", "basePromptTemplate": template,
-            }]),
-            "promptState ENABLED of the POST_PROCESSING prompt type is not supported by Outcrop",
-        ),
-        (
-            json!([{"promptType": "POST_PROCESSING", "promptState": "ENABLED"}]),
-            "promptState ENABLED of the POST_PROCESSING prompt type is not supported by Outcrop",
+            "The overrideLambda cannot be null while the parserMode of the ORCHESTRATION prompt type is OVERRIDDEN",
         ),
         (
             json!([{
@@ -188,12 +170,41 @@ async fn rules_of_overriding() {
             validation(message)
         );
     }
-    let parser = with(
+    let unused = with(
         definition("two"),
         json!({"promptOverrideConfiguration": {"overrideLambda": LAMBDA, "promptConfigurations": []}}),
     );
     assert_eq!(
-        world.refused::<op::CreateAgent>(parser).await,
-        validation("promptOverrideConfiguration.overrideLambda is not supported by Outcrop")
+        world.refused::<op::CreateAgent>(unused).await,
+        validation(
+            "At least one prompt configuration must have the parserMode OVERRIDDEN when overrideLambda is given"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_router_shows_its_classifier() {
+    let world = World::relaxed();
+    let input = with(
+        definition("router"),
+        json!({
+            "agentCollaboration": "SUPERVISOR_ROUTER",
+            "promptOverrideConfiguration": {"promptConfigurations": [
+                {"promptType": "PRE_PROCESSING", "promptState": "ENABLED"},
+            ]},
+        }),
+    );
+    world.call::<op::CreateAgent>(input).await;
+    let prompts = shown(&world, "ID00000001").await;
+    assert_eq!(
+        prompts,
+        json!([
+            default_of(PromptType::PreProcessing, "ENABLED"),
+            default_of(PromptType::Orchestration, "ENABLED"),
+            default_of(PromptType::KnowledgeBaseResponseGeneration, "ENABLED"),
+            default_of(PromptType::PostProcessing, "DISABLED"),
+            default_of(PromptType::MemorySummarization, "DISABLED"),
+            default_of(PromptType::RoutingClassifier, "ENABLED"),
+        ])
     );
 }

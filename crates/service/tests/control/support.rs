@@ -22,8 +22,8 @@ use outcrop_service::Service;
 use outcrop_service::ports::Ports;
 use outcrop_service::settings::Settings;
 use outcrop_store::{
-    Batch, Committed, Entry, Health, Job, Key, Lease, Listing, MemoryStore, Order, Page, Record,
-    Scan, Store, StoreError,
+    Batch, Committed, Entry, Expect, Health, Job, Key, Lease, Listing, MemoryStore, Order, Page,
+    Record, Scan, Store, StoreError, Write,
 };
 use serde_json::{Value, json};
 
@@ -151,6 +151,42 @@ impl World {
         text(&created["agentAlias"]["agentAliasId"])
     }
 
+    /// Makes the alias of one agent a collaborator of another; the collaborator's id.
+    pub(crate) async fn collaborator(
+        &self,
+        supervisor: &str,
+        agent: &str,
+        alias: &str,
+        name: &str,
+    ) -> String {
+        let input = association(supervisor, agent, alias, name);
+        let made = self.call::<op::AssociateAgentCollaborator>(input).await;
+        text(&made["agentCollaborator"]["collaboratorId"])
+    }
+
+    /// Puts a knowledge base into the store.
+    pub(crate) async fn knowledge_base(&self, id: &str) {
+        let write = Write::Put {
+            key: Key {
+                scope: format!("{ACCOUNT}/{REGION}").into(),
+                kind: "knowledge-base",
+                parent: "".into(),
+                id: id.into(),
+            },
+            body: json!({"knowledgeBaseId": id, "name": format!("base-{id}")})
+                .to_string()
+                .into(),
+            expect: Expect::Absent,
+            name: Some(format!("base-{id}").into()),
+            expires_at_ms: None,
+        };
+        let batch = Batch {
+            now_ms: self.clock.now().as_millis(),
+            writes: vec![write],
+        };
+        self.store.commit(batch).await.expect("written");
+    }
+
     pub(crate) async fn get_agent(&self, agent: &str) -> Value {
         let mut got = self.call::<op::GetAgent>(json!({"agentId": agent})).await;
         got["agent"].take()
@@ -209,6 +245,22 @@ pub(crate) fn group(agent: &str, name: &str) -> Value {
         "actionGroupName": name,
         "actionGroupExecutor": {"lambda": LAMBDA},
         "functionSchema": {"functions": [function("look_up")]},
+    })
+}
+
+/// ARN of an alias in the tests' account and region.
+pub(crate) fn alias_arn(agent: &str, alias: &str) -> String {
+    format!("arn:aws:bedrock:{REGION}:{ACCOUNT}:agent-alias/{agent}/{alias}")
+}
+
+/// An `AssociateAgentCollaborator` request.
+pub(crate) fn association(supervisor: &str, agent: &str, alias: &str, name: &str) -> Value {
+    json!({
+        "agentId": supervisor,
+        "agentVersion": "DRAFT",
+        "agentDescriptor": {"aliasArn": alias_arn(agent, alias)},
+        "collaboratorName": name,
+        "collaborationInstruction": "Use it for orders.",
     })
 }
 

@@ -4,3 +4,4 @@ mod bench;
 mod crashes;
 mod failures;
 mod sessions;
+mod unsupported;

@@ -9,7 +9,9 @@ use crate::route::Route;
 
 /// What a type must handle to serve `bedrock-agent`.
 pub trait ControlService:
-    Handle<ops::CreateAgent>
+    Handle<ops::AssociateAgentCollaborator>
+    + Handle<ops::AssociateAgentKnowledgeBase>
+    + Handle<ops::CreateAgent>
     + Handle<ops::CreateAgentActionGroup>
     + Handle<ops::CreateAgentAlias>
     + Handle<ops::CreatePrompt>
@@ -19,13 +21,19 @@ pub trait ControlService:
     + Handle<ops::DeleteAgentAlias>
     + Handle<ops::DeleteAgentVersion>
     + Handle<ops::DeletePrompt>
+    + Handle<ops::DisassociateAgentCollaborator>
+    + Handle<ops::DisassociateAgentKnowledgeBase>
     + Handle<ops::GetAgent>
     + Handle<ops::GetAgentActionGroup>
     + Handle<ops::GetAgentAlias>
+    + Handle<ops::GetAgentCollaborator>
+    + Handle<ops::GetAgentKnowledgeBase>
     + Handle<ops::GetAgentVersion>
     + Handle<ops::GetPrompt>
     + Handle<ops::ListAgentActionGroups>
     + Handle<ops::ListAgentAliases>
+    + Handle<ops::ListAgentCollaborators>
+    + Handle<ops::ListAgentKnowledgeBases>
     + Handle<ops::ListAgentVersions>
     + Handle<ops::ListAgents>
     + Handle<ops::ListPrompts>
@@ -36,6 +44,8 @@ pub trait ControlService:
     + Handle<ops::UpdateAgent>
     + Handle<ops::UpdateAgentActionGroup>
     + Handle<ops::UpdateAgentAlias>
+    + Handle<ops::UpdateAgentCollaborator>
+    + Handle<ops::UpdateAgentKnowledgeBase>
     + Handle<ops::UpdatePrompt>
     + Send
     + Sync
@@ -44,7 +54,9 @@ pub trait ControlService:
 }
 
 impl<
-    S: Handle<ops::CreateAgent>
+    S: Handle<ops::AssociateAgentCollaborator>
+        + Handle<ops::AssociateAgentKnowledgeBase>
+        + Handle<ops::CreateAgent>
         + Handle<ops::CreateAgentActionGroup>
         + Handle<ops::CreateAgentAlias>
         + Handle<ops::CreatePrompt>
@@ -54,13 +66,19 @@ impl<
         + Handle<ops::DeleteAgentAlias>
         + Handle<ops::DeleteAgentVersion>
         + Handle<ops::DeletePrompt>
+        + Handle<ops::DisassociateAgentCollaborator>
+        + Handle<ops::DisassociateAgentKnowledgeBase>
         + Handle<ops::GetAgent>
         + Handle<ops::GetAgentActionGroup>
         + Handle<ops::GetAgentAlias>
+        + Handle<ops::GetAgentCollaborator>
+        + Handle<ops::GetAgentKnowledgeBase>
         + Handle<ops::GetAgentVersion>
         + Handle<ops::GetPrompt>
         + Handle<ops::ListAgentActionGroups>
         + Handle<ops::ListAgentAliases>
+        + Handle<ops::ListAgentCollaborators>
+        + Handle<ops::ListAgentKnowledgeBases>
         + Handle<ops::ListAgentVersions>
         + Handle<ops::ListAgents>
         + Handle<ops::ListPrompts>
@@ -71,6 +89,8 @@ impl<
         + Handle<ops::UpdateAgent>
         + Handle<ops::UpdateAgentActionGroup>
         + Handle<ops::UpdateAgentAlias>
+        + Handle<ops::UpdateAgentCollaborator>
+        + Handle<ops::UpdateAgentKnowledgeBase>
         + Handle<ops::UpdatePrompt>
         + Send
         + Sync
@@ -82,6 +102,8 @@ impl<
 /// Every route of `bedrock-agent`.
 pub fn routes<S: ControlService>() -> Vec<Route<S>> {
     vec![
+        Route::new::<ops::AssociateAgentCollaborator>(),
+        Route::new::<ops::AssociateAgentKnowledgeBase>(),
         Route::new::<ops::CreateAgent>(),
         Route::new::<ops::CreateAgentActionGroup>(),
         Route::new::<ops::CreateAgentAlias>(),
@@ -92,13 +114,19 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::DeleteAgentAlias>(),
         Route::new::<ops::DeleteAgentVersion>(),
         Route::new::<ops::DeletePrompt>(),
+        Route::new::<ops::DisassociateAgentCollaborator>(),
+        Route::new::<ops::DisassociateAgentKnowledgeBase>(),
         Route::new::<ops::GetAgent>(),
         Route::new::<ops::GetAgentActionGroup>(),
         Route::new::<ops::GetAgentAlias>(),
+        Route::new::<ops::GetAgentCollaborator>(),
+        Route::new::<ops::GetAgentKnowledgeBase>(),
         Route::new::<ops::GetAgentVersion>(),
         Route::new::<ops::GetPrompt>(),
         Route::new::<ops::ListAgentActionGroups>(),
         Route::new::<ops::ListAgentAliases>(),
+        Route::new::<ops::ListAgentCollaborators>(),
+        Route::new::<ops::ListAgentKnowledgeBases>(),
         Route::new::<ops::ListAgentVersions>(),
         Route::new::<ops::ListAgents>(),
         Route::new::<ops::ListPrompts>(),
@@ -109,9 +137,9 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::UpdateAgent>(),
         Route::new::<ops::UpdateAgentActionGroup>(),
         Route::new::<ops::UpdateAgentAlias>(),
+        Route::new::<ops::UpdateAgentCollaborator>(),
+        Route::new::<ops::UpdateAgentKnowledgeBase>(),
         Route::new::<ops::UpdatePrompt>(),
-        Route::not_implemented(&tables::ASSOCIATE_AGENT_COLLABORATOR),
-        Route::not_implemented(&tables::ASSOCIATE_AGENT_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::CREATE_DATA_SOURCE),
         Route::not_implemented(&tables::CREATE_FLOW),
         Route::not_implemented(&tables::CREATE_FLOW_ALIAS),
@@ -129,10 +157,6 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::DELETE_RESOURCE_POLICY),
         Route::not_implemented(&tables::DELETE_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::DELETE_VPC_CONFIGURATION),
-        Route::not_implemented(&tables::DISASSOCIATE_AGENT_COLLABORATOR),
-        Route::not_implemented(&tables::DISASSOCIATE_AGENT_KNOWLEDGE_BASE),
-        Route::not_implemented(&tables::GET_AGENT_COLLABORATOR),
-        Route::not_implemented(&tables::GET_AGENT_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::GET_DATA_SOURCE),
         Route::not_implemented(&tables::GET_FLOW),
         Route::not_implemented(&tables::GET_FLOW_ALIAS),
@@ -144,8 +168,6 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::GET_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::GET_VPC_CONFIGURATION),
         Route::not_implemented(&tables::INGEST_KNOWLEDGE_BASE_DOCUMENTS),
-        Route::not_implemented(&tables::LIST_AGENT_COLLABORATORS),
-        Route::not_implemented(&tables::LIST_AGENT_KNOWLEDGE_BASES),
         Route::not_implemented(&tables::LIST_DATA_SOURCES),
         Route::not_implemented(&tables::LIST_FLOW_ALIASES),
         Route::not_implemented(&tables::LIST_FLOW_VERSIONS),
@@ -160,8 +182,6 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::PUT_RESOURCE_POLICY),
         Route::not_implemented(&tables::START_INGESTION_JOB),
         Route::not_implemented(&tables::STOP_INGESTION_JOB),
-        Route::not_implemented(&tables::UPDATE_AGENT_COLLABORATOR),
-        Route::not_implemented(&tables::UPDATE_AGENT_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::UPDATE_DATA_SOURCE),
         Route::not_implemented(&tables::UPDATE_FLOW),
         Route::not_implemented(&tables::UPDATE_FLOW_ALIAS),

@@ -3,16 +3,16 @@
 
 use outcrop_model::arn::{AgentAliasArn, AgentArn};
 use outcrop_model::control::{
-    Agent, AgentAlias, AgentAliasStatus, AgentCollaboration, AgentStatus, CreateAgentRequest,
-    OrchestrationType, UpdateAgentRequest,
+    Agent, AgentAlias, AgentAliasStatus, AgentCollaboration, AgentKnowledgeBase, AgentStatus,
+    CreateAgentRequest, OrchestrationType, UpdateAgentRequest,
 };
 use outcrop_model::handle::CallContext;
 use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Write};
 
 use crate::control::{
-    DRAFT, TEST_ALIAS, agent_key, agent_name_key, aliases, region_key, tags, tags_key,
-    version_parent,
+    DRAFT, OF_VERSION, TEST_ALIAS, agent_key, agent_knowledge_bases, agent_name_key, agent_rules,
+    aliases, collaborators, region_key, tags, tags_key, version_parent,
 };
 use crate::records::{AgentDoc, Scope, Stored, VersionDoc, kind, put};
 
@@ -63,17 +63,17 @@ pub(super) fn new_agent(
         agent_version: DRAFT.to_owned(),
         client_token: input.client_token,
         created_at: now,
-        custom_orchestration: None,
+        custom_orchestration: input.custom_orchestration,
         customer_encryption_key_arn: input.customer_encryption_key_arn,
         description: input.description,
         failure_reasons: None,
         foundation_model: input.foundation_model,
-        guardrail_configuration: None,
+        guardrail_configuration: input.guardrail_configuration,
         idle_session_ttl_in_seconds: input
             .idle_session_ttl_in_seconds
             .unwrap_or(IDLE_SESSION_TTL_DEFAULT_S),
         instruction: input.instruction,
-        memory_configuration: input.memory_configuration,
+        memory_configuration: input.memory_configuration.map(agent_rules::memory),
         orchestration_type: Some(
             input
                 .orchestration_type
@@ -137,13 +137,22 @@ fn test_alias(cx: &CallContext, agent_id: &str, now: Timestamp) -> AgentAlias {
     }
 }
 
+/// What an agent has that goes with it.
+pub(super) struct Owned {
+    pub(super) aliases: Vec<Stored<AgentAlias>>,
+    pub(super) versions: Vec<Stored<VersionDoc>>,
+    /// Those the draft names.
+    pub(super) knowledge_bases: Vec<AgentKnowledgeBase>,
+    /// What takes back the notes it has left with aliases of other agents.
+    pub(super) notes: Vec<Write>,
+}
+
 /// All that is removed with an agent, the agent first.
 pub(super) fn removal(
     cx: &CallContext,
     scope: &Scope,
     agent: &Stored<AgentDoc>,
-    aliases: &[Stored<AgentAlias>],
-    versions: &[Stored<VersionDoc>],
+    owned: Owned,
 ) -> Vec<Write> {
     let agent_id = agent.body.agent.agent_id.as_str();
     let delete = |key| Write::Delete {
@@ -164,21 +173,27 @@ pub(super) fn removal(
         delete(region_key(cx, agent_id)),
         delete(tags_key(scope, &agent.body.agent.agent_arn)),
         delete(scope.key(kind::PREPARED, "", agent_id)),
-        children(kind::ALIAS, agent_id),
-        children(kind::ALIAS_NAME, agent_id),
-        children(kind::VERSION, agent_id),
-        children(kind::ACTION_GROUP, &version_parent(agent_id, DRAFT)),
     ];
-    writes.extend(versions.iter().map(|version| {
-        children(
-            kind::ACTION_GROUP,
-            &version_parent(agent_id, &version.key.id),
-        )
-    }));
-    writes.extend(
-        aliases
-            .iter()
-            .map(|alias| delete(tags_key(scope, &alias.body.agent_alias_arn))),
-    );
+    for alias in owned.aliases {
+        writes.push(delete(tags_key(scope, &alias.body.agent_alias_arn)));
+        writes.push(collaborators::forget(scope, &alias.body));
+        // At its revision: a supervisor may be taking it on at this moment.
+        writes.push(Write::Delete {
+            key: alias.key,
+            expect: Expect::Revision(alias.revision),
+        });
+    }
+    for base in owned.knowledge_bases {
+        let id = &base.knowledge_base_id;
+        writes.push(agent_knowledge_bases::release(scope, id, agent_id));
+    }
+    writes.extend(owned.notes);
+    let numbers = owned.versions.iter().map(|version| &*version.key.id);
+    for version in std::iter::once(DRAFT).chain(numbers) {
+        let parent = version_parent(agent_id, version);
+        writes.extend(OF_VERSION.map(|kind| children(kind, &parent)));
+    }
+    writes.push(children(kind::ALIAS_NAME, agent_id));
+    writes.push(children(kind::VERSION, agent_id));
     writes
 }
