@@ -174,7 +174,13 @@ fn rust(environment: &Environment) -> Result<Count> {
 
 /// The end-to-end tests over the built programs.
 fn python(environment: &Environment, arguments: &[String]) -> Result<Count> {
-    shell::run(environment.cargo().args(["build", "--workspace", "--bins"]))?;
+    // All targets, as the Rust tests build: with the bins alone, dependencies would be resolved with
+    // fewer features and half of them compiled anew.
+    shell::run(
+        environment
+            .cargo()
+            .args(["build", "--workspace", "--all-targets"]),
+    )?;
     let report = environment.target.join("end-to-end.xml");
     let mut command = environment.command(&environment.python);
     command

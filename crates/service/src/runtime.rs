@@ -150,7 +150,7 @@ impl HandleStream<InvokeAgent> for Service {
                 return Ok((response, stream.boxed()));
             }
             begin::Begun::Turn(turn) => {
-                let driver = driver::Driver::new(*turn, events, permit);
+                let driver = driver::Driver::start(*turn, events, permit);
                 shared.tracker.spawn(driver.drive());
             }
         }

@@ -1,7 +1,8 @@
 //! Measures the round trip of a commit, and of a read from memory, over the SQLite store.
 //!
 //! `cargo run --release -p outcrop-store --example commit_latency [FOLDER]`. The batch is what a turn
-//! writes at each step: one journal entry and the session's document with its expiry moved on.
+//! writes at each step: one journal entry and the session's document with its expiry moved on. Then whole
+//! turns of new sessions, four commits each, which is what a busy server does most.
 
 #![expect(
     clippy::cast_precision_loss,
@@ -26,7 +27,14 @@ const WARM_UP: usize = 20;
 /// Syncing to disk is slow; fewer will do.
 const COMMITS_TO_DISK: usize = 3_200;
 
+/// Turns measured in all, shared among the tasks.
+const TURNS: usize = 16_000;
+
+const COMMITS_A_TURN: f64 = 4.0;
+
 const BODY_BYTES: usize = 1_500;
+/// A session's document without attributes.
+const SESSION_BYTES: usize = 150;
 const ENTRY_BYTES: usize = 800;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,6 +50,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for tasks in [1, 32] {
             runtime.block_on(measure(&folder, durability, tasks, commits))?;
         }
+    }
+    for tasks in [1, 32] {
+        runtime.block_on(measure_turns(&folder, tasks))?;
     }
     runtime.block_on(measure_get(&folder))?;
     std::fs::remove_dir_all(&folder)?;
@@ -114,6 +125,67 @@ async fn session(store: Arc<SqliteStore>, task: usize, commits: usize) -> Vec<Du
         }
     }
     times
+}
+
+/// Turns of new sessions: begun with a document and an entry, two entries, ended with both again.
+async fn measure_turns(folder: &Path, tasks: usize) -> Result<(), Box<dyn std::error::Error>> {
+    let options = SqliteOptions::new(folder.join(format!("turns-{tasks}")));
+    let store = Arc::new(SqliteStore::open(&options)?);
+    let share = TURNS / tasks;
+    let began = Instant::now();
+    let cpu_began = cpu();
+    let handles: Vec<_> = (0..tasks)
+        .map(|task| tokio::spawn(turns(Arc::clone(&store), task, share)))
+        .collect();
+    for handle in handles {
+        handle.await?;
+    }
+    let cpu = cpu().saturating_sub(cpu_began);
+    let made = (share * tasks) as f64;
+    println!(
+        "turns, {tasks} tasks: {:.0} turns/s, {:.1} commits a transaction, {:.0} µs CPU a turn",
+        made / began.elapsed().as_secs_f64(),
+        made * COMMITS_A_TURN / store.transactions() as f64,
+        cpu.as_micros() as f64 / made,
+    );
+    Ok(())
+}
+
+async fn turns(store: Arc<SqliteStore>, task: usize, turns: usize) {
+    let body: Arc<str> = format!("{{\"a\":\"{}\"}}", "x".repeat(SESSION_BYTES)).into();
+    let entry = Bytes::from(vec![b'x'; ENTRY_BYTES]);
+    for number in 0..turns {
+        // Ids of sessions are the clients', so they fall anywhere in the index; those of journals
+        // begin with the time.
+        let scattered = (number * 32 + task).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let key = Key {
+            id: format!("{scattered:016x}-session-{task}-{number}").into(),
+            ..session_key(task)
+        };
+        let journal: Arc<str> = format!("{number:012x}-{scattered:016x}").into();
+        let now_ms = 1_700_000_000_000 + (number as u64).cast_signed();
+        for step in 0..4 {
+            let mut writes = vec![Write::Append {
+                journal: Arc::clone(&journal),
+                expected_seq: step,
+                entries: vec![entry.clone()],
+            }];
+            let expect = match step {
+                0 => Some(Expect::Absent),
+                3 => Some(Expect::Revision(1)),
+                _ => None,
+            };
+            writes.extend(expect.map(|expect| Write::Put {
+                key: key.clone(),
+                body: Arc::clone(&body),
+                expect,
+                name: None,
+                expires_at_ms: Some(now_ms + 3_600_000),
+            }));
+            let batch = Batch { now_ms, writes };
+            store.commit(batch).await.expect("the batch holds");
+        }
+    }
 }
 
 async fn measure_get(folder: &Path) -> Result<(), Box<dyn std::error::Error>> {

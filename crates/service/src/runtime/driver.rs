@@ -43,18 +43,29 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(
+    /// Performs the first effects, so that their events are there before the response begins and
+    /// leave with its head. [`Self::drive`] does the rest.
+    pub(super) fn start(
         turn: Turn,
         events: mpsc::Sender<Step>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
-        Self {
+        let mut driver = Self {
             turn,
             events,
             work: FuturesUnordered::new(),
             client_gone: false,
             _permit: permit,
+        };
+        if !ends_response(&driver.turn.effects) {
+            let effects = std::mem::take(&mut driver.turn.effects);
+            let batch = driver.begin_effects(effects);
+            if !batch.is_empty() {
+                let sent = driver.events.try_send(Step::more(batch));
+                sent.expect("an empty buffer has room for the first step, and its reader waits");
+            }
         }
+        driver
     }
 
     /// Runs the turn to its end, or to a return of control.
@@ -62,24 +73,25 @@ impl Driver {
         let shared = Arc::clone(&self.turn.shared);
         let turn_s = u64::from(shared.settings.budget.turn_s);
         let mut deadline = shared.ports.clock.sleep(Duration::from_secs(turn_s));
-        let mut effects = std::mem::take(&mut self.turn.effects);
         // A turn may be over with its first step, for instance when its budget is zero.
-        if ends_response(&effects)
-            && let Err(exception) = self.settle().await
-        {
-            return self.give_up(exception).await;
+        if ends_response(&self.turn.effects) {
+            let effects = std::mem::take(&mut self.turn.effects);
+            return match self.settle().await {
+                Ok(()) => self.end(effects).await,
+                Err(exception) => self.give_up(exception).await,
+            };
         }
         loop {
+            let kind = self.next(&mut deadline).await;
+            let effects = match self.take(kind).await {
+                Ok(effects) => effects,
+                Err(exception) => return self.give_up(exception).await,
+            };
             if ends_response(&effects) {
                 return self.end(effects).await;
             }
             let batch = self.begin_effects(effects);
             self.send(batch).await;
-            let kind = self.next(&mut deadline).await;
-            effects = match self.take(kind).await {
-                Ok(effects) => effects,
-                Err(exception) => return self.give_up(exception).await,
-            };
         }
     }
 

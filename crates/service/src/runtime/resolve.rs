@@ -5,9 +5,10 @@ use outcrop_engine::orchestration::AgentIdentity;
 use outcrop_model::control::{AgentAlias, AliasInvocationState};
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::records::{AgentDoc, PreparedDoc, Scope, VersionDoc, kind};
+use crate::records::{Scope, kind};
 use crate::{Service, scope};
 
 /// Text of behaviour.md 7.2.
@@ -26,6 +27,32 @@ pub(crate) struct Target {
     pub(crate) plan: String,
 }
 
+/// The parts of documents that an invocation needs: every turn reads them, and the rest, schemas and
+/// prompts among it, is far larger.
+#[derive(Deserialize)]
+struct AgentPart {
+    agent: AgentNames,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AgentNames {
+    agent_id: String,
+    agent_name: String,
+}
+
+#[derive(Deserialize)]
+struct PreparedPart {
+    agent: AgentNames,
+    plan: String,
+}
+
+#[derive(Deserialize)]
+struct VersionPart {
+    version: AgentNames,
+    plan: String,
+}
+
 impl Service {
     /// Finds what `agent` and `alias` name; an id wins over a name.
     ///
@@ -42,7 +69,7 @@ impl Service {
             check_id("agentAliasId", alias)?;
         }
         let scope = scope(cx);
-        let Some(found) = self.named::<AgentDoc>(&scope, agent, AGENT).await? else {
+        let Some(found) = self.named::<AgentPart>(&scope, agent, AGENT).await? else {
             return Err(self.agent_elsewhere(cx, agent).await);
         };
         let agent = found.agent;
@@ -94,11 +121,11 @@ impl Service {
     ) -> Result<Option<(String, String)>, Exception> {
         if version == DRAFT {
             let key = scope.key(kind::PREPARED, "", agent_id);
-            let prepared = self.load::<PreparedDoc>(key).await?;
+            let prepared = self.load::<PreparedPart>(key).await?;
             return Ok(prepared.map(|found| (found.body.plan, found.body.agent.agent_name)));
         }
         let key = scope.key(kind::VERSION, agent_id, version);
-        let found = self.load::<VersionDoc>(key).await?;
+        let found = self.load::<VersionPart>(key).await?;
         Ok(found.map(|found| (found.body.plan, found.body.version.agent_name)))
     }
 

@@ -148,7 +148,14 @@ impl Shared {
         if self.sessions.holds(key) {
             return self.open(scope, key).await;
         }
-        Ok(OpenSession::fresh(key.clone(), self.ports.ids.uuid()))
+        Ok(OpenSession::fresh(key.clone(), self.new_journal()))
+    }
+
+    /// Id of a new journal. It begins with the time, so that the journals in use at one time are
+    /// neighbours in the store's index and its pages stay hot.
+    fn new_journal(&self) -> String {
+        let now_ms = self.ports.clock.now().as_millis();
+        format!("{now_ms:012x}-{}", self.ports.ids.uuid())
     }
 
     /// The session as the store has it, from memory where that is current.
@@ -164,7 +171,7 @@ impl Shared {
         match (hot, record) {
             (Some(hot), Some(record)) if hot.revision == Some(record.revision) => Ok(hot),
             (_, Some(record)) => self.rebuild(scope, record).await,
-            (_, None) => Ok(OpenSession::fresh(key.clone(), self.ports.ids.uuid())),
+            (_, None) => Ok(OpenSession::fresh(key.clone(), self.new_journal())),
         }
     }
 
