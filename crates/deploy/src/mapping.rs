@@ -139,12 +139,11 @@ fn extra_of_member(form: &Form, name: &str) -> Option<&'static Extra> {
 
 fn write_extra(kind: ExtraKind, value: &Value) -> Value {
     match (kind, value) {
-        (ExtraKind::Flag, value) => value.clone(),
         (ExtraKind::Shape(shape), value) => write(shape, value),
         (ExtraKind::List(form), Value::Array(items)) => {
             items.iter().map(|item| to_template(form, item)).collect()
         }
-        (ExtraKind::List(_), value) => value.clone(),
+        (ExtraKind::Flag | ExtraKind::List(_), value) => value.clone(),
     }
 }
 
