@@ -6,6 +6,15 @@
 //! Invariant: everything that can be found wrong in a template is found, all at once and with its
 //! line, before the first call that changes anything.
 
+pub mod api;
+pub mod apply;
+pub mod diff;
+pub mod files;
+pub mod intrinsics;
 pub mod mapping;
 pub mod node;
+pub mod plan;
+pub mod resource;
+pub mod stack;
+pub mod state;
 pub mod template;

@@ -132,6 +132,11 @@ fn member(shape: &str, name: &str) -> Option<&'static MemberSpec> {
     members(shape).iter().find(|member| member.name == name)
 }
 
+/// Whether a shape has a member of this name.
+pub(crate) fn has_member(shape: &str, name: &str) -> bool {
+    member(shape, name).is_some()
+}
+
 fn extra_of_member(form: &Form, name: &str) -> Option<&'static Extra> {
     let property = with_first(name, char::to_uppercase);
     form.extra.iter().find(|extra| extra.property == property)
