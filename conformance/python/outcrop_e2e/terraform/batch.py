@@ -61,7 +61,7 @@ class Batch:
         self.control = control
         self.cases = {case.name: case for case in cases}
         self.problems = {name: [] for name in self.cases}
-        # What exists at the server by the state: {(case, address): attributes}.
+        # Whatever the state ever named, the replaced included: {(case, address, id): attributes}.
         self.made = {}
         self.commands = []
         self.state = folder / "terraform.tfstate"
@@ -156,7 +156,7 @@ class Batch:
                 state.forget(self.state, name, step.forget)
         actions = self.apply(number)
         resources = state.instances(self.state)
-        self.made |= resources
+        self.made |= {(*key, attributes["id"]): attributes for key, attributes in resources.items() if "id" in attributes}
         for name, step in self.stepping(number):
             self.problems[name] += [
                 f"step {number + 1}: {where} was to be {wanted}, the plan was to {actions.get((name, where), 'noop')}"
@@ -262,7 +262,7 @@ class Batch:
         left = state.instances(self.state)
         for name, where in left:
             self.problems.get(name, []).append(f"destroy left {where}")
-        for (name, where), attributes in self.made.items():
+        for (name, where, _), attributes in self.made.items():
             if where.startswith("data.") or (name, where) in left:
                 continue
             suffix, ids = RESOURCES[where.split(".")[0]]

@@ -147,6 +147,11 @@ CASES = (
             kb_images=True,
         ),
     )),
+    # The provider has no test of its own for what must be made anew.
+    Case("knowledge_base_replaced", (
+        base(("knowledge_base_rds",), IN_RDS),
+        base(("knowledge_base_opensearch",), IN_OPENSEARCH, {BASE: "replace"}),
+    )),
     Case("data_source_basic", (source("data_source_plain", {"data_source_id": PRESENT}),)),
     Case("data_source_disappears", (Step(("knowledge_base_rds", "data_source_plain"), disappears=SOURCE),)),
     Case("data_source_update", (
