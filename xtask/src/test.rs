@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Run only these steps.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Step>,
+    /// Runs what is too slow for every time as well: all Terraform configurations.
+    #[arg(long)]
+    all: bool,
     /// Handed to pytest, after `--`.
     #[arg(last = true)]
     pytest: Vec<String>,
@@ -93,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 ],
             ),
             Step::Rust => rust(&environment),
-            Step::Python => python(&environment, &args.pytest),
+            Step::Python => python(&environment, args.all, &args.pytest),
         };
         let count = count.unwrap_or_else(|error| {
             println!("{error:#}");
@@ -173,7 +176,7 @@ fn rust(environment: &Environment) -> Result<Count> {
 }
 
 /// The end-to-end tests over the built programs.
-fn python(environment: &Environment, arguments: &[String]) -> Result<Count> {
+fn python(environment: &Environment, all: bool, arguments: &[String]) -> Result<Count> {
     // All targets, as the Rust tests build: with the bins alone, dependencies would be resolved with
     // fewer features and half of them compiled anew.
     shell::run(
@@ -194,6 +197,9 @@ fn python(environment: &Environment, arguments: &[String]) -> Result<Count> {
             "OUTCROP_STUB_BIN",
             environment.binary(Profile::Dev, "stub-model"),
         );
+    if all {
+        command.env("OUTCROP_ALL", "1");
+    }
     if let Some(check) = acceptance(&environment.root) {
         command.env("OUTCROP_ACCEPTANCE", check);
     }

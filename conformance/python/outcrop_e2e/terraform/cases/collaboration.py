@@ -30,7 +30,7 @@ CASES = (
     Case("collaborator_basic", (
         Step(FILES, MODEL, {}, joined("collaborator_basic"), {COLLABORATOR: ()}),
     )),
-    Case("collaborator_update", steps=(
+    Case("collaborator_update", always=True, steps=(
         Step(FILES, MODEL, {}, joined("collaborator_update"), {COLLABORATOR: ()}),
         Step(
             FILES,
