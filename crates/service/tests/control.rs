@@ -13,6 +13,8 @@ mod agents;
 mod aliases;
 #[path = "control/collaborators.rs"]
 mod collaborators;
+#[path = "control/crowd.rs"]
+mod crowd;
 #[path = "control/lists.rs"]
 mod lists;
 #[path = "control/prepare.rs"]

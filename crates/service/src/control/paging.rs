@@ -125,8 +125,8 @@ impl Service {
         }
         let more = sorted.len() > page.limit as usize;
         sorted.truncate(page.limit as usize);
-        let last = sorted.last().filter(|_| more);
-        let next_token = last.map(|(cursor, _)| tokens.token(cursor));
+        let end = sorted.last().filter(|_| more);
+        let next_token = end.map(|(cursor, _)| tokens.token(cursor));
         let bodies = sorted.into_iter().map(|(_, body)| body).collect();
         Ok((bodies, next_token))
     }

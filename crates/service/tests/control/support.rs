@@ -219,6 +219,24 @@ impl World {
     }
 }
 
+/// As many processes over one store, with one clock and one source of ids.
+pub(crate) fn processes(store: &Arc<dyn Store>, count: usize) -> Vec<Service> {
+    let clock = Arc::new(TestClock::default());
+    let ids = Arc::new(TestIds::default());
+    let service = || {
+        let ports = Ports {
+            store: Arc::clone(store),
+            models: Arc::new(Nothing),
+            actions: Arc::new(Nothing),
+            documents: Arc::new(Objects::default()),
+            clock: Arc::clone(&clock) as _,
+            ids: Arc::clone(&ids) as _,
+        };
+        Service::new(ports, Settings::default())
+    };
+    std::iter::repeat_with(service).take(count).collect()
+}
+
 pub(crate) fn context(region: &str) -> CallContext {
     CallContext {
         request_id: "11111111-2222-4333-8444-555555555555".to_owned(),
