@@ -52,6 +52,19 @@ pub struct PromptArn {
     pub version: Option<String>,
 }
 
+/// `arn:aws:bedrock:<region>:<account>:knowledge-base/<knowledge base id>`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KnowledgeBaseArn {
+    /// `aws`, `aws-cn`, …
+    pub partition: String,
+    /// The region.
+    pub region: String,
+    /// Twelve digits.
+    pub account_id: String,
+    /// The knowledge base.
+    pub knowledge_base_id: String,
+}
+
 /// A text that is not the ARN it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidArn(String);
@@ -98,6 +111,18 @@ impl PromptArn {
             account_id: account_id.to_owned(),
             prompt_id: prompt_id.to_owned(),
             version: version.map(str::to_owned),
+        }
+    }
+}
+
+impl KnowledgeBaseArn {
+    /// The ARN of a knowledge base in the `aws` partition.
+    pub fn new(region: &str, account_id: &str, knowledge_base_id: &str) -> Self {
+        Self {
+            partition: "aws".to_owned(),
+            region: region.to_owned(),
+            account_id: account_id.to_owned(),
+            knowledge_base_id: knowledge_base_id.to_owned(),
         }
     }
 }
@@ -150,6 +175,21 @@ impl fmt::Display for PromptArn {
             Some(version) => write!(f, ":{version}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for KnowledgeBaseArn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            partition,
+            region,
+            account_id,
+            knowledge_base_id,
+        } = self;
+        write!(
+            f,
+            "arn:{partition}:bedrock:{region}:{account_id}:knowledge-base/{knowledge_base_id}"
+        )
     }
 }
 

@@ -1,4 +1,4 @@
-//! The control plane: agents and what belongs to them, one file per resource.
+//! The control plane: agents, knowledge bases and what belongs to them, one file per resource.
 //!
 //! Transitions are instantaneous: the store holds the state that a transition ends in, and only the
 //! answer to the call that made it shows the passing one (CREATING, PREPARING, …), so that clients
@@ -16,7 +16,11 @@ mod agent_knowledge_bases;
 mod agent_rules;
 mod agents;
 mod aliases;
+mod choices;
 mod collaborators;
+mod data_sources;
+mod fixed_ids;
+mod knowledge_bases;
 mod paging;
 mod prepare;
 mod prompt_library;
@@ -125,11 +129,23 @@ impl Service {
         }
     }
 
-    /// A 404 that also names the region in which the agent does exist, the most common cause.
     async fn missing(&self, cx: &CallContext, agent_id: &str, message: String) -> Exception {
-        match self.load::<String>(region_key(cx, agent_id)).await {
+        self.elsewhere(cx, region_key(cx, agent_id), "Agent", agent_id, message)
+            .await
+    }
+
+    /// A 404 that also names the region in which the resource does exist, the most common cause.
+    async fn elsewhere(
+        &self,
+        cx: &CallContext,
+        region: Key,
+        what: &str,
+        id: &str,
+        message: String,
+    ) -> Exception {
+        match self.load::<String>(region).await {
             Ok(Some(region)) if region.body != cx.region => Exception::not_found(format!(
-                "{message} (Agent {agent_id} exists in region {}; this request is for region {}.)",
+                "{message} ({what} {id} exists in region {}; this request is for region {}.)",
                 region.body, cx.region
             )),
             Ok(_) => Exception::not_found(message),
@@ -195,11 +211,16 @@ fn agent_name_key(scope: &Scope, name: &str) -> Key {
 }
 
 fn region_key(cx: &CallContext, agent_id: &str) -> Key {
+    account_key(cx, kind::AGENT_REGION, agent_id)
+}
+
+/// The key of what an account has only once in all its regions.
+fn account_key(cx: &CallContext, kind: &'static str, id: &str) -> Key {
     Key {
         scope: cx.account_id.as_str().into(),
-        kind: kind::AGENT_REGION,
+        kind,
         parent: "".into(),
-        id: agent_id.into(),
+        id: id.into(),
     }
 }
 

@@ -71,6 +71,10 @@ pub(crate) mod kind {
     pub(crate) const PROMPT: &str = "prompt";
     /// `GetPromptResponse`, parent the prompt id, id the number.
     pub(crate) const PROMPT_VERSION: &str = "prompt-version";
+    /// Region by knowledge base id: scope the bare account id, parent empty, body a JSON string.
+    pub(crate) const KNOWLEDGE_BASE_REGION: &str = "knowledge-base-region";
+    /// `DataSource`, parent the knowledge base id, id the data source's, unique name.
+    pub(crate) const DATA_SOURCE: &str = "data-source";
     /// [`super::TagsDoc`], parent empty, id the ARN.
     pub(crate) const TAGS: &str = "tags";
     /// [`super::TokenDoc`], parent the operation, id the token.

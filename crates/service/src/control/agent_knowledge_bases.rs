@@ -235,10 +235,6 @@ impl Service {
     ///
     /// Who deletes the knowledge base must do so at the revision it had before this was asked:
     /// associating writes it.
-    #[expect(
-        dead_code,
-        reason = "DeleteKnowledgeBase, which asks, is not served yet"
-    )]
     pub(super) async fn agent_with_knowledge_base(
         &self,
         scope: &Scope,

@@ -18,7 +18,7 @@ use outcrop_store::{BATCH_WRITES_MAX, Expect, Order, Write};
 use super::paging::List;
 use super::{
     DRAFT, Refused, TEST_ALIAS, agent_key, agent_name_key, agent_rules, attempts, collaborators,
-    guard, name_conflict, prompts, quotas, tags,
+    guard, name_conflict, prompts, quotas, region_key, tags,
 };
 use crate::records::{AgentDoc, Scope, Stored, kind, put};
 use crate::{Service, scope};
@@ -121,7 +121,9 @@ impl Service {
         }
         self.check_room(cx, quotas::AGENTS, kind::AGENT, "").await?;
         let now = self.now();
-        let agent_id = self.ports.ids.resource_id();
+        let agent_id = self
+            .new_id("agent", input.tags.as_ref(), |id| region_key(cx, id))
+            .await?;
         let agent = new_agent(cx, &agent_id, input, now);
         let mut writes: Vec<Write> = token.remember(&agent_id, now).into_iter().collect();
         writes.extend(creation(cx, &scope, &agent, input, now));
@@ -202,7 +204,7 @@ impl Service {
         };
         let writes = removal(cx, &scope, &agent, owned);
         // The agent itself goes with the first batch. Should the process end before the last one,
-        // what stays behind can be reached by nobody, for ids are never used again.
+        // what stays behind can be reached by nobody, for its id goes last and so is not used again.
         for batch in writes.chunks(BATCH_WRITES_MAX) {
             self.write(batch.to_vec()).await?;
         }

@@ -155,7 +155,10 @@ impl Service {
         let asked = input.routing_configuration.as_deref();
         let routing = self.route(cx, &mut agent, asked).await?;
         let now = self.now();
-        let alias = new_alias(cx, &self.ports.ids.resource_id(), input, &routing.item, now);
+        let alias_id = self
+            .new_id("alias", input.tags.as_ref(), |id| key(&scope, agent_id, id))
+            .await?;
+        let alias = new_alias(cx, &alias_id, input, &routing.item, now);
         let mut writes: Vec<Write> = token
             .remember(&alias.agent_alias_id, now)
             .into_iter()

@@ -202,7 +202,9 @@ impl Service {
         self.check_room(cx, quotas::PROMPTS, kind::PROMPT, "")
             .await?;
         let now = self.now();
-        let id = self.ports.ids.resource_id();
+        let id = self
+            .new_id("prompt", input.tags.as_ref(), |id| key(&scope, id))
+            .await?;
         let prompt = draft(cx, &id, input, now);
         let document = PromptDoc {
             prompt: prompt.clone(),

@@ -44,6 +44,10 @@ pub(super) const PROMPTS: Quota = Quota::of("prompts per account", 500, usize::M
 pub(super) const PROMPT_VERSIONS: Quota = Quota::of("versions per prompt", 10, usize::MAX);
 /// Versions ever made of one prompt: AWS's version numbers have five digits.
 pub(super) const PROMPT_NUMBERS: Quota = Quota::of("versions per prompt", 99_999, 99_999);
+/// Knowledge bases of one account in one region.
+pub(super) const KNOWLEDGE_BASES: Quota = Quota::of("knowledge bases per account", 100, usize::MAX);
+/// Data sources of one knowledge base.
+pub(super) const DATA_SOURCES: Quota = Quota::of("data sources per knowledge base", 5, 1_000);
 /// Tags of one resource.
 pub(super) const TAGS: Quota = Quota::of("tags per resource", 50, 200);
 

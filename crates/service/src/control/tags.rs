@@ -1,4 +1,4 @@
-//! Tags of agents, aliases, prompts and versions of prompts.
+//! Tags of agents, aliases, knowledge bases, prompts and versions of prompts.
 //!
 //! Every taggable resource has a tags document from its creation to its deletion, be it empty: the
 //! document is the proof that an ARN of this account and region names something.
@@ -14,7 +14,7 @@ use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_store::{Expect, Write};
 
-use super::{Refused, gone, quotas, tags_key};
+use super::{Refused, fixed_ids, gone, quotas, tags_key};
 use crate::records::{self, Scope, Stored, TagsDoc};
 use crate::{Service, scope};
 
@@ -28,6 +28,7 @@ impl Handle<op::TagResource> for Service {
         input: TagResourceRequest,
     ) -> Result<TagResourceResponse, Exception> {
         check(Some(&input.tags), self.settings.strictness)?;
+        fixed_ids::check_own(&input.resource_arn, &input.tags)?;
         let attempt = || self.tag(cx, &input);
         self.in_turn(&scope(cx), &input.resource_arn, attempt)
             .await?;

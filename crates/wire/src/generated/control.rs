@@ -14,12 +14,16 @@ pub trait ControlService:
     + Handle<ops::CreateAgent>
     + Handle<ops::CreateAgentActionGroup>
     + Handle<ops::CreateAgentAlias>
+    + Handle<ops::CreateDataSource>
+    + Handle<ops::CreateKnowledgeBase>
     + Handle<ops::CreatePrompt>
     + Handle<ops::CreatePromptVersion>
     + Handle<ops::DeleteAgent>
     + Handle<ops::DeleteAgentActionGroup>
     + Handle<ops::DeleteAgentAlias>
     + Handle<ops::DeleteAgentVersion>
+    + Handle<ops::DeleteDataSource>
+    + Handle<ops::DeleteKnowledgeBase>
     + Handle<ops::DeletePrompt>
     + Handle<ops::DisassociateAgentCollaborator>
     + Handle<ops::DisassociateAgentKnowledgeBase>
@@ -29,6 +33,8 @@ pub trait ControlService:
     + Handle<ops::GetAgentCollaborator>
     + Handle<ops::GetAgentKnowledgeBase>
     + Handle<ops::GetAgentVersion>
+    + Handle<ops::GetDataSource>
+    + Handle<ops::GetKnowledgeBase>
     + Handle<ops::GetPrompt>
     + Handle<ops::ListAgentActionGroups>
     + Handle<ops::ListAgentAliases>
@@ -36,6 +42,8 @@ pub trait ControlService:
     + Handle<ops::ListAgentKnowledgeBases>
     + Handle<ops::ListAgentVersions>
     + Handle<ops::ListAgents>
+    + Handle<ops::ListDataSources>
+    + Handle<ops::ListKnowledgeBases>
     + Handle<ops::ListPrompts>
     + Handle<ops::ListTagsForResource>
     + Handle<ops::PrepareAgent>
@@ -46,6 +54,8 @@ pub trait ControlService:
     + Handle<ops::UpdateAgentAlias>
     + Handle<ops::UpdateAgentCollaborator>
     + Handle<ops::UpdateAgentKnowledgeBase>
+    + Handle<ops::UpdateDataSource>
+    + Handle<ops::UpdateKnowledgeBase>
     + Handle<ops::UpdatePrompt>
     + Send
     + Sync
@@ -59,12 +69,16 @@ impl<
         + Handle<ops::CreateAgent>
         + Handle<ops::CreateAgentActionGroup>
         + Handle<ops::CreateAgentAlias>
+        + Handle<ops::CreateDataSource>
+        + Handle<ops::CreateKnowledgeBase>
         + Handle<ops::CreatePrompt>
         + Handle<ops::CreatePromptVersion>
         + Handle<ops::DeleteAgent>
         + Handle<ops::DeleteAgentActionGroup>
         + Handle<ops::DeleteAgentAlias>
         + Handle<ops::DeleteAgentVersion>
+        + Handle<ops::DeleteDataSource>
+        + Handle<ops::DeleteKnowledgeBase>
         + Handle<ops::DeletePrompt>
         + Handle<ops::DisassociateAgentCollaborator>
         + Handle<ops::DisassociateAgentKnowledgeBase>
@@ -74,6 +88,8 @@ impl<
         + Handle<ops::GetAgentCollaborator>
         + Handle<ops::GetAgentKnowledgeBase>
         + Handle<ops::GetAgentVersion>
+        + Handle<ops::GetDataSource>
+        + Handle<ops::GetKnowledgeBase>
         + Handle<ops::GetPrompt>
         + Handle<ops::ListAgentActionGroups>
         + Handle<ops::ListAgentAliases>
@@ -81,6 +97,8 @@ impl<
         + Handle<ops::ListAgentKnowledgeBases>
         + Handle<ops::ListAgentVersions>
         + Handle<ops::ListAgents>
+        + Handle<ops::ListDataSources>
+        + Handle<ops::ListKnowledgeBases>
         + Handle<ops::ListPrompts>
         + Handle<ops::ListTagsForResource>
         + Handle<ops::PrepareAgent>
@@ -91,6 +109,8 @@ impl<
         + Handle<ops::UpdateAgentAlias>
         + Handle<ops::UpdateAgentCollaborator>
         + Handle<ops::UpdateAgentKnowledgeBase>
+        + Handle<ops::UpdateDataSource>
+        + Handle<ops::UpdateKnowledgeBase>
         + Handle<ops::UpdatePrompt>
         + Send
         + Sync
@@ -107,12 +127,16 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::CreateAgent>(),
         Route::new::<ops::CreateAgentActionGroup>(),
         Route::new::<ops::CreateAgentAlias>(),
+        Route::new::<ops::CreateDataSource>(),
+        Route::new::<ops::CreateKnowledgeBase>(),
         Route::new::<ops::CreatePrompt>(),
         Route::new::<ops::CreatePromptVersion>(),
         Route::new::<ops::DeleteAgent>(),
         Route::new::<ops::DeleteAgentActionGroup>(),
         Route::new::<ops::DeleteAgentAlias>(),
         Route::new::<ops::DeleteAgentVersion>(),
+        Route::new::<ops::DeleteDataSource>(),
+        Route::new::<ops::DeleteKnowledgeBase>(),
         Route::new::<ops::DeletePrompt>(),
         Route::new::<ops::DisassociateAgentCollaborator>(),
         Route::new::<ops::DisassociateAgentKnowledgeBase>(),
@@ -122,6 +146,8 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::GetAgentCollaborator>(),
         Route::new::<ops::GetAgentKnowledgeBase>(),
         Route::new::<ops::GetAgentVersion>(),
+        Route::new::<ops::GetDataSource>(),
+        Route::new::<ops::GetKnowledgeBase>(),
         Route::new::<ops::GetPrompt>(),
         Route::new::<ops::ListAgentActionGroups>(),
         Route::new::<ops::ListAgentAliases>(),
@@ -129,6 +155,8 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::ListAgentKnowledgeBases>(),
         Route::new::<ops::ListAgentVersions>(),
         Route::new::<ops::ListAgents>(),
+        Route::new::<ops::ListDataSources>(),
+        Route::new::<ops::ListKnowledgeBases>(),
         Route::new::<ops::ListPrompts>(),
         Route::new::<ops::ListTagsForResource>(),
         Route::new::<ops::PrepareAgent>(),
@@ -139,42 +167,36 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::UpdateAgentAlias>(),
         Route::new::<ops::UpdateAgentCollaborator>(),
         Route::new::<ops::UpdateAgentKnowledgeBase>(),
+        Route::new::<ops::UpdateDataSource>(),
+        Route::new::<ops::UpdateKnowledgeBase>(),
         Route::new::<ops::UpdatePrompt>(),
-        Route::not_implemented(&tables::CREATE_DATA_SOURCE),
         Route::not_implemented(&tables::CREATE_FLOW),
         Route::not_implemented(&tables::CREATE_FLOW_ALIAS),
         Route::not_implemented(&tables::CREATE_FLOW_VERSION),
-        Route::not_implemented(&tables::CREATE_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::CREATE_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::CREATE_RETRIEVAL_INSTRUCTION_VERSION),
         Route::not_implemented(&tables::CREATE_VPC_CONFIGURATION),
-        Route::not_implemented(&tables::DELETE_DATA_SOURCE),
         Route::not_implemented(&tables::DELETE_FLOW),
         Route::not_implemented(&tables::DELETE_FLOW_ALIAS),
         Route::not_implemented(&tables::DELETE_FLOW_VERSION),
-        Route::not_implemented(&tables::DELETE_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::DELETE_KNOWLEDGE_BASE_DOCUMENTS),
         Route::not_implemented(&tables::DELETE_RESOURCE_POLICY),
         Route::not_implemented(&tables::DELETE_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::DELETE_VPC_CONFIGURATION),
-        Route::not_implemented(&tables::GET_DATA_SOURCE),
         Route::not_implemented(&tables::GET_FLOW),
         Route::not_implemented(&tables::GET_FLOW_ALIAS),
         Route::not_implemented(&tables::GET_FLOW_VERSION),
         Route::not_implemented(&tables::GET_INGESTION_JOB),
-        Route::not_implemented(&tables::GET_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::GET_KNOWLEDGE_BASE_DOCUMENTS),
         Route::not_implemented(&tables::GET_RESOURCE_POLICY),
         Route::not_implemented(&tables::GET_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::GET_VPC_CONFIGURATION),
         Route::not_implemented(&tables::INGEST_KNOWLEDGE_BASE_DOCUMENTS),
-        Route::not_implemented(&tables::LIST_DATA_SOURCES),
         Route::not_implemented(&tables::LIST_FLOW_ALIASES),
         Route::not_implemented(&tables::LIST_FLOW_VERSIONS),
         Route::not_implemented(&tables::LIST_FLOWS),
         Route::not_implemented(&tables::LIST_INGESTION_JOBS),
         Route::not_implemented(&tables::LIST_KNOWLEDGE_BASE_DOCUMENTS),
-        Route::not_implemented(&tables::LIST_KNOWLEDGE_BASES),
         Route::not_implemented(&tables::LIST_RETRIEVAL_INSTRUCTION_VERSIONS),
         Route::not_implemented(&tables::LIST_RETRIEVAL_INSTRUCTIONS),
         Route::not_implemented(&tables::LIST_VPC_CONFIGURATIONS),
@@ -182,10 +204,8 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::PUT_RESOURCE_POLICY),
         Route::not_implemented(&tables::START_INGESTION_JOB),
         Route::not_implemented(&tables::STOP_INGESTION_JOB),
-        Route::not_implemented(&tables::UPDATE_DATA_SOURCE),
         Route::not_implemented(&tables::UPDATE_FLOW),
         Route::not_implemented(&tables::UPDATE_FLOW_ALIAS),
-        Route::not_implemented(&tables::UPDATE_KNOWLEDGE_BASE),
         Route::not_implemented(&tables::UPDATE_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::VALIDATE_FLOW_DEFINITION),
     ]

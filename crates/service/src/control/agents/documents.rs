@@ -147,7 +147,7 @@ pub(super) struct Owned {
     pub(super) notes: Vec<Write>,
 }
 
-/// All that is removed with an agent, the agent first.
+/// All that is removed with an agent, the agent first, and last of all the right to its id.
 pub(super) fn removal(
     cx: &CallContext,
     scope: &Scope,
@@ -170,7 +170,6 @@ pub(super) fn removal(
             expect: Expect::Revision(agent.revision),
         },
         delete(agent_name_key(scope, &agent.body.agent.agent_name)),
-        delete(region_key(cx, agent_id)),
         delete(tags_key(scope, &agent.body.agent.agent_arn)),
         delete(scope.key(kind::PREPARED, "", agent_id)),
     ];
@@ -195,5 +194,6 @@ pub(super) fn removal(
     }
     writes.push(children(kind::ALIAS_NAME, agent_id));
     writes.push(children(kind::VERSION, agent_id));
+    writes.push(delete(region_key(cx, agent_id)));
     writes
 }
