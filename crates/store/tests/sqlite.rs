@@ -4,12 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use outcrop_store::sqlite::OpenError;
 use outcrop_store::{
-    Batch, Expect, Key, Lease, NewJob, SqliteOptions, SqliteStore, Store, StoreError, Write,
+    Batch, Cursor, Expect, Key, Lease, NewJob, Order, Page, Scan, SqliteOptions, SqliteStore,
+    Store, StoreError, Write,
 };
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -133,7 +134,7 @@ fn a_newer_schema_is_refused() {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 1
+                known: 2
             })
         ),
         "{refused:?}"
@@ -348,4 +349,81 @@ async fn the_log_stays_bounded() {
     let bytes = log.metadata().expect("there is a log").len();
     assert!(bytes < 80 << 20, "{bytes} bytes of log");
     assert_eq!(body(&store, "4").await.as_deref(), Some(&*large));
+}
+
+/// Puts documents numbered from `from` up to `to`; twenty share a batch and with it a millisecond.
+async fn fill(store: &SqliteStore, from: i64, to: i64) {
+    let numbers: Vec<i64> = (from..to).collect();
+    for together in numbers.chunks(20) {
+        let writes = together.iter();
+        let batch = Batch {
+            now_ms: NOW + together[0],
+            writes: writes
+                .map(|number| put(&format!("{number:06}"), "{}"))
+                .collect(),
+        };
+        store.commit(batch).await.expect("committed");
+    }
+}
+
+/// The quickest of some readings of a page that starts after the document of this number.
+async fn page_time(store: &SqliteStore, order: Order, after: i64) -> Duration {
+    let mut quickest = Duration::MAX;
+    for _ in 0..READINGS {
+        let Key {
+            scope,
+            kind,
+            parent,
+            ..
+        } = key("");
+        let scan = Scan {
+            scope,
+            kind,
+            parent,
+            order,
+            now_ms: NOW,
+        };
+        let cursor = Cursor {
+            sort: NOW + after,
+            id: format!("{after:06}").into(),
+        };
+        let page = Page {
+            limit: 100,
+            after: Some(cursor),
+        };
+        let began = Instant::now();
+        let listing = store.list(scan, page).await.expect("listed");
+        quickest = quickest.min(began.elapsed());
+        assert_eq!(listing.records.len(), 100);
+    }
+    quickest
+}
+
+/// The quickest of so many is what the work takes, whatever else the machine does.
+const READINGS: u32 = 25;
+
+/// A page that had to be sorted out of a hundred times as many documents takes about as many times as
+/// long; one that is walked to, hardly longer. The bound lies far from both.
+const GROWTH_MAX: u32 = 8;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_many_takes_as_long_as_a_page_of_few() {
+    let orders = [Order::Created, Order::UpdatedDescending];
+    let folder = folder();
+    let store = open(folder.path());
+    fill(&store, 0, 1_000).await;
+    let mut few = Vec::new();
+    for order in orders {
+        few.push(page_time(&store, order, 500).await);
+    }
+    fill(&store, 1_000, 100_000).await;
+    for (order, few) in orders.into_iter().zip(few) {
+        for after in [500, 50_000, 99_000] {
+            let many = page_time(&store, order, after).await;
+            assert!(
+                many < few * GROWTH_MAX,
+                "{order:?} after {after}: {many:?} of 100,000, {few:?} of 1,000"
+            );
+        }
+    }
 }

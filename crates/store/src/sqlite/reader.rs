@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
@@ -62,24 +63,55 @@ pub(super) fn get(connection: &Connection, key: Key) -> rusqlite::Result<Option<
     }))
 }
 
+const LIST_BY_ID: &str = include_str!("queries/document_list_by_id.sql");
+const LIST_BY_CREATED: &str = include_str!("queries/document_list_by_created.sql");
+const LIST_BY_UPDATED: &str = include_str!("queries/document_list_by_updated.sql");
+const LIST_BY_UPDATED_EXPIRING: &str =
+    include_str!("queries/document_list_by_updated_expiring.sql");
+
 /// One page of documents.
 pub(super) fn list(connection: &Connection, scan: &Scan, page: &Page) -> rusqlite::Result<Listing> {
-    let sql = match scan.order {
-        Order::Id => include_str!("queries/document_list_by_id.sql"),
-        Order::Created => include_str!("queries/document_list_by_created.sql"),
-        Order::UpdatedDescending => include_str!("queries/document_list_by_updated.sql"),
+    let records = match scan.order {
+        Order::Id => select(connection, LIST_BY_ID, scan, page)?,
+        Order::Created => select(connection, LIST_BY_CREATED, scan, page)?,
+        Order::UpdatedDescending => {
+            let mut records = select(connection, LIST_BY_UPDATED, scan, page)?;
+            let expiring = select(connection, LIST_BY_UPDATED_EXPIRING, scan, page)?;
+            if !expiring.is_empty() {
+                records.extend(expiring);
+                records.sort_by(|one, other| {
+                    let newest_first = other.updated_at_ms.cmp(&one.updated_at_ms);
+                    newest_first.then_with(|| one.key.id.cmp(&other.key.id))
+                });
+            }
+            records
+        }
     };
+    Ok(Listing::from_sought(records, page.limit, scan.order))
+}
+
+/// What one query finds of a page, up to one document more than the page holds.
+fn select(
+    connection: &Connection,
+    sql: &str,
+    scan: &Scan,
+    page: &Page,
+) -> rusqlite::Result<Vec<Record>> {
     let mut statement = connection.prepare_cached(sql)?;
     let (sort, from_id) = start(scan.order, page);
     statement.raw_bind_parameter(1, &scan.scope)?;
     statement.raw_bind_parameter(2, scan.kind)?;
     statement.raw_bind_parameter(3, &scan.parent)?;
-    statement.raw_bind_parameter(4, scan.now_ms)?;
-    statement.raw_bind_parameter(5, from_id)?;
-    statement.raw_bind_parameter(6, i64::from(page.limit) + 1)?;
-    match scan.order {
-        Order::Id => {}
-        Order::Created | Order::UpdatedDescending => statement.raw_bind_parameter(7, sort)?,
+    // Not every query looks at every one of these.
+    for (name, value) in [
+        (4, Value::Integer(scan.now_ms)),
+        (5, Value::Text(from_id)),
+        (6, Value::Integer(i64::from(page.limit) + 1)),
+        (7, Value::Integer(sort)),
+    ] {
+        if name <= statement.parameter_count() {
+            statement.raw_bind_parameter(name, value)?;
+        }
     }
     let mut rows = statement.raw_query();
     let mut records = Vec::new();
@@ -97,7 +129,7 @@ pub(super) fn list(connection: &Connection, scan: &Scan, page: &Page) -> rusqlit
             body: row.get(4)?,
         });
     }
-    Ok(Listing::from_sought(records, page.limit, scan.order))
+    Ok(records)
 }
 
 /// The place a page starts at, itself included: before everything, or right behind the cursor, where
@@ -131,4 +163,50 @@ pub(super) fn journal(
         });
     }
     Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sqlite::schema;
+
+    /// How SQLite goes about a query, one line a step.
+    fn plan(sql: &str) -> String {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        schema::migrate(&mut connection).expect("the schema");
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .expect("the query is valid");
+        let mut rows = statement.raw_query();
+        let mut steps = Vec::new();
+        while let Some(row) = rows.next().expect("the plan") {
+            steps.push(row.get::<_, String>(3).expect("a step"));
+        }
+        steps.join("\n")
+    }
+
+    #[test]
+    fn a_listing_walks_an_index_in_its_order() {
+        let of = "scope=? AND kind=? AND parent=?";
+        assert_eq!(
+            plan(LIST_BY_ID),
+            format!("SEARCH documents USING INDEX sqlite_autoindex_documents_1 ({of} AND id>?)")
+        );
+        assert_eq!(
+            plan(LIST_BY_CREATED),
+            format!(
+                "SEARCH documents USING INDEX documents_created ({of} AND (created_at_ms,id)>(?,?))"
+            )
+        );
+        assert_eq!(
+            plan(LIST_BY_UPDATED),
+            format!("SEARCH documents USING INDEX documents_updated ({of} AND updated_at_ms<?)")
+        );
+        assert_eq!(
+            plan(LIST_BY_UPDATED_EXPIRING),
+            format!(
+                "SEARCH documents USING INDEX documents_expiring ({of})\nUSE TEMP B-TREE FOR ORDER BY"
+            )
+        );
+    }
 }

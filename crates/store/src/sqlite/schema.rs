@@ -10,7 +10,13 @@ use super::OpenError;
 const APPLICATION_ID: i32 = 0x4f75_7463;
 
 /// All migrations, oldest first; the version is the place in the list, from 1.
-const MIGRATIONS: &[(&str, &str)] = &[("initial", include_str!("migrations/0001_initial.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("initial", include_str!("migrations/0001_initial.sql")),
+    (
+        "listing orders",
+        include_str!("migrations/0002_listing_orders.sql"),
+    ),
+];
 
 /// The version this program writes.
 pub(super) const VERSION: usize = MIGRATIONS.len();
