@@ -13,17 +13,14 @@ mod agents;
 mod aliases;
 #[path = "control/collaborators.rs"]
 mod collaborators;
-<<<<<<< HEAD
 #[path = "control/crowd.rs"]
 mod crowd;
-=======
 #[path = "control/data_sources.rs"]
 mod data_sources;
 #[path = "control/fixed_ids.rs"]
 mod fixed_ids;
 #[path = "control/knowledge_bases.rs"]
 mod knowledge_bases;
->>>>>>> 11d8f90 (feat(service): knowledge bases and data sources as resources, and ids that stay)
 #[path = "control/lists.rs"]
 mod lists;
 #[path = "control/prepare.rs"]
