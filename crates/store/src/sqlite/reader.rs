@@ -1,5 +1,6 @@
 //! Reading: a few threads with a connection each, and the queries.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rusqlite::types::Value;
@@ -65,6 +66,8 @@ pub(super) fn get(connection: &Connection, key: Key) -> rusqlite::Result<Option<
 
 const LIST_BY_ID: &str = include_str!("queries/document_list_by_id.sql");
 const LIST_BY_CREATED: &str = include_str!("queries/document_list_by_created.sql");
+const LIST_BY_CREATED_EXPIRING: &str =
+    include_str!("queries/document_list_by_created_expiring.sql");
 const LIST_BY_UPDATED: &str = include_str!("queries/document_list_by_updated.sql");
 const LIST_BY_UPDATED_EXPIRING: &str =
     include_str!("queries/document_list_by_updated_expiring.sql");
@@ -73,21 +76,37 @@ const LIST_BY_UPDATED_EXPIRING: &str =
 pub(super) fn list(connection: &Connection, scan: &Scan, page: &Page) -> rusqlite::Result<Listing> {
     let records = match scan.order {
         Order::Id => select(connection, LIST_BY_ID, scan, page)?,
-        Order::Created => select(connection, LIST_BY_CREATED, scan, page)?,
+        Order::Created => {
+            let mut records = select(connection, LIST_BY_CREATED, scan, page)?;
+            let expiring = select(connection, LIST_BY_CREATED_EXPIRING, scan, page)?;
+            merge(&mut records, expiring, |one, other| {
+                one.created_at_ms.cmp(&other.created_at_ms)
+            });
+            records
+        }
         Order::UpdatedDescending => {
             let mut records = select(connection, LIST_BY_UPDATED, scan, page)?;
             let expiring = select(connection, LIST_BY_UPDATED_EXPIRING, scan, page)?;
-            if !expiring.is_empty() {
-                records.extend(expiring);
-                records.sort_by(|one, other| {
-                    let newest_first = other.updated_at_ms.cmp(&one.updated_at_ms);
-                    newest_first.then_with(|| one.key.id.cmp(&other.key.id))
-                });
-            }
+            merge(&mut records, expiring, |one, other| {
+                other.updated_at_ms.cmp(&one.updated_at_ms)
+            });
             records
         }
     };
     Ok(Listing::from_sought(records, page.limit, scan.order))
+}
+
+/// Adds the documents that expire to those that do not, in an order in which ids break ties.
+fn merge(
+    records: &mut Vec<Record>,
+    expiring: Vec<Record>,
+    by_time: impl Fn(&Record, &Record) -> Ordering,
+) {
+    if !expiring.is_empty() {
+        records.extend(expiring);
+        records
+            .sort_by(|one, other| by_time(one, other).then_with(|| one.key.id.cmp(&other.key.id)));
+    }
 }
 
 /// What one query finds of a page, up to one document more than the page holds.
@@ -202,11 +221,13 @@ mod tests {
             plan(LIST_BY_UPDATED),
             format!("SEARCH documents USING INDEX documents_updated ({of} AND updated_at_ms<?)")
         );
-        assert_eq!(
-            plan(LIST_BY_UPDATED_EXPIRING),
-            format!(
-                "SEARCH documents USING INDEX documents_expiring ({of})\nUSE TEMP B-TREE FOR ORDER BY"
-            )
-        );
+        for expiring in [LIST_BY_CREATED_EXPIRING, LIST_BY_UPDATED_EXPIRING] {
+            assert_eq!(
+                plan(expiring),
+                format!(
+                    "SEARCH documents USING INDEX documents_expiring ({of})\nUSE TEMP B-TREE FOR ORDER BY"
+                )
+            );
+        }
     }
 }
