@@ -23,6 +23,16 @@ def guide_functions(stub):
     )
 
 
+def not_supported_yet(call, **arguments):
+    """Calls what later work brings; until then its error must say so."""
+    try:
+        return call(**arguments)
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "ValidationException", error
+        assert "not supported by Outcrop" in error.response["Error"]["Message"], error
+        return None
+
+
 @pytest.mark.parametrize("protocol", ["openai", "anthropic", "bedrock"])
 def test_the_guide_in_order(stub, launch, connect, protocol, capsys):
     clients = connect(launch(config(stub, protocol, functions=guide_functions(stub))))
