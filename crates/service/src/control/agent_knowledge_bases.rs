@@ -15,10 +15,9 @@ use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::operation::Operation;
 use outcrop_store::{Expect, Key, Write};
-use serde_json::Value;
 
 use super::paging::VersionList;
-use super::{DRAFT, Refused, gone, guard, quotas, version_parent};
+use super::{DRAFT, Refused, gone, guard, knowledge_bases, quotas, version_parent};
 use crate::records::{Scope, Stored, kind, put};
 use crate::{Service, scope};
 
@@ -119,12 +118,7 @@ impl Service {
         let scope = scope(cx);
         let (agent_id, id) = (input.agent_id.as_str(), input.knowledge_base_id.as_str());
         let agent = self.agent_of_version(cx, agent_id, DRAFT).await?;
-        let knowledge_base = self
-            .load::<Value>(scope.key(kind::KNOWLEDGE_BASE, "", id))
-            .await?
-            .ok_or_else(|| {
-                Exception::not_found(format!("KnowledgeBase with id {id} is not found."))
-            })?;
+        let knowledge_base = self.knowledge_base(cx, id).await?;
         let others = self.draft_associations(&scope, agent_id).await?;
         if others.iter().any(|other| other.knowledge_base_id == id) {
             return Err(Exception::conflict(format!(
@@ -146,11 +140,10 @@ impl Service {
                 .unwrap_or(KnowledgeBaseState::Enabled),
             updated_at: now,
         };
-        let name = knowledge_base.body.get("name").and_then(Value::as_str);
         self.write(vec![
             guard(&agent),
             // As it was read, so that it cannot be deleted at the same moment.
-            knowledge_base.put(name),
+            knowledge_bases::guard(&knowledge_base),
             put(use_key(&scope, id, agent_id), &(), Expect::Any, None),
             put(
                 key(&scope, agent_id, DRAFT, id),

@@ -45,11 +45,11 @@ async fn the_life_of_an_association() {
     let expected = json!({
         "agentId": agent,
         "agentVersion": "DRAFT",
-        "createdAt": "2025-05-30T17:28:12.000000Z",
+        "createdAt": "2025-05-30T17:28:13.000000Z",
         "description": "Policies. Use it for questions of employees.",
         "knowledgeBaseId": "KB00000001",
         "knowledgeBaseState": "ENABLED",
-        "updatedAt": "2025-05-30T17:28:12.000000Z",
+        "updatedAt": "2025-05-30T17:28:13.000000Z",
     });
     assert_eq!(made["agentKnowledgeBase"], expected);
     assert_eq!(uses(&world, "KB00000001").await, 1);
@@ -71,7 +71,7 @@ async fn the_life_of_an_association() {
             "description": "Policies. Use it for questions of employees.",
             "knowledgeBaseId": "KB00000001",
             "knowledgeBaseState": "ENABLED",
-            "updatedAt": "2025-05-30T17:28:12.000000Z",
+            "updatedAt": "2025-05-30T17:28:13.000000Z",
         }])
     );
 

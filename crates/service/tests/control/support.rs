@@ -22,8 +22,8 @@ use outcrop_service::Service;
 use outcrop_service::ports::Ports;
 use outcrop_service::settings::Settings;
 use outcrop_store::{
-    Batch, Committed, Entry, Expect, Health, Job, Key, Lease, Listing, MemoryStore, Order, Page,
-    Record, Scan, Store, StoreError, Write,
+    Batch, Committed, Entry, Health, Job, Key, Lease, Listing, MemoryStore, Order, Page, Record,
+    Scan, Store, StoreError,
 };
 use serde_json::{Value, json};
 
@@ -164,27 +164,20 @@ impl World {
         text(&made["agentCollaborator"]["collaboratorId"])
     }
 
-    /// Puts a knowledge base into the store.
+    /// A knowledge base with this id.
     pub(crate) async fn knowledge_base(&self, id: &str) {
-        let write = Write::Put {
-            key: Key {
-                scope: format!("{ACCOUNT}/{REGION}").into(),
-                kind: "knowledge-base",
-                parent: "".into(),
-                id: id.into(),
+        let request = json!({
+            "name": format!("base-{id}"),
+            "roleArn": ROLE,
+            "knowledgeBaseConfiguration": {
+                "type": "KENDRA",
+                "kendraKnowledgeBaseConfiguration": {
+                    "kendraIndexArn": "arn:aws:kendra:us-west-2:111111111111:index/00000000-0000-4000-8000-000000000000",
+                },
             },
-            body: json!({"knowledgeBaseId": id, "name": format!("base-{id}")})
-                .to_string()
-                .into(),
-            expect: Expect::Absent,
-            name: Some(format!("base-{id}").into()),
-            expires_at_ms: None,
-        };
-        let batch = Batch {
-            now_ms: self.clock.now().as_millis(),
-            writes: vec![write],
-        };
-        self.store.commit(batch).await.expect("written");
+            "tags": {"outcrop:id": id},
+        });
+        self.call::<op::CreateKnowledgeBase>(request).await;
     }
 
     pub(crate) async fn get_agent(&self, agent: &str) -> Value {
