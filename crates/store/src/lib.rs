@@ -17,6 +17,7 @@ mod error;
 mod job;
 mod journal;
 pub mod memory;
+pub mod postgres;
 pub mod sqlite;
 
 pub use batch::{BATCH_BYTES_MAX, BATCH_WRITES_MAX, Batch, Committed, Expect, Write};
@@ -25,6 +26,7 @@ pub use error::StoreError;
 pub use job::{Job, Lease, NewJob};
 pub use journal::{Entry, JOURNAL_ENTRIES_MAX, JOURNAL_READ_MAX};
 pub use memory::MemoryStore;
+pub use postgres::{DatabaseUrl, PostgresOptions, PostgresStore};
 pub use sqlite::{Durability, SqliteOptions, SqliteStore};
 
 /// Whether the store works.

@@ -1,4 +1,7 @@
-//! The conformance suite over both backends, SQLite with its record cache and without.
+//! The conformance suite over all backends, SQLite with its record cache and without.
+
+#[path = "support/database.rs"]
+mod database;
 
 use std::ops::Deref;
 
@@ -31,7 +34,18 @@ fn sqlite_store(cache_bytes: usize) -> Temporary {
     }
 }
 
+/// A store in a schema of its own; without a database the test ends here.
+macro_rules! postgres_store {
+    () => {
+        match database::fresh_url() {
+            Some(url) => Box::new(database::open(&url).await),
+            None => return,
+        }
+    };
+}
+
 store_conformance!(memory, Box::new(MemoryStore::new()));
 store_conformance!(sqlite, sqlite_store(32 << 20));
 store_conformance!(sqlite_small_cache, sqlite_store(64 << 10));
 store_conformance!(sqlite_without_cache, sqlite_store(0));
+store_conformance!(postgres, postgres_store!());

@@ -1,0 +1,4 @@
+SELECT failure, place, actual, holder, revisions
+FROM outcrop.commit_v1(
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+)

@@ -1,0 +1,4 @@
+SELECT revision, body, created_at_ms, updated_at_ms
+FROM outcrop.documents
+WHERE scope = $1 AND kind = $2 AND parent = $3 AND id = $4
+    AND (expires_at_ms IS NULL OR expires_at_ms > $5)
