@@ -1,5 +1,7 @@
 //! What an operator can choose about the use cases.
 
+use std::time::Duration;
+
 use outcrop_engine::action::Strictness;
 use outcrop_engine::orchestration::Budget;
 
@@ -15,6 +17,9 @@ pub struct Settings {
     /// Whether this process is the store's only user, as with `SQLite`. A lease another process left
     /// behind is then void at once.
     pub exclusive_store: bool,
+    /// How long a turn's hold on its session outlives the process that runs it, where others may
+    /// serve the session. Renewed at a third of it.
+    pub session_lease: Duration,
     /// Most bytes of conversation kept in memory for sessions that are not in a turn.
     pub session_cache_bytes: u64,
 }
@@ -26,6 +31,7 @@ impl Default for Settings {
             budget: Budget::default(),
             turns_max: 1_024,
             exclusive_store: true,
+            session_lease: Duration::from_secs(30),
             session_cache_bytes: 256 * 1024 * 1024,
         }
     }

@@ -14,15 +14,15 @@ use outcrop_model::arn::AgentAliasArn;
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
 use outcrop_model::timestamp::Timestamp;
-use outcrop_store::{Batch, Expect, StoreError, Write};
+use outcrop_store::{Batch, Expect, Key, StoreError, Write};
 
 use super::envelope::Envelope;
 use super::request::{Ask, Invocation};
 use super::resolve::Target;
-use super::session::{LEASE_MS, OpenSession, key};
+use super::session::{OpenSession, key};
 use super::{LiveGuard, Shared, busy, check_model};
 use crate::error;
-use crate::records::{LeaseDoc, Scope};
+use crate::records::{self, Scope, SessionDoc};
 
 /// How often a beginning is tried again from the store's state after another writer came first.
 const BEGIN_ATTEMPTS_MAX: u32 = 3;
@@ -66,13 +66,7 @@ pub(super) async fn begin(
     );
     let guard = shared.enter(&key)?;
     if matches!(invocation.ask, Ask::Nothing) {
-        shared.sessions.forget(&key);
-        let write = Write::Delete {
-            key,
-            expect: Expect::Any,
-        };
-        shared.commit(vec![write]).await.map_err(error::store)?;
-        return Ok(Begun::Ended);
+        return end(shared, key, &invocation.session_id).await;
     }
     let mut attempt = 1;
     loop {
@@ -80,7 +74,7 @@ pub(super) async fn begin(
             Ask::Input(_) if attempt == 1 => shared.guess(scope, &key).await?,
             _ => shared.open(scope, &key).await?,
         };
-        if session.leased_elsewhere(shared, shared.ports.clock.now().as_millis()) {
+        if shared.leased_elsewhere(&session.doc, shared.ports.clock.now().as_millis()) {
             return Err(busy(&invocation.session_id));
         }
         let beginning = Beginning {
@@ -129,6 +123,32 @@ pub(super) async fn begin(
             Err(cause) => return Err(error::store(cause)),
         }
     }
+}
+
+/// Ends a session without a turn; one in which another process runs a turn is busy.
+async fn end(shared: &Shared, key: Key, session_id: &str) -> Result<Begun, Exception> {
+    shared.sessions.forget(&key);
+    for _ in 0..BEGIN_ATTEMPTS_MAX {
+        let now_ms = shared.ports.clock.now().as_millis();
+        let found = shared.ports.store.get(&key, now_ms).await;
+        let Some(record) = found.map_err(error::store)? else {
+            return Ok(Begun::Ended);
+        };
+        let session = records::read::<SessionDoc>(record)?;
+        if shared.leased_elsewhere(&session.body, now_ms) {
+            break;
+        }
+        let write = Write::Delete {
+            key: key.clone(),
+            expect: Expect::Revision(session.revision),
+        };
+        match shared.commit(vec![write]).await {
+            Ok(_) => return Ok(Begun::Ended),
+            Err(StoreError::Stale { .. }) => {}
+            Err(cause) => return Err(error::store(cause)),
+        }
+    }
+    Err(busy(session_id))
 }
 
 struct Beginning<'a> {
@@ -316,16 +336,13 @@ impl Shared {
         events: &[Event],
     ) -> Result<(), StoreError> {
         let now_ms = self.ports.clock.now().as_millis();
-        session.doc.lease = Some(LeaseDoc {
-            owner: self.owner.clone(),
-            until_ms: now_ms + LEASE_MS,
-        });
+        session.doc.lease = Some(self.lease(now_ms));
         if let Some(attributes) = run.session_attributes() {
             session.doc.attributes.clone_from(attributes);
         }
         // The document outlives the longest turn, so that it cannot expire under a running one.
         let turn_ms = i64::from(self.settings.budget.turn_s) * 1_000;
-        let expires_at_ms = now_ms + LEASE_MS + turn_ms + ttl_ms(run);
+        let expires_at_ms = now_ms + self.lease_ms() + turn_ms + ttl_ms(run);
         let writes = vec![session.put(expires_at_ms), append(session, events)];
         let committed = self.commit(writes).await?;
         session.revision = committed.revisions.first().copied();

@@ -21,17 +21,16 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::{info, warn};
 
 use super::begin::{Turn, append, ends_response, ttl_ms};
-use super::session::LEASE_MS;
-use super::{Events, Step, model_call};
+use super::{Events, Shared, Step, model_call};
 use crate::error;
 use crate::ports::Ports;
-use crate::records::LeaseDoc;
+use crate::records::{self, SessionDoc};
 use std::sync::Arc;
 
 /// How long a client may take to make room for the next events before it counts as gone.
 const CLIENT_STALL: Duration = Duration::from_mins(1);
-/// A lease is renewed after this time.
-const LEASE_RENEWAL: Duration = Duration::from_millis(LEASE_MS as u64 / 3);
+/// A lease is renewed when this part of it has passed.
+const LEASE_PART: u32 = 3;
 
 /// One turn's driver.
 pub(super) struct Driver {
@@ -39,6 +38,8 @@ pub(super) struct Driver {
     events: mpsc::Sender<Step>,
     work: FuturesUnordered<BoxFuture<'static, EventKind>>,
     client_gone: bool,
+    /// When the lease is to be renewed; runs on however many facts come meanwhile.
+    renewal: BoxFuture<'static, ()>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -51,6 +52,7 @@ impl Driver {
         permit: OwnedSemaphorePermit,
     ) -> Self {
         let mut driver = Self {
+            renewal: renewal(&turn.shared),
             turn,
             events,
             work: FuturesUnordered::new(),
@@ -129,13 +131,6 @@ impl Driver {
         }
         let shared = Arc::clone(&self.turn.shared);
         loop {
-            let renewal = async {
-                if shared.settings.exclusive_store {
-                    std::future::pending::<()>().await;
-                } else {
-                    shared.ports.clock.sleep(LEASE_RENEWAL).await;
-                }
-            };
             tokio::select! {
                 Some(kind) = self.work.next() => return kind,
                 () = self.events.closed() => {
@@ -145,12 +140,9 @@ impl Driver {
                     return EventKind::Cancelled(CancelCause::Shutdown);
                 }
                 () = &mut *deadline => return EventKind::DeadlinePassed,
-                () = renewal => {}
+                () = &mut self.renewal => {}
             }
-            if let Err(cause) = self.renew().await {
-                // The journal's fence decides at the next fact; nothing is lost by going on.
-                warn!(%cause, "session lease could not be renewed");
-            }
+            self.renew().await;
         }
     }
 
@@ -202,35 +194,68 @@ impl Driver {
         if self.turn.end_session && self.turn.run.phase() == Phase::Finished {
             return Write::Delete {
                 key: session.key.clone(),
-                expect: Expect::Any,
+                expect: session.revision.map_or(Expect::Any, Expect::Revision),
             };
         }
         let now_ms = self.turn.shared.ports.clock.now().as_millis();
         session.put(now_ms + ttl_ms(&self.turn.run))
     }
 
-    async fn renew(&mut self) -> Result<(), outcrop_store::StoreError> {
+    /// Moves the end of the lease on. Where that fails the turn goes on: if another process takes the
+    /// session, the journal's fence ends the turn at its next fact.
+    async fn renew(&mut self) {
         let shared = Arc::clone(&self.turn.shared);
+        self.renewal = renewal(&shared);
         let now_ms = shared.ports.clock.now().as_millis();
         let session = &mut self.turn.session;
-        session.doc.lease = Some(LeaseDoc {
-            owner: shared.owner.clone(),
-            until_ms: now_ms + LEASE_MS,
-        });
+        session.doc.lease = Some(shared.lease(now_ms));
         let turn_ms = i64::from(shared.settings.budget.turn_s) * 1_000;
-        let write = session.put(now_ms + LEASE_MS + turn_ms + ttl_ms(&self.turn.run));
-        let committed = shared.commit(vec![write]).await?;
-        session.revision = committed.revisions.first().copied();
-        Ok(())
+        let write = session.put(now_ms + shared.lease_ms() + turn_ms + ttl_ms(&self.turn.run));
+        match shared.commit(vec![write]).await {
+            Ok(committed) => session.revision = committed.revisions.first().copied(),
+            Err(cause) => {
+                warn!(%cause, "session lease could not be renewed");
+                // It may have been, with the answer lost.
+                self.find_revision().await;
+            }
+        }
     }
 
+    /// Reads the session's revision back where the document is still this turn's.
+    async fn find_revision(&mut self) {
+        let shared = Arc::clone(&self.turn.shared);
+        let session = &mut self.turn.session;
+        let now_ms = shared.ports.clock.now().as_millis();
+        let Ok(Some(record)) = shared.ports.store.get(&session.key, now_ms).await else {
+            return;
+        };
+        if let Ok(found) = records::read::<SessionDoc>(record)
+            && found.body.journal == session.doc.journal
+            && found
+                .body
+                .lease
+                .is_some_and(|lease| lease.owner == shared.owner)
+        {
+            session.revision = Some(found.revision);
+        }
+    }
+
+    /// Sends, and keeps the lease while a slow client makes room.
     async fn send(&mut self, batch: Events) {
-        if !batch.is_empty() && !self.client_gone {
-            let sent = self
-                .events
-                .send_timeout(Step::more(batch), CLIENT_STALL)
-                .await;
-            self.client_gone = sent.is_err();
+        if batch.is_empty() || self.client_gone {
+            return;
+        }
+        let events = self.events.clone();
+        let mut sending = Box::pin(events.send_timeout(Step::more(batch), CLIENT_STALL));
+        loop {
+            tokio::select! {
+                sent = &mut sending => {
+                    self.client_gone = sent.is_err();
+                    return;
+                }
+                () = &mut self.renewal => {}
+            }
+            self.renew().await;
         }
     }
 
@@ -270,6 +295,15 @@ impl Driver {
             .send_timeout(Step::last(vec![Err(exception)]), CLIENT_STALL)
             .await;
     }
+}
+
+/// When a lease is due for renewal; never, where nobody else could take the session.
+fn renewal(shared: &Shared) -> BoxFuture<'static, ()> {
+    if shared.settings.exclusive_store {
+        return std::future::pending().boxed();
+    }
+    let part = shared.settings.session_lease / LEASE_PART;
+    shared.ports.clock.sleep(part)
 }
 
 /// Invokes an action once and gives the event to journal.

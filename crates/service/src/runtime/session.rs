@@ -22,8 +22,6 @@ const JOURNAL_PAGE: u32 = 1_000;
 const SESSIONS_GUESS: usize = 1_024;
 /// What one utterance weighs besides its text.
 const UTTERANCE_OVERHEAD_BYTES: u64 = 256;
-/// How long a lease lasts unless renewed.
-pub(super) const LEASE_MS: i64 = 30_000;
 
 /// A session that is not in a turn.
 #[derive(Clone, Debug)]
@@ -128,19 +126,43 @@ impl OpenSession {
             expires_at_ms: Some(expires_at_ms),
         }
     }
+}
 
+impl Shared {
     /// Whether another process holds the session.
-    pub(super) fn leased_elsewhere(&self, shared: &Shared, now_ms: i64) -> bool {
-        match &self.doc.lease {
+    pub(super) fn leased_elsewhere(&self, doc: &SessionDoc, now_ms: i64) -> bool {
+        match &doc.lease {
             Some(LeaseDoc { owner, until_ms }) => {
-                !shared.settings.exclusive_store && *owner != shared.owner && *until_ms > now_ms
+                !self.settings.exclusive_store && *owner != self.owner && *until_ms > now_ms
             }
             None => false,
         }
     }
-}
 
-impl Shared {
+    /// A lease of this process.
+    pub(super) fn lease(&self, now_ms: i64) -> LeaseDoc {
+        LeaseDoc {
+            owner: self.owner.clone(),
+            until_ms: now_ms + self.lease_ms(),
+        }
+    }
+
+    /// How long a lease lasts unless renewed.
+    pub(super) fn lease_ms(&self) -> i64 {
+        i64::try_from(self.settings.session_lease.as_millis()).unwrap_or(i64::MAX >> 1)
+    }
+
+    /// Whether what is in memory is the session as the store has it.
+    fn is_current(&self, hot: &OpenSession, record: &Record) -> Result<bool, Exception> {
+        if hot.revision != Some(record.revision) {
+            return Ok(false);
+        }
+        // Another process may have ended the session and begun another of its name, whose revisions
+        // count from one again; it has another journal.
+        Ok(self.settings.exclusive_store
+            || records::read::<SessionDoc>(record.clone())?.body.journal == hot.doc.journal)
+    }
+
     /// The session on the guess that one which is not in memory does not exist. The guess costs
     /// nothing where it is right, as for most sessions it is; where it is wrong, the commit of the
     /// beginning finds the document there, and [`Shared::open`] reads it.
@@ -169,7 +191,7 @@ impl Shared {
             .await
             .map_err(error::store)?;
         match (hot, record) {
-            (Some(hot), Some(record)) if hot.revision == Some(record.revision) => Ok(hot),
+            (Some(hot), Some(record)) if self.is_current(&hot, &record)? => Ok(hot),
             (_, Some(record)) => self.rebuild(scope, record).await,
             (_, None) => Ok(OpenSession::fresh(key.clone(), self.new_journal())),
         }

@@ -234,6 +234,9 @@ impl Ids for Counter {
     }
 }
 
+/// The lease of processes that share a store; its renewal is a wait that the clock lets stand.
+pub(crate) const SHARED_LEASE: Duration = Duration::from_mins(2);
+
 /// The parts that outlive a restart, and the service on them.
 pub(crate) struct Bench {
     pub(crate) service: Service,
@@ -326,6 +329,25 @@ impl Bench {
     /// A new process over the same store: nothing in memory survives.
     pub(crate) fn restart(&mut self) {
         self.service = Service::new(self.ports.clone(), Settings::default());
+    }
+
+    /// Two processes that share the store: this one, made anew, and another.
+    pub(crate) fn two_processes(&mut self) -> Self {
+        let settings = Settings {
+            exclusive_store: false,
+            session_lease: SHARED_LEASE,
+            ..Settings::default()
+        };
+        self.service = Service::new(self.ports.clone(), settings.clone());
+        Self {
+            service: Service::new(self.ports.clone(), settings),
+            model: Arc::clone(&self.model),
+            actions: Arc::clone(&self.actions),
+            clock: Arc::clone(&self.clock),
+            agent_id: self.agent_id.clone(),
+            ports: self.ports.clone(),
+            requests: AtomicU64::new(1_000),
+        }
     }
 
     fn context(&self) -> CallContext {

@@ -3,5 +3,6 @@
 mod bench;
 mod crashes;
 mod failures;
+mod processes;
 mod sessions;
 mod unsupported;
