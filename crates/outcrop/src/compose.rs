@@ -1,7 +1,7 @@
 //! From [`Config`] to a server's parts: store, providers, executors, buckets, service, router.
 //!
 //! The only function that knows all of them. Opens the store, which takes an exclusive lock on the
-//! data folder; contacts nothing and starts no process.
+//! data folder or connects to a database; contacts nothing else and starts no process.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use outcrop_engine::port::{DocumentSource, ModelProvider};
 use outcrop_service::Service;
 use outcrop_service::ports::Ports;
 use outcrop_service::settings::Settings;
-use outcrop_store::{SqliteOptions, SqliteStore};
+use outcrop_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store};
 
 use crate::config::{AwsLimits, Config, Durability, Function, ModelRoute, ProviderKind, Runtime};
 #[cfg(feature = "local")]
@@ -60,18 +60,7 @@ impl App {
 
 /// Puts the parts together.
 pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
-    let options = SqliteOptions {
-        durability: match config.durability {
-            Durability::Process => outcrop_store::Durability::Process,
-            Durability::Power => outcrop_store::Durability::Power,
-        },
-        ..SqliteOptions::new(&config.data_dir)
-    };
-    // Opening reads and may migrate a database; requests wait for nothing else yet.
-    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options))
-        .await?
-        .with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
-    let store = Arc::new(store);
+    let store = open_store(config).await?;
     let functions = Arc::new(functions(config)?);
     let documents: Arc<dyn DocumentSource> = match &config.buckets {
         Some(root) => Arc::new(BucketFolder::new(root)?),
@@ -100,6 +89,41 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     })
 }
 
+/// Opens the store, which reads and may migrate a database.
+async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    let durability = match config.durability {
+        Durability::Process => outcrop_store::Durability::Process,
+        Durability::Power => outcrop_store::Durability::Power,
+    };
+    if let Some(url) = &config.database_url {
+        let options = PostgresOptions {
+            durability,
+            connections: config.database_connections,
+            ..PostgresOptions::new(url.clone())
+        };
+        let store = PostgresStore::open(options)
+            .await
+            .with_context(|| format!("cannot open the database {url}"))?;
+        return Ok(Arc::new(store));
+    }
+    let options = SqliteOptions {
+        durability,
+        ..SqliteOptions::new(&config.data_dir)
+    };
+    let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options))
+        .await?
+        .with_context(|| format!("cannot open the data folder {}", config.data_dir.display()))?;
+    Ok(Arc::new(store))
+}
+
+/// Which store it is, for a log.
+pub(crate) fn store_name(config: &Config) -> String {
+    match &config.database_url {
+        Some(url) => url.to_string(),
+        None => config.data_dir.display().to_string(),
+    }
+}
+
 fn settings(config: &Config) -> Settings {
     Settings {
         strictness: match config.aws_limits {
@@ -108,8 +132,9 @@ fn settings(config: &Config) -> Settings {
         },
         budget: config.turn,
         turns_max: config.concurrent_turns,
-        // SQLite locks its folder.
-        exclusive_store: true,
+        // SQLite locks its folder; a database is anybody's.
+        exclusive_store: config.database_url.is_none(),
+        session_lease: config.session_lease,
         session_cache_bytes: config.session_cache_bytes,
     }
 }

@@ -42,6 +42,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outcrop_engine::orchestration::Budget;
+use outcrop_store::DatabaseUrl;
 use serde::Deserialize;
 
 use document::Document;
@@ -58,8 +59,12 @@ pub(crate) struct Config {
     pub(crate) file: Option<PathBuf>,
     /// Where to listen; port 0 lets the system choose.
     pub(crate) listen: SocketAddr,
-    /// Folder of the store.
+    /// Folder of the store, where [`Self::database_url`] names none.
     pub(crate) data_dir: PathBuf,
+    /// The PostgreSQL database that is the store.
+    pub(crate) database_url: Option<DatabaseUrl>,
+    /// Connections to it, at most.
+    pub(crate) database_connections: usize,
     /// Region of requests whose signature names none.
     pub(crate) region: String,
     /// Account of requests whose key names none. Twelve digits.
@@ -80,6 +85,8 @@ pub(crate) struct Config {
     pub(crate) concurrent_turns: usize,
     /// Bytes of conversation kept at hand for sessions between two turns.
     pub(crate) session_cache_bytes: u64,
+    /// How long a session stays closed to other servers after the one that served it has died.
+    pub(crate) session_lease: Duration,
     /// Bounds of the listener.
     pub(crate) http: HttpLimits,
     /// Model lookup, first match wins.

@@ -85,7 +85,7 @@ fn log_settings(config: &Config) {
     };
     info!(
         file,
-        data_dir = %config.data_dir.display(),
+        store = compose::store_name(config),
         region = config.region,
         account_id = config.account_id,
         aws_limits = ?config.aws_limits,

@@ -14,6 +14,7 @@ use serde::de::{self, Deserializer, Visitor};
 pub(super) struct LowConfig {
     pub(super) listen: Option<String>,
     pub(super) data_dir: Option<String>,
+    pub(super) database_url: Option<String>,
     pub(super) region: Option<String>,
     pub(super) account_id: Option<String>,
     pub(super) aws_limits: Option<super::AwsLimits>,
@@ -58,6 +59,8 @@ pub(super) struct LowLimits {
     pub(super) observation_bytes: Option<u64>,
     pub(super) concurrent_turns: Option<u64>,
     pub(super) session_cache_bytes: Option<u64>,
+    pub(super) session_lease_s: Option<u64>,
+    pub(super) database_connections: Option<u64>,
     pub(super) connections: Option<u64>,
     pub(super) header_bytes: Option<u64>,
     pub(super) header_count: Option<u64>,

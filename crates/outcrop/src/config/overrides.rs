@@ -26,9 +26,10 @@ const NAMED: [(Name, &str); 4] = [
 ];
 
 /// Top-level keys with a variable: those that hold one value.
-const TOP_LEVEL: [&str; 7] = [
+const TOP_LEVEL: [&str; 8] = [
     "listen",
     "data_dir",
+    "database_url",
     "region",
     "account_id",
     "aws_limits",

@@ -66,6 +66,7 @@ fn defaults_without_a_file() {
     assert_eq!(config.file, None);
     assert_eq!(config.listen.to_string(), "127.0.0.1:8474");
     assert_eq!(config.data_dir, folder.path().join("outcrop-data"));
+    assert!(config.database_url.is_none());
     assert_eq!(config.region, "us-east-1");
     assert_eq!(config.account_id, "000000000000");
     assert_eq!(config.aws_limits, AwsLimits::Relaxed);
@@ -82,6 +83,7 @@ fn every_key_is_read() {
     let text = r#"
         listen = "0.0.0.0:8474"
         data_dir = "data"
+        database_url = "postgres://me:s3cr3t@db.example/agents"
         region = "us-west-2"
         account_id = "111111111111"
         aws_limits = "strict"
@@ -143,6 +145,11 @@ fn every_key_is_read() {
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.shutdown.as_secs(), 5);
     assert_eq!(config.durability, Durability::Power);
+    let database = config.database_url.as_ref().map(ToString::to_string);
+    assert_eq!(
+        database.as_deref(),
+        Some("postgres://me@db.example:5432/agents")
+    );
     assert_eq!(config.credentials[0].secret.expose(), "s3cr3t");
     assert!(!format!("{config:?}").contains("s3cr3t"));
     assert_eq!(config.turn.model_calls, 3);
@@ -390,9 +397,9 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 16),
+            ("", 17),
             ("log", 2),
-            ("limits", 14),
+            ("limits", 16),
             ("local", 2),
             ("python", 2),
             ("s3", 3),

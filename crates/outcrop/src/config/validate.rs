@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outcrop_engine::orchestration::Budget;
+use outcrop_store::DatabaseUrl;
 
 use super::document::{Document, Step};
 use super::low::{LowConfig, LowCredential, LowLimits, LowPython};
@@ -46,6 +47,10 @@ const OBSERVATION_BYTES: Range = Range(KIB, 1024 * MIB, 8 * MIB);
 const CONCURRENT_TURNS: Range = Range(1, 1_000_000, 1_024);
 /// A conversation of a hundred turns takes about a megabyte.
 const SESSION_CACHE_BYTES: Range = Range(0, 64 * 1024 * MIB, 256 * MIB);
+/// Renewed at a third of it. Less than the store's own time limits would end sound turns.
+const SESSION_LEASE_S: Range = Range(2, 600, 30);
+/// Some servers together must stay below a database's usual 100.
+const DATABASE_CONNECTIONS: Range = Range(1, 1_000, 16);
 /// Idle ones cost about 10 KiB each.
 const CONNECTIONS: Range = Range(1, 1_000_000, 4_096);
 /// The least that the HTTP implementation reads at a time is 8 KiB.
@@ -126,6 +131,12 @@ pub(super) fn validate(
         file: document.map(|document| document.path().to_owned()),
         listen,
         data_dir: check.path(At::top("data_dir"), data_dir, directory),
+        database_url: check.database_url(low.database_url.as_deref()),
+        database_connections: size(check.limit(
+            "database_connections",
+            limits.database_connections,
+            DATABASE_CONNECTIONS,
+        )),
         region: check
             .region(At::top("region"), low.region)
             .unwrap_or_else(|| DEFAULT_REGION.to_owned()),
@@ -150,6 +161,11 @@ pub(super) fn validate(
             "session_cache_bytes",
             limits.session_cache_bytes,
             SESSION_CACHE_BYTES,
+        ),
+        session_lease: check.seconds(
+            At::table("limits", "session_lease_s"),
+            limits.session_lease_s,
+            SESSION_LEASE_S,
         ),
         http: check.http_limits(&low.limits),
         models,
@@ -275,6 +291,17 @@ impl Checker<'_> {
             directory.join(path)
         } else {
             self.base.join(path)
+        }
+    }
+
+    /// The fault says nothing of the text, which may hold a password.
+    fn database_url(&mut self, url: Option<&str>) -> Option<DatabaseUrl> {
+        match url?.parse() {
+            Ok(url) => Some(url),
+            Err(error) => {
+                self.fault(At::top("database_url"), format!("`database_url`: {error}"));
+                None
+            }
         }
     }
 
