@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod postgres;
 mod server;
 mod setup;
 mod shell;

@@ -166,7 +166,7 @@ fn cache_folder() -> Result<PathBuf> {
 }
 
 /// The interpreter of a virtual environment that holds `requirements`, made where it is missing.
-fn python_environment(name: &str, requirements: &str) -> Result<PathBuf> {
+pub(crate) fn python_environment(name: &str, requirements: &str) -> Result<PathBuf> {
     let base = base_python()?;
     let version =
         shell::output(Command::new(&base).args(["-c", "import sys; print(sys.version)"]))?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
+use crate::postgres::{self, Postgres};
 use crate::setup::{Environment, Profile};
 use crate::shell;
 
@@ -37,14 +38,27 @@ enum Step {
     Rust,
     /// boto3 against the built server.
     Python,
+    /// A part of the same on PostgreSQL.
+    Postgres,
 }
 
-const STEPS: [Step; 5] = [
+/// What is run on PostgreSQL too, unless the command line says otherwise: each kind of document and
+/// journal, and what a killed server leaves behind.
+const ON_POSTGRES: [&str; 5] = [
+    "tests/test_guide.py",
+    "tests/test_control_plane.py",
+    "tests/test_sessions.py",
+    "tests/test_return_control.py",
+    "tests/test_kill.py::test_killed_while_control_is_returned",
+];
+
+const STEPS: [Step; 6] = [
     Step::Codegen,
     Step::Format,
     Step::Lint,
     Step::Rust,
     Step::Python,
+    Step::Postgres,
 ];
 
 /// How many tests there were.
@@ -74,6 +88,7 @@ impl Count {
 /// Runs the steps.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let environment = Environment::prepare()?;
+    let postgres = Postgres::find(&environment);
     let mut total = Count::default();
     let mut failed = Vec::new();
     for step in STEPS
@@ -95,8 +110,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                     "warnings",
                 ],
             ),
-            Step::Rust => rust(&environment),
-            Step::Python => python(&environment, args.all, &args.pytest),
+            Step::Rust => rust(&environment, &postgres),
+            Step::Python => python(&environment, &postgres, args.all, &args.pytest),
+            Step::Postgres => on_postgres(&environment, &postgres, args),
         };
         let count = count.unwrap_or_else(|error| {
             println!("{error:#}");
@@ -131,7 +147,7 @@ fn command(environment: &Environment, arguments: &[&str]) -> Result<Count> {
 }
 
 /// The Rust tests, with nextest where it is installed.
-fn rust(environment: &Environment) -> Result<Count> {
+fn rust(environment: &Environment, postgres: &Postgres) -> Result<Count> {
     let nextest = shell::succeeds(environment.cargo().args(["nextest", "--version"]));
     let arguments: &[&str] = if nextest {
         &[
@@ -150,6 +166,7 @@ fn rust(environment: &Environment) -> Result<Count> {
     let mut command = environment.cargo();
     command
         .args(arguments)
+        .env(postgres::URL, postgres.url())
         .env("CARGO_TERM_COLOR", "never")
         .env("NO_COLOR", "1");
     if let Some(recordings) = recordings(&environment.root) {
@@ -175,8 +192,27 @@ fn rust(environment: &Environment) -> Result<Count> {
     Ok(count)
 }
 
+/// The end-to-end tests with PostgreSQL as the store.
+fn on_postgres(environment: &Environment, postgres: &Postgres, args: &Args) -> Result<Count> {
+    if !postgres.is_there() {
+        println!("skipped: there is no PostgreSQL");
+        return Ok(Count::default());
+    }
+    let mut arguments = vec!["--store".to_owned(), "postgres".to_owned()];
+    if args.pytest.is_empty() {
+        arguments.extend(ON_POSTGRES.map(str::to_owned));
+    }
+    arguments.extend_from_slice(&args.pytest);
+    python(environment, postgres, args.all, &arguments)
+}
+
 /// The end-to-end tests over the built programs.
-fn python(environment: &Environment, all: bool, arguments: &[String]) -> Result<Count> {
+fn python(
+    environment: &Environment,
+    postgres: &Postgres,
+    all: bool,
+    arguments: &[String],
+) -> Result<Count> {
     // All targets, as the Rust tests build: with the bins alone, dependencies would be resolved with
     // fewer features and half of them compiled anew.
     shell::run(
@@ -192,6 +228,7 @@ fn python(environment: &Environment, all: bool, arguments: &[String]) -> Result<
         .arg(format!("--junitxml={}", report.display()))
         .args(arguments)
         .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env(postgres::URL, postgres.url())
         .env("OUTCROP_BIN", environment.binary(Profile::Dev, "outcrop"))
         .env(
             "OUTCROP_STUB_BIN",

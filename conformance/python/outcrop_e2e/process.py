@@ -123,8 +123,19 @@ class Outcrop:
             **(env or {}),
         }
         self.process = None
+        # On a database a killed server's sessions are free again only when its lease has passed.
+        self.lease_s = int(self.env.get("OUTCROP_LIMITS_SESSION_LEASE_S", 30)) if self.on_database else 0
+        self.killed_at = None
+
+    @property
+    def on_database(self):
+        """Whether the store is a database, which other servers may use too."""
+        return "OUTCROP_DATABASE_URL" in self.env
 
     def start(self):
+        if self.killed_at is not None:
+            time.sleep(max(0, self.killed_at + self.lease_s - time.monotonic()))
+            self.killed_at = None
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 [
@@ -152,6 +163,7 @@ class Outcrop:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
         self.process = None
+        self.killed_at = time.monotonic()
 
     def stop(self):
         """A graceful end; its exit code must be zero."""

@@ -1,11 +1,13 @@
 """The fixtures: one stub and one server a module, checked clients, and a clean slate for each test."""
 
+import itertools
 import os
 import warnings
 from pathlib import Path
 
 import pytest
 
+from outcrop_e2e import postgres
 from outcrop_e2e.clients import Clients, acceptance_check
 from outcrop_e2e.process import Outcrop, Stub
 from outcrop_e2e.terraform import tools
@@ -23,6 +25,12 @@ def binary(name, variable):
     return str(target / "debug" / name)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--store", choices=("sqlite", "postgres"), default="sqlite", help="what every server keeps its data in"
+    )
+
+
 def pytest_collection_modifyitems(config, items):
     """What judges the run comes last, and knows whether it is a whole one."""
     items.sort(key=lambda item: item.path.name == "test_coverage.py")
@@ -31,11 +39,15 @@ def pytest_collection_modifyitems(config, items):
     config.whole_run = not chosen and files == {item.path.name for item in items}
 
 
-def pytest_report_header():
+def pytest_report_header(config):
     found = "runs" if acceptance_check() else "is skipped: OUTCROP_ACCEPTANCE names no file"
     lacking = tools.missing()
     terraform = f"ARE SKIPPED: {lacking}" if lacking else "run"
-    return [f"acceptance check of agent streams {found}", f"terraform tests {terraform}"]
+    return [
+        f"acceptance check of agent streams {found}",
+        f"terraform tests {terraform}",
+        f"store: {config.getoption('--store')}",
+    ]
 
 
 def models(stub, provider):
@@ -77,12 +89,31 @@ def clean_stub(request):
     assert not broken, f"the model was sent what providers refuse: {broken}"
 
 
+@pytest.fixture(scope="session")
+def database():
+    """Gives the URL of a fresh schema on a PostgreSQL: the one of OUTCROP_TEST_POSTGRES_URL, else our own."""
+    given = os.environ.get("OUTCROP_TEST_POSTGRES_URL")
+    if given == "none":
+        pytest.skip("OUTCROP_TEST_POSTGRES_URL says that there is no PostgreSQL")
+    server = None if given else postgres.Server()
+    url = given or server.url
+    numbers = itertools.count(1)
+    yield lambda: f"{url}{'&' if '?' in url else '?'}schema=e2e_{os.getpid()}_{next(numbers)}"
+    if server:
+        server.stop()
+
+
 @pytest.fixture(scope="module")
-def launch(tmp_path_factory):
+def launch(request, tmp_path_factory):
     """Starts servers and ends them; a panic in any log fails the module."""
     servers = []
 
     def start(text, env=None):
+        env = dict(env or {})
+        if request.config.getoption("--store") == "postgres" and "OUTCROP_DATABASE_URL" not in env:
+            env["OUTCROP_DATABASE_URL"] = request.getfixturevalue("database")()
+            # Not the default, for a test that kills a server waits until its lease has passed.
+            env.setdefault("OUTCROP_LIMITS_SESSION_LEASE_S", "2")
         server = Outcrop(binary("outcrop", "OUTCROP_BIN"), tmp_path_factory.mktemp("outcrop"), text, env)
         servers.append(server)
         return server.start()

@@ -220,6 +220,8 @@ def test_killed_at_any_moment(server, connect, stub, seed):
 def test_a_second_server_on_the_same_folder_is_refused(server, launch, stub):
     import subprocess
 
+    if server.on_database:
+        pytest.skip("a database is shared")
     text = server.config.read_text()
     other = server.folder / "second.toml"
     other.write_text(text)
