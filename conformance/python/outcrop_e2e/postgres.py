@@ -104,9 +104,14 @@ class Server:
         found = programs(given)
         if self.run_as is None or reachable(found):
             return found
-        # Root's own folders are closed to the user the server runs as.
-        copy = self.folder / "install"
+        # Root's own folders are closed to the user the server runs as. A wheel's programs look for their
+        # libraries in a folder beside the package.
+        package = found.parent.parent
+        copy = self.folder / "install" / package.name / found.parent.name
         shutil.copytree(found.parent, copy, symlinks=True)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, self.folder / "install" / libraries.name, symlinks=True)
         return copy / found.name
 
     def _as_user(self):

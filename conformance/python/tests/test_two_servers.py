@@ -51,7 +51,7 @@ def test_what_one_server_answered_the_other_knows(pair, stub):
     assert "A-482" in invoke(b.runtime, agent, session(), "Where is order A-482?").ok().text
     # Back and forth: each update is served by the other server from the next request on.
     for number, (here, there) in enumerate([(a, b), (b, a)] * 3):
-        manner = f"Manner {number} of speaking, told at length."
+        manner = f"Speak in manner number {number}, as the customers like it."
         agents_now = here.control.get_agent(agentId=agent)["agent"]
         here.control.update_agent(
             agentId=agent, agentName=agents_now["agentName"], foundationModel=agents.MODEL,
@@ -76,10 +76,10 @@ def test_an_alias_moved_on_one_server_is_moved_on_the_other(pair, stub):
         )
         agents.prepare(a.control, agent)
 
-    manner("The first manner, as it was meant to be.")
+    manner("Speak in the first manner, as it was meant to be.")
     made = a.control.create_agent_alias(agentId=agent, agentAliasName="live")["agentAlias"]["agentAliasId"]
     agents.alias_status(a.control, agent, made)
-    manner("The second manner, better than the first.")
+    manner("Speak in the second manner, better than the first.")
     for server, expected in ((b, "first manner"), (a, "first manner")):
         stub.reset()
         invoke(server.runtime, agent, agents.session_id(), "Hello.", alias=made).ok()
@@ -246,7 +246,8 @@ def test_200_writers_on_one_agent(pair):
 
     def write(number):
         control = clients[number % 2].control
-        kind = number // 2 % 4
+        # Two fifths update; an agent may have fifty action groups.
+        kind = min(number // 2 % 5, 3)
         for _ in range(200):
             try:
                 if kind == 0:
