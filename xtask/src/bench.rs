@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: what a turn costs over the calls it is made of.
+//! `cargo xtask bench`: what a turn costs over the calls it is made of, and what the control plane does.
 //!
 //! Three processes on one machine: the shipped server in a release build, the stub that is its models
 //! and its tool, and the load generator. The work is one user message, one tool call through
 //! `runtime = "http"`, and the final answer; persisted, with the whole trace streamed. Results go to
 //! `docs/benchmarks.md`. Linux only: CPU and memory are read from `/proc`.
 
+mod control;
 mod measure;
 mod report;
 
@@ -38,7 +39,7 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Seconds of each throughput run; there are eight.
+    /// Seconds of each throughput run; there are fourteen.
     #[arg(long, default_value_t = 6.0)]
     seconds: f64,
     /// Print the report instead of writing docs/benchmarks.md.
@@ -94,6 +95,7 @@ struct Findings {
     load: f64,
     modes: Vec<Mode>,
     python: Turns,
+    control: Vec<control::Calls>,
     cold_start: Vec<Duration>,
     idle_kib: u64,
     loaded_kib: u64,
@@ -196,10 +198,12 @@ impl<'a> Bench<'a> {
         let python = self.turns(&server, &python_agent, false, 1, seconds)?;
         server.stop()?;
         let (bytes_per_session, sessions) = self.disk(seconds)?;
+        let control = self.control(seconds)?;
         Ok(Findings {
             load,
             modes,
             python,
+            control,
             cold_start,
             idle_kib,
             loaded_kib,

@@ -6,10 +6,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 use outcrop_conformance::load::turns::Target;
-use outcrop_conformance::load::{agent, raw, turns};
+use outcrop_conformance::load::{agent, control, raw, turns};
 use serde_json::{Value, json};
 
-/// Measures agent turns over HTTP.
+/// Measures agent turns and control-plane calls over HTTP.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -54,6 +54,18 @@ enum Command {
         /// The turns to report.
         #[arg(long, value_delimiter = ',', default_value = "1,50,200")]
         at: Vec<usize>,
+    },
+    /// Calls of the control plane, each kind for as long.
+    Control {
+        /// The server.
+        #[arg(long)]
+        endpoint: String,
+        /// Clients at the same time.
+        #[arg(long, default_value_t = 8)]
+        clients: usize,
+        /// How long.
+        #[arg(long, default_value_t = 5.0)]
+        seconds: f64,
     },
     /// The bare model and tool calls of a turn.
     Raw {
@@ -121,6 +133,13 @@ async fn main() -> Result<()> {
             at,
         } => {
             json!(turns::long_sessions(target.into(), sessions, turns, &at).await?)
+        }
+        Command::Control {
+            endpoint,
+            clients,
+            seconds,
+        } => {
+            json!(control::run(&endpoint, clients, Duration::from_secs_f64(seconds)).await?)
         }
         Command::Raw {
             model_url,

@@ -115,6 +115,7 @@ pub(super) fn markdown(environment: &Environment, findings: &Findings) -> Result
     for mode in &findings.modes {
         mode_section(&mut text, mode)?;
     }
+    super::control::section(&mut text, &findings.control)?;
     rest(&mut text, findings)?;
     Ok(text)
 }
