@@ -39,7 +39,7 @@ resource "aws_bedrockagent_knowledge_base" "test" {
       }
 
       dynamic "supplemental_data_storage_configuration" {
-        for_each = var.kb_images ? ["s3://${var.name}"] : []
+        for_each = var.kb_images ? ["s3://shop-images"] : []
 
         content {
           storage_location {

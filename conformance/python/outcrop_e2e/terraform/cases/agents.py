@@ -141,7 +141,7 @@ CASES = (
             agent_memory_days=15, agent_skip_in_use_check=True, agent_model="anthropic.claude-3-sonnet-20240229-v1:0",
         ),
     )),
-    Case("agent_versions", always=True, steps=(
+    Case("agent_versions", steps=(
         Step(("agent", "agent_versions"), expect={VERSIONS: {
             "agent_id": Same(AGENT, "agent_id"),
             "agent_version_summaries.#": PRESENT,
@@ -151,7 +151,7 @@ CASES = (
     )),
     Case("alias_basic", (alias({"description": PRESENT}),)),
     Case("alias_disappears", (Step(("agent", "alias"), disappears=ALIAS),)),
-    Case("alias_update", always=True, steps=(
+    Case("alias_update", steps=(
         alias({"description": "before", "routing_configuration.0.agent_version": 1}, alias_description="before"),
         # Without a routing of its own, an update cuts the next version.
         alias({"description": "after", "routing_configuration.0.agent_version": 2}, alias_description="after"),

@@ -106,7 +106,7 @@ def associated(description, state, actions=None):
 
 CASES = (
     Case("association_basic", (associated("articles", "ENABLED"),)),
-    Case("association_update", steps=(
+    Case("association_update", always=True, steps=(
         associated("articles", "ENABLED"), associated("old articles", "DISABLED", {ASSOCIATION: "update"}),
     )),
     Case("association_disappears", (
@@ -142,7 +142,7 @@ CASES = (
                 ".embedding_data_type": "FLOAT32",
                 f"{VECTOR}.0.supplemental_data_storage_configuration.0.storage_location.0.type": "S3",
                 f"{VECTOR}.0.supplemental_data_storage_configuration.0.storage_location.0.s3_location.0.uri":
-                    "s3://tf-knowledge_base_opensearch_supplemental_storage",
+                    "s3://shop-images",
             },
             kb_images=True,
         ),
@@ -176,7 +176,7 @@ CASES = (
             "level_configuration.1.max_tokens": 10,
         }),
     )),
-    Case("data_source_parsing", steps=(
+    Case("data_source_parsing", always=True, steps=(
         source("data_source_ingestion", DETAILED | {
             f"{CHUNKING}.0.chunking_strategy": "FIXED_SIZE",
             f"{INGESTION}.0.parsing_configuration.#": 1,
