@@ -88,7 +88,9 @@ def test_killed(server, stub, prepared, position, streamed):
         assert "A-482" in results(seen)[-1], "a finished action's result is kept"
     if position == "while one of two tools runs":
         assert len(ran) == 2
-        assert any("A-482" in result for result in results(seen))
+        # The two run at once; the one that reached the stub first was answered.
+        answered = "A-482" if "A-482" in str(ran[0]) else "B-203"
+        assert any(answered in result for result in results(seen))
         assert any("unknown" in result.lower() for result in results(seen))
     # And the session goes on as ever.
     assert "B-777" in invoke(clients.runtime, agent, session, "Where is order B-777?").ok().text
