@@ -147,6 +147,7 @@ impl Service {
             .collect::<Result<_, Exception>>()?;
         Ok((bodies, listing.next.map(|cursor| list.token(&cursor))))
     }
+
     /// One page of numbered versions in the order of creation, with room left for DRAFT where the
     /// page is the first.
     pub(super) async fn list_versions<T: DeserializeOwned>(

@@ -96,7 +96,9 @@ impl Handle<op::UpdatePrompt> for Service {
         let id = Reference::parse(cx, &input.prompt_identifier)?.draft()?;
         let input = definition(input);
         rules::check(&input, self.settings.strictness)?;
-        let prompt = attempts(|| self.update_prompt(cx, &id, &input)).await?;
+        let prompt = self
+            .in_turn(&scope(cx), &id, || self.update_prompt(cx, &id, &input))
+            .await?;
         Ok(answer!(UpdatePromptResponse, prompt))
     }
 }
@@ -110,9 +112,16 @@ impl Handle<op::DeletePrompt> for Service {
         let asked = input.prompt_version.as_deref();
         let Reference { id, version } =
             Reference::parse(cx, &input.prompt_identifier)?.at(asked)?;
+        let scope = scope(cx);
         match &version {
-            None => attempts(|| self.delete_prompt(cx, &id)).await?,
-            Some(number) => attempts(|| self.delete_prompt_version(cx, &id, number)).await?,
+            None => {
+                self.in_turn(&scope, &id, || self.delete_prompt(cx, &id))
+                    .await?;
+            }
+            Some(number) => {
+                let attempt = || self.delete_prompt_version(cx, &id, number);
+                self.in_turn(&scope, &id, attempt).await?;
+            }
         }
         Ok(DeletePromptResponse { id, version })
     }
@@ -126,7 +135,9 @@ impl Handle<op::CreatePromptVersion> for Service {
     ) -> Result<CreatePromptVersionResponse, Exception> {
         tags::check(input.tags.as_ref(), self.settings.strictness)?;
         let id = Reference::parse(cx, &input.prompt_identifier)?.draft()?;
-        let version = attempts(|| self.cut_prompt_version(cx, &id, &input)).await?;
+        let version = self
+            .in_turn(&scope(cx), &id, || self.cut_prompt_version(cx, &id, &input))
+            .await?;
         Ok(answer!(CreatePromptVersionResponse, version))
     }
 }
