@@ -84,6 +84,10 @@ fn overlay_rows_must_matter_and_say_why() {
             "A is in the model by now",
         ),
         (
+            shape("name = \"Mode\"\norder = [\"B\"]\nreason = \"r\""),
+            "the order names other values than the model",
+        ),
+        (
             shape("name = \"Gone\"\nmax_length = 1\nreason = \"r\""),
             "no such shape",
         ),

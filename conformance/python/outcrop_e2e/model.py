@@ -85,6 +85,8 @@ def apply_overlay(overlay, service, shapes):
             shapes[row["name"]] = copy.deepcopy(shapes[row["copy_of"]])
         shape = shapes[row["name"]]
         shape["enum"] = shape.get("enum", []) + row["add_values"] if "add_values" in row else shape.get("enum")
+        if "order" in row:
+            shape["enum"] = row["order"]
         if "max_length" in row:
             shape["max"] = row["max_length"]
         for name in ("pattern", "accept", "reject"):

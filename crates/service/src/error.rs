@@ -1,5 +1,6 @@
 //! The only place where errors of ports become AWS exceptions (architecture: errors).
 
+use outcrop_engine::action::SchemaError;
 use outcrop_engine::orchestration::Failure;
 use outcrop_engine::plan::PlanError;
 use outcrop_engine::port::{ModelError, SourceError};
@@ -28,16 +29,39 @@ pub(crate) fn store(error: StoreError) -> Exception {
     }
 }
 
+/// What AWS calls the member that a bad `OpenAPI` document is.
+const SCHEMA_FIELD: &str = "APISchemaException";
+
 /// A definition that cannot run.
 pub(crate) fn plan(error: &PlanError) -> Exception {
-    Exception::validation(error.to_string())
+    match error {
+        PlanError::Schema(error) => schema(error),
+        PlanError::Template(_) => Exception::validation(error.to_string()),
+    }
+}
+
+/// A schema that cannot be used; each place that is wrong is a field of its own.
+pub(crate) fn schema(error: &SchemaError) -> Exception {
+    let exception = Exception::validation(error.to_string());
+    match error {
+        SchemaError::OpenApi { details, .. } => {
+            details.iter().fold(exception, |exception, detail| {
+                exception.with_field(SCHEMA_FIELD, detail)
+            })
+        }
+        SchemaError::Function { .. }
+        | SchemaError::DuplicateTool { .. }
+        | SchemaError::ToolName { .. }
+        | SchemaError::DoubleUnderscore { .. } => exception,
+    }
 }
 
 /// An object that cannot be read; AWS gives the schema message for it (behaviour.md 1.8).
 pub(crate) fn schema_source(action_group: &str, error: &SourceError) -> Exception {
-    Exception::validation(format!(
-        "Failed to create OpenAPI 3 model from the JSON/YAML object that you provided for action: {action_group} {{APISchemaException=[{error}]}}"
-    ))
+    schema(&SchemaError::OpenApi {
+        action_group: action_group.to_owned(),
+        details: vec![error.to_string()],
+    })
 }
 
 /// A turn that failed.

@@ -9,8 +9,10 @@ use crate::validate::Violations;
 /// Why a request was turned away.
 #[derive(Debug, thiserror::Error)]
 pub enum Rejection {
-    /// No operation has this method and path.
-    #[error("no operation answers {method} {path}")]
+    /// No operation has this method and path; what AWS's front end says of it (behaviour.md 7.7).
+    #[error(
+        "Unable to determine service/operation name to be authorized: no operation answers {method} {path}"
+    )]
     UnknownOperation {
         /// The method.
         method: String,

@@ -27,8 +27,8 @@ const FRONT_END: [ExceptionSpec; 5] = [
     front_end(ExceptionKind::Serialization, "SerializationException", 400),
     front_end(
         ExceptionKind::UnknownOperation,
-        "UnknownOperationException",
-        404,
+        "AccessDeniedException",
+        403,
     ),
     front_end(
         ExceptionKind::UnrecognizedClient,

@@ -46,6 +46,9 @@ pub struct ShapeRow {
     /// Values to add to an enum.
     #[serde(default)]
     pub add_values: Vec<String>,
+    /// The values of an enum in the order in which AWS's errors name them.
+    #[serde(default)]
+    pub order: Vec<String>,
     /// A new upper bound of the length.
     pub max_length: Option<u64>,
     /// A new pattern text, shown in errors.
@@ -128,6 +131,18 @@ fn apply_shape(row: &ShapeRow, model: &mut Model) -> Result<()> {
             for value in &row.add_values {
                 ensure!(!values.contains(value), "{value} is in the model by now");
                 values.push(value.clone());
+            }
+            if !row.order.is_empty() {
+                let sorted = |values: &[String]| {
+                    let mut values = values.to_vec();
+                    values.sort();
+                    values
+                };
+                ensure!(
+                    sorted(values) == sorted(&row.order),
+                    "the order names other values than the model"
+                );
+                values.clone_from(&row.order);
             }
         }
         Kind::String { length, pattern } => correct_string(row, length, pattern),

@@ -1,6 +1,10 @@
 //! `OpenAPI` 3.0 documents as actions (behaviour.md 1.8, 1.9).
 //!
-//! References are resolved inside the document only, bounded against cycles and expansion bombs.
+//! What is wrong is named by its place, in the words of the parser that AWS passes on:
+//! `attribute paths.'/x'(post).parameters.[id].in is missing`. Relaxed limits want no more than can
+//! not be guessed. References are followed inside the document only ([`resolve`]).
+
+mod resolve;
 
 use serde_json::{Map, Value, json};
 
@@ -10,11 +14,6 @@ use crate::definition::Executor;
 
 /// Largest document, bytes: what AWS's own payload members allow is far below.
 pub const DOCUMENT_BYTES_MAX: usize = 1024 * 1024;
-/// Most nodes after resolving references; a document that expands further is hostile.
-const RESOLVED_NODES_MAX: usize = 50_000;
-/// Deepest nesting after resolving references.
-const RESOLVED_DEPTH_MAX: usize = 64;
-
 const METHODS: [&str; 7] = ["get", "put", "post", "delete", "options", "head", "patch"];
 
 /// The actions of an `OpenAPI` document.
@@ -38,6 +37,7 @@ pub fn actions(
         executor,
         strictness,
         problems: Vec::new(),
+        operation_ids: Vec::new(),
         nodes: 0,
     };
     let actions = reader.read()?;
@@ -73,31 +73,23 @@ struct Reader<'a> {
     executor: &'a Executor,
     strictness: Strictness,
     problems: Vec<String>,
+    operation_ids: Vec<String>,
     nodes: usize,
 }
 
 impl Reader<'_> {
     fn read(&mut self) -> Result<Vec<Action>, SchemaError> {
-        let version = self.root.get("openapi").and_then(Value::as_str);
-        let accepted = match self.strictness {
-            Strictness::Strict => version == Some("3.0.0"),
-            Strictness::Relaxed => version.is_some_and(|version| version.starts_with("3.")),
-        };
-        if !accepted {
-            self.problems.push(format!(
-                "attribute openapi is {}, expected 3.0.0",
-                version.unwrap_or("missing")
-            ));
-        }
+        self.check_head();
         let Some(paths) = self.root.get("paths").and_then(Value::as_object) else {
-            self.problems.push("attribute paths is missing".to_owned());
+            self.missing("paths");
             return Ok(Vec::new());
         };
         let mut actions: Vec<Action> = Vec::new();
         for (path, item) in paths {
             if !path.starts_with('/') {
-                self.problems
-                    .push(format!("attribute paths.'{path}' must begin with a slash"));
+                self.problems.push(format!(
+                    "attribute paths. Resource {path} should start with /"
+                ));
             }
             let item = self.resolve(item);
             let shared = item.get("parameters").cloned().unwrap_or(Value::Null);
@@ -127,6 +119,37 @@ impl Reader<'_> {
         Ok(actions)
     }
 
+    /// The version and, where limits are strict, the title.
+    fn check_head(&mut self) {
+        let is_strict = self.strictness == Strictness::Strict;
+        match self.root.get("openapi").map(|version| version.as_str()) {
+            None => self.missing("openapi"),
+            Some(Some("3.0.0")) => {}
+            Some(Some(version)) if !is_strict && version.starts_with("3.") => {}
+            Some(version) => self.problems.push(format!(
+                "attribute openapi is {}, expected 3.0.0",
+                version.unwrap_or("not text")
+            )),
+        }
+        if !is_strict {
+            return;
+        }
+        match self.root.get("info").and_then(Value::as_object) {
+            None => self.missing("info"),
+            Some(info) => {
+                for member in ["title", "version"] {
+                    if !info.contains_key(member) {
+                        self.missing(&format!("info.{member}"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn missing(&mut self, place: &str) {
+        self.problems.push(format!("attribute {place} is missing"));
+    }
+
     fn action(
         &mut self,
         path: &str,
@@ -137,15 +160,12 @@ impl Reader<'_> {
         let place = format!("paths.'{path}'({method})");
         let Some(operation) = operation.as_object() else {
             self.problems
-                .push(format!("attribute {place} is not an object"));
+                .push(format!("attribute {place} is not of type `object`"));
             return Ok(None);
         };
         let operation_id = self.operation_id(&place, path, method, operation);
         let description = self.description(path, operation, &operation_id);
-        if !operation.get("responses").is_some_and(Value::is_object) {
-            self.problems
-                .push(format!("attribute {place}.responses is missing"));
-        }
+        self.check_responses(&place, operation);
         let mut parameters = self.parameters(&place, operation, shared);
         let body_media_type = self.body(&place, method, operation, &mut parameters);
         let requires_confirmation = operation
@@ -182,11 +202,16 @@ impl Reader<'_> {
         operation: &Map<String, Value>,
     ) -> String {
         if let Some(id) = operation.get("operationId").and_then(Value::as_str) {
+            let is_known = self.operation_ids.iter().any(|known| known == id);
+            if is_known && self.strictness == Strictness::Strict {
+                self.problems
+                    .push(format!("attribute {place}.operationId is repeated"));
+            }
+            self.operation_ids.push(id.to_owned());
             return id.to_owned();
         }
         if self.strictness == Strictness::Strict {
-            self.problems
-                .push(format!("attribute {place}.operationId is missing"));
+            self.missing(&format!("{place}.operationId"));
         }
         let words: Vec<&str> = path
             .split(|character: char| !character.is_ascii_alphanumeric())
@@ -226,48 +251,69 @@ impl Reader<'_> {
     ) -> Vec<ActionParameter> {
         let own = operation.get("parameters").cloned().unwrap_or(Value::Null);
         let mut out: Vec<ActionParameter> = Vec::new();
-        for list in [&own, shared] {
-            for (index, parameter) in list.as_array().into_iter().flatten().enumerate() {
-                let Some(name) = parameter.get("name").and_then(Value::as_str) else {
-                    self.problems.push(format!(
-                        "attribute {place}.parameters[{index}].name is missing"
-                    ));
-                    continue;
-                };
-                if out.iter().any(|known| known.name == name) {
-                    continue;
-                }
-                let location = parameter
-                    .get("in")
-                    .and_then(Value::as_str)
-                    .unwrap_or("query");
-                if location == "cookie" {
-                    self.problems.push(format!(
-                        "attribute {place}.parameters[{index}].in is cookie, which an agent cannot send"
-                    ));
-                    continue;
-                }
-                let described = parameter.get("description").and_then(Value::as_str);
-                if described.is_none() && self.strictness == Strictness::Strict {
-                    self.problems.push(format!(
-                        "attribute {place}.parameters[{index}].description is missing"
-                    ));
-                }
-                let mut schema = parameter
-                    .get("schema")
-                    .cloned()
-                    .unwrap_or_else(|| json!({}));
-                if let (Some(text), Some(schema)) = (described, schema.as_object_mut()) {
-                    schema
-                        .entry("description")
-                        .or_insert_with(|| Value::from(text));
-                }
-                let required = location == "path"
-                    || parameter.get("required").and_then(Value::as_bool) == Some(true);
-                out.push(parameter_of(name, schema, required, false));
+        for parameter in [&own, shared]
+            .into_iter()
+            .flat_map(|list| list.as_array().into_iter().flatten())
+        {
+            let Some(name) = parameter.get("name").and_then(Value::as_str) else {
+                self.missing(&format!("{place}.parameters.['unknown'].name"));
+                continue;
+            };
+            if out.iter().any(|known| known.name == name) {
+                continue;
             }
+            let place = format!("{place}.parameters.[{name}]");
+            out.extend(self.parameter(&place, name, parameter));
         }
         out
+    }
+
+    fn parameter(&mut self, place: &str, name: &str, parameter: &Value) -> Option<ActionParameter> {
+        let is_strict = self.strictness == Strictness::Strict;
+        let location = parameter.get("in").and_then(Value::as_str);
+        if location.is_none() && is_strict {
+            self.missing(&format!("{place}.in"));
+        }
+        if location == Some("cookie") {
+            self.problems.push(format!(
+                "attribute {place}.in is cookie, which an agent cannot send"
+            ));
+            return None;
+        }
+        let described = parameter.get("description").and_then(Value::as_str);
+        if described.is_none() && is_strict {
+            self.missing(&format!("{place}.description"));
+        }
+        let mut schema = parameter
+            .get("schema")
+            .cloned()
+            .unwrap_or_else(|| json!({}));
+        if let (Some(text), Some(schema)) = (described, schema.as_object_mut()) {
+            schema
+                .entry("description")
+                .or_insert_with(|| Value::from(text));
+        }
+        let required = location == Some("path")
+            || parameter.get("required").and_then(Value::as_bool) == Some(true);
+        Some(parameter_of(name, schema, required, false))
+    }
+
+    fn check_responses(&mut self, place: &str, operation: &Map<String, Value>) {
+        let Some(responses) = operation.get("responses").and_then(Value::as_object) else {
+            self.missing(&format!("{place}.responses"));
+            return;
+        };
+        if self.strictness == Strictness::Relaxed {
+            return;
+        }
+        for (status, response) in responses {
+            if response
+                .get("description")
+                .is_none_or(|text| !text.is_string())
+            {
+                self.missing(&format!("{place}.responses.{status}.description"));
+            }
+        }
     }
 
     /// Adds the body's properties as parameters and gives the body's media type.
@@ -281,7 +327,7 @@ impl Reader<'_> {
         let body = operation.get("requestBody")?;
         if self.strictness == Strictness::Strict && matches!(method, "get" | "delete") {
             self.problems
-                .push(format!("attribute {place}.requestBody is not allowed"));
+                .push(format!("attribute {place}.requestBody is unsupported"));
         }
         let content = body.get("content").and_then(Value::as_object);
         let Some((media_type, media)) = content.and_then(|content| {
@@ -289,8 +335,7 @@ impl Reader<'_> {
                 .get_key_value("application/json")
                 .or_else(|| content.iter().next())
         }) else {
-            self.problems
-                .push(format!("attribute {place}.requestBody.content is missing"));
+            self.missing(&format!("{place}.requestBody.content"));
             return None;
         };
         let schema = media.get("schema").cloned().unwrap_or_else(|| json!({}));
@@ -317,67 +362,6 @@ impl Reader<'_> {
             parameters.push(parameter_of(name, property.clone(), needed, true));
         }
         Some(media_type.clone())
-    }
-
-    fn resolve(&mut self, value: &Value) -> Value {
-        let mut path = Vec::new();
-        self.resolve_in(value, &mut path, 0)
-    }
-
-    fn resolve_in(&mut self, value: &Value, path: &mut Vec<String>, depth: usize) -> Value {
-        self.nodes += 1;
-        if self.nodes > RESOLVED_NODES_MAX || depth > RESOLVED_DEPTH_MAX {
-            if self.nodes == RESOLVED_NODES_MAX + 1 || depth == RESOLVED_DEPTH_MAX + 1 {
-                self.nodes = RESOLVED_NODES_MAX + 2;
-                self.problems
-                    .push("the document is too large once its references are resolved".to_owned());
-            }
-            return Value::Null;
-        }
-        match value {
-            Value::Array(items) => items
-                .iter()
-                .map(|item| self.resolve_in(item, path, depth + 1))
-                .collect(),
-            Value::Object(members) => match members.get("$ref").and_then(Value::as_str) {
-                Some(reference) => self.resolve_reference(reference, path, depth),
-                None => Value::Object(
-                    members
-                        .iter()
-                        .map(|(name, member)| {
-                            (name.clone(), self.resolve_in(member, path, depth + 1))
-                        })
-                        .collect(),
-                ),
-            },
-            scalar => scalar.clone(),
-        }
-    }
-
-    fn resolve_reference(
-        &mut self,
-        reference: &str,
-        path: &mut Vec<String>,
-        depth: usize,
-    ) -> Value {
-        if path.iter().any(|seen| seen == reference) {
-            // A recursive schema: the model is told that an object belongs here, no more.
-            return json!({"type": "object"});
-        }
-        let root = self.root;
-        let Some(target) = reference
-            .strip_prefix('#')
-            .and_then(|pointer| root.pointer(pointer))
-        else {
-            self.problems.push(format!(
-                "reference {reference} does not lead to a place in this document"
-            ));
-            return Value::Null;
-        };
-        path.push(reference.to_owned());
-        let resolved = self.resolve_in(target, path, depth + 1);
-        path.pop();
-        resolved
     }
 }
 

@@ -4,6 +4,8 @@
 //! an unknown `$name$` stays as it is; a known one that does not apply becomes the empty string. A
 //! replaced text is never scanned again, so input cannot smuggle in a placeholder.
 
+mod lenient;
+
 use outcrop_model::converse::ConversationRole;
 use serde_json::Value;
 
@@ -74,9 +76,9 @@ pub enum TemplateError {
     /// It begins like JSON and is none, even read leniently.
     #[error("line {line}, column {column}: {detail}")]
     Json {
-        /// From 1.
+        /// From 1, in the text as it was given.
         line: usize,
-        /// From 1.
+        /// In characters, from 1.
         column: usize,
         /// What the parser expected.
         detail: String,
@@ -126,21 +128,20 @@ impl Template {
         if !text.trim_start().starts_with('{') {
             return Ok(Self::plain(text));
         }
-        let json: Value =
-            serde_json::from_str(&escape_control_characters(text)).map_err(|error| {
-                TemplateError::Json {
-                    line: error.line(),
-                    column: error.column(),
-                    detail: error.to_string(),
-                }
-            })?;
+        let escaped = lenient::escape(text);
+        let json: Value = serde_json::from_str(&escaped)
+            .map_err(|error| lenient::error(text, &escaped, &error))?;
         let system = match json.get("system") {
             None | Some(Value::Null) => Vec::new(),
             Some(value) => segments(&content_text(value, "system")?),
         };
         let messages = match json.get("messages") {
             None => Vec::new(),
-            Some(Value::Array(items)) => items.iter().map(part).collect::<Result<Vec<_>, _>>()?,
+            Some(Value::Array(items)) => items
+                .iter()
+                .enumerate()
+                .map(part)
+                .collect::<Result<Vec<_>, _>>()?,
             Some(_) => {
                 return Err(TemplateError::Shape(
                     "messages: expected a list of messages".to_owned(),
@@ -219,13 +220,13 @@ fn fill(text: &[Segment], values: &Values<'_>) -> String {
         .collect()
 }
 
-fn part(message: &Value) -> Result<Part, TemplateError> {
+fn part((index, message): (usize, &Value)) -> Result<Part, TemplateError> {
     let role = match message.get("role").and_then(Value::as_str) {
         Some("user") => ConversationRole::User,
         Some("assistant") => ConversationRole::Assistant,
         other => {
             return Err(TemplateError::Shape(format!(
-                "messages: expected role user or assistant, got {}",
+                "messages[{index}].role: expected user or assistant, got {}",
                 other.unwrap_or("none")
             )));
         }
@@ -233,7 +234,10 @@ fn part(message: &Value) -> Result<Part, TemplateError> {
     let content = message.get("content").unwrap_or(&Value::Null);
     Ok(Part {
         role,
-        text: segments(&content_text(content, "content")?),
+        text: segments(&content_text(
+            content,
+            &format!("messages[{index}].content"),
+        )?),
     })
 }
 
@@ -273,32 +277,6 @@ fn segments(text: &str) -> Vec<Segment> {
     plain.push_str(rest);
     if !plain.is_empty() {
         out.push(Segment::Text(plain));
-    }
-    out
-}
-
-/// `text` with raw control characters inside JSON strings escaped, so that templates with real line
-/// breaks parse.
-fn escape_control_characters(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut in_string = false;
-    let mut escaped = false;
-    for character in text.chars() {
-        if in_string && character < ' ' {
-            out.push_str(match character {
-                '\n' => "\\n",
-                '\t' => "\\t",
-                '\r' => "\\r",
-                _ => " ",
-            });
-            escaped = false;
-            continue;
-        }
-        if character == '"' && !escaped {
-            in_string = !in_string;
-        }
-        escaped = in_string && character == '\\' && !escaped;
-        out.push(character);
     }
     out
 }
@@ -362,16 +340,49 @@ mod tests {
 
     #[test]
     fn a_broken_template_says_where() {
-        let error = Template::parse("{\"system\": \"x\",\n \"messages\": [}").expect_err("broken");
-        assert!(
-            matches!(error, TemplateError::Json { line: 2, .. }),
-            "{error}"
-        );
-        let error = Template::parse("{\"messages\": [{\"role\": \"system\", \"content\": \"x\"}]}")
-            .expect_err("wrong role");
-        assert_eq!(
-            error.to_string(),
-            "messages: expected role user or assistant, got system"
-        );
+        // Each text has its mistake at the mark, which is taken out.
+        for marked in [
+            "{\"system\": \"x\",\n \"messages\": [^}",
+            "{\"system\": ^x}",
+            "{\"system\": \"one\ntwo\tthree\nfour\" ^\"messages\": []}",
+            "{\"system\": \"a \\\" b\n\u{e9}\u{e9}\", ^}",
+            "{\"system\": \"one\n\ntwo\"^",
+            "{\"system\": \"never ends\n^",
+        ] {
+            let place = marked.find('^').expect("a mark");
+            let before = marked.get(..place).expect("before the mark");
+            let line = before.matches('\n').count() + 1;
+            let column = before.rsplit('\n').next().expect("a line").chars().count() + 1;
+            let error = Template::parse(&marked.replace('^', "")).expect_err("broken");
+            let expected = format!("line {line}, column {column}: ");
+            let said = error.to_string();
+            assert!(said.starts_with(&expected), "{marked}: {said}");
+            assert!(!said.contains(" at line "), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_template_of_another_shape_says_where() {
+        for (text, message) in [
+            (
+                "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"system\", \"content\": \"x\"}]}",
+                "messages[1].role: expected user or assistant, got system",
+            ),
+            (
+                "{\"messages\": [{\"role\": \"user\"}]}",
+                "messages[0].content: expected text or a list of text blocks",
+            ),
+            (
+                "{\"system\": [{\"image\": 1}]}",
+                "system: expected text or a list of text blocks",
+            ),
+            (
+                "{\"messages\": {}}",
+                "messages: expected a list of messages",
+            ),
+        ] {
+            let error = Template::parse(text).expect_err(message);
+            assert_eq!(error.to_string(), message);
+        }
     }
 }

@@ -373,8 +373,8 @@ pub struct AgentAliasSummary {
 }
 
 string_enum!(AgentCollaboration {
-Supervisor = "SUPERVISOR",
 SupervisorRouter = "SUPERVISOR_ROUTER",
+Supervisor = "SUPERVISOR",
 Disabled = "DISABLED",
 });
 

@@ -2628,7 +2628,7 @@ pub static SHAPES: &[ShapeSpec] = &[
         ShapeKind::String {
             length: Length::new(Some(0), Some(2048)),
             pattern: Some(Pattern::plain(
-                "arn:aws:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:agent-alias/[0-9a-zA-Z]{10}/[0-9a-zA-Z]{10}",
+                "arn:aws(-[^:]+)?:bedrock:[a-z0-9-]{1,20}:[0-9]{12}:agent-alias/[0-9a-zA-Z]{10}/[0-9a-zA-Z]{10}",
             )),
         },
     ),
@@ -2726,7 +2726,7 @@ pub static SHAPES: &[ShapeSpec] = &[
     ),
     ShapeSpec::new(
         "AgentCollaboration",
-        ShapeKind::Enum(&["SUPERVISOR", "SUPERVISOR_ROUTER", "DISABLED"]),
+        ShapeKind::Enum(&["SUPERVISOR_ROUTER", "SUPERVISOR", "DISABLED"]),
     ),
     ShapeSpec::new(
         "AgentCollaborator",

@@ -31,7 +31,7 @@ impl Service {
         check_parameters(group, strictness)?;
         let kind = self.action_group_kind(group).await?;
         let actions = actions_of(&group.action_group_name, &kind, strictness)
-            .map_err(|cause| schema(&cause))?;
+            .map_err(|cause| error::schema(&cause))?;
         let mut count = actions.len();
         for other in others {
             let known = known_actions(&other.body, strictness);
@@ -87,7 +87,7 @@ impl Service {
             .await
             .map_err(|cause| error::schema_source(name, &cause))?;
         String::from_utf8(document.into()).map_err(|_| {
-            schema(&SchemaError::OpenApi {
+            error::schema(&SchemaError::OpenApi {
                 action_group: name.to_owned(),
                 details: vec![format!("s3://{bucket}/{key} is not UTF-8 text")],
             })
@@ -206,7 +206,7 @@ fn check_tool_names(actions: &[Action], known: &[Action]) -> Result<(), Exceptio
             .iter()
             .find(|known| known.tool_name == action.tool_name)
         {
-            return Err(schema(&SchemaError::DuplicateTool {
+            return Err(error::schema(&SchemaError::DuplicateTool {
                 tool_name: action.tool_name.clone(),
                 first: first.action_group.clone(),
                 second: action.action_group.clone(),
@@ -234,10 +234,6 @@ fn functions(schema: &FunctionSchema) -> Result<&[outcrop_model::control::Functi
         FunctionSchema::Functions(functions) => Ok(functions),
         _ => Err(no_schema()),
     }
-}
-
-fn schema(cause: &SchemaError) -> Exception {
-    Exception::validation(cause.to_string())
 }
 
 fn no_schema() -> Exception {

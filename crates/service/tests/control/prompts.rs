@@ -142,7 +142,7 @@ async fn rules_of_overriding() {
                 "promptType": "ORCHESTRATION", "promptCreationMode": "OVERRIDDEN",
                 "basePromptTemplate": "{\n  \"system\": oops}",
             }]),
-            "The provided BasePromptTemplate for the ORCHESTRATION prompt type has failed validation with  the following message: Invalid JSON in the prompt. Check the BasePromptTemplate and retry your request. (line 2, column 13: expected value at line 2 column 13)",
+            "The provided BasePromptTemplate for the ORCHESTRATION prompt type has failed validation with  the following message: Invalid JSON in the prompt. Check the BasePromptTemplate and retry your request. (line 2, column 13: expected value)",
         ),
         (
             json!([
@@ -155,7 +155,7 @@ async fn rules_of_overriding() {
                     "basePromptTemplate": "{\"messages\": 7}",
                 },
             ]),
-            "The provided BasePromptTemplate for the PRE_PROCESSING prompt type has failed validation with  the following message: Invalid JSON in the prompt. Check the BasePromptTemplate and retry your request. (line 1, column 2: key must be a string at line 1 column 2);The provided BasePromptTemplate for the ORCHESTRATION prompt type has failed validation with  the following message: Invalid JSON in the prompt. Check the BasePromptTemplate and retry your request. (messages: expected a list of messages)",
+            "The provided BasePromptTemplate for the PRE_PROCESSING prompt type has failed validation with  the following message: Invalid JSON in the prompt. Check the BasePromptTemplate and retry your request. (line 1, column 2: key must be a string);The provided BasePromptTemplate for the ORCHESTRATION prompt type has failed validation with  the following message: Invalid JSON in the prompt. Check the BasePromptTemplate and retry your request. (messages: expected a list of messages)",
         ),
     ];
     for (prompts, message) in cases {

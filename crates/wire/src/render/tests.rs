@@ -47,7 +47,7 @@ fn status_belongs_to_the_service() {
         (ExceptionKind::BadGateway, 500, 502),
         (ExceptionKind::ModelNotReady, 500, 424),
         (ExceptionKind::Serialization, 400, 400),
-        (ExceptionKind::UnknownOperation, 404, 404),
+        (ExceptionKind::UnknownOperation, 403, 403),
         (ExceptionKind::UnrecognizedClient, 403, 403),
         (ExceptionKind::InvalidSignature, 403, 403),
         (ExceptionKind::MissingAuthenticationToken, 403, 403),

@@ -44,7 +44,7 @@ fn says_what_aws_says() {
             control,
             "CreateAgentRequest",
             json!({"agentCollaboration": "ENABLED"}),
-            "2 validation errors detected: Value 'ENABLED' at 'agentCollaboration' failed to satisfy constraint: Member must satisfy enum value set: [SUPERVISOR, SUPERVISOR_ROUTER, DISABLED]; Value null at 'agentName' failed to satisfy constraint: Member must not be null",
+            "2 validation errors detected: Value 'ENABLED' at 'agentCollaboration' failed to satisfy constraint: Member must satisfy enum value set: [SUPERVISOR_ROUTER, SUPERVISOR, DISABLED]; Value null at 'agentName' failed to satisfy constraint: Member must not be null",
         ),
         (
             control,

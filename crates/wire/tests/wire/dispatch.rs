@@ -101,9 +101,9 @@ fn refusals_name_what_is_wrong() {
             "GET",
             "/nowhere",
             "",
-            404,
-            "UnknownOperationException",
-            "no operation answers GET /nowhere",
+            403,
+            "AccessDeniedException",
+            "Unable to determine service/operation name to be authorized: no operation answers GET /nowhere",
         ),
         (
             "PUT",

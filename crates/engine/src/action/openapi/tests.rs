@@ -49,7 +49,7 @@ fn the_guides_document_needs_relaxed_limits() {
     let error = read(GUIDE, Strictness::Strict).expect_err("no descriptions");
     assert_eq!(
         error.to_string(),
-        "Failed to create OpenAPI 3 model from the JSON/YAML object that you provided for action: OrderApi {APISchemaException=['description' is missing for path: /orders/{order_id}/status, attribute paths.'/orders/{order_id}/status'(get).parameters[0].description is missing]}"
+        "Failed to create OpenAPI 3 model from the JSON/YAML object that you provided for action: OrderApi {APISchemaException=['description' is missing for path: /orders/{order_id}/status, attribute paths.'/orders/{order_id}/status'(get).parameters.[order_id].description is missing]}"
     );
 }
 
@@ -57,6 +57,7 @@ fn the_guides_document_needs_relaxed_limits() {
 fn bodies_references_and_confirmation_are_read() {
     let document = json!({
         "openapi": "3.0.0",
+        "info": {"title": "Notes", "version": "1"},
         "paths": {"/notify": {"post": {
             "operationId": "notify", "description": "Remind",
             "x-requireConfirmation": "ENABLED",
@@ -105,29 +106,219 @@ fn bodies_references_and_confirmation_are_read() {
     );
 }
 
+/// What is wrong with a document, in one text.
+fn details(document: &str, strictness: Strictness) -> Vec<String> {
+    match read(document, strictness) {
+        Ok(_) => Vec::new(),
+        Err(SchemaError::OpenApi { details, .. }) => details,
+        Err(other) => vec![other.to_string()],
+    }
+}
+
+/// A document that strict limits take.
+fn complete() -> Value {
+    json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Orders", "version": "1"},
+        "paths": {"/x": {"post": {
+            "operationId": "x",
+            "description": "Does it.",
+            "parameters": [{"name": "id", "in": "query", "description": "Which.", "schema": {"type": "string"}}],
+            "requestBody": {"content": {"application/json": {"schema": {"type": "object"}}}},
+            "responses": {"200": {"description": "Done."}},
+        }}},
+    })
+}
+
+/// What is done to a complete document, the place that is changed, and what is then said of it.
+type Change = (
+    &'static str,
+    Value,
+    &'static [&'static str],
+    &'static [&'static str],
+);
+
 #[test]
-fn what_is_wrong_is_named() {
-    for (document, fragment) in [
-        ("openapi: 3.0.0", "attribute paths is missing"),
+fn each_missing_or_wrong_attribute_is_named_by_its_place() {
+    let operation = "/paths/~1x/post";
+    let none: &[&str] = &[];
+    let both = |text: &'static [&'static str]| (text, text);
+    let strict = |text: &'static [&'static str]| (text, none);
+    let change =
+        |at: &'static str, to: Value, (strict, relaxed)| -> Change { (at, to, strict, relaxed) };
+    let at = |member: &str| -> &'static str { format!("{operation}/{member}").leak() };
+    for (at, to, when_strict, when_relaxed) in [
+        change("", complete(), both(&[])),
+        change(
+            "/openapi",
+            Value::Null,
+            both(&["attribute openapi is missing"]),
+        ),
+        change(
+            "/openapi",
+            json!("3.0.1"),
+            strict(&["attribute openapi is 3.0.1, expected 3.0.0"]),
+        ),
+        change(
+            "/openapi",
+            json!("2.0"),
+            both(&["attribute openapi is 2.0, expected 3.0.0"]),
+        ),
+        change("/info", Value::Null, strict(&["attribute info is missing"])),
+        change(
+            "/info",
+            json!({}),
+            strict(&[
+                "attribute info.title is missing",
+                "attribute info.version is missing",
+            ]),
+        ),
+        change("/paths", Value::Null, both(&["attribute paths is missing"])),
+        change(
+            "/paths",
+            json!({}),
+            both(&["attribute paths holds no operation"]),
+        ),
+        change(
+            "/paths/~1x/post",
+            json!("do it"),
+            both(&["attribute paths.'/x'(post) is not of type `object`"]),
+        ),
+        change(
+            at("responses"),
+            Value::Null,
+            both(&["attribute paths.'/x'(post).responses is missing"]),
+        ),
+        change(
+            at("responses"),
+            json!({"200": {}}),
+            strict(&["attribute paths.'/x'(post).responses.200.description is missing"]),
+        ),
+        change(
+            at("description"),
+            Value::Null,
+            strict(&["'description' is missing for path: /x"]),
+        ),
+        change(
+            at("operationId"),
+            Value::Null,
+            strict(&["attribute paths.'/x'(post).operationId is missing"]),
+        ),
+        change(
+            at("parameters"),
+            json!([{"in": "query"}]),
+            both(&["attribute paths.'/x'(post).parameters.['unknown'].name is missing"]),
+        ),
+        change(
+            at("parameters"),
+            json!([{"name": "id", "description": "Which."}]),
+            strict(&["attribute paths.'/x'(post).parameters.[id].in is missing"]),
+        ),
+        change(
+            at("parameters"),
+            json!([{"name": "id", "in": "query"}]),
+            strict(&["attribute paths.'/x'(post).parameters.[id].description is missing"]),
+        ),
+        change(
+            at("parameters"),
+            json!([{"name": "id", "in": "cookie"}]),
+            both(&[
+                "attribute paths.'/x'(post).parameters.[id].in is cookie, which an agent cannot send",
+            ]),
+        ),
+        change(
+            at("requestBody"),
+            json!({}),
+            both(&["attribute paths.'/x'(post).requestBody.content is missing"]),
+        ),
+        change(
+            at("requestBody"),
+            json!({"content": {"application/json": {"schema": {"properties": {"id": {}}}}}}),
+            both(&[
+                "attribute paths.'/x'(post).requestBody property id has the name of a parameter",
+            ]),
+        ),
+        change(
+            "/paths/x",
+            json!({"get": {"operationId": "y", "description": "d", "responses": {}}}),
+            both(&["attribute paths. Resource x should start with /"]),
+        ),
+        change(
+            "/paths/~1y",
+            json!({"get": {"operationId": "x", "description": "d", "responses": {}}}),
+            strict(&["attribute paths.'/y'(get).operationId is repeated"]),
+        ),
+        change(
+            "/paths/~1y",
+            json!({"delete": {
+                "operationId": "y", "description": "d", "responses": {},
+                "requestBody": {"content": {"application/json": {"schema": {}}}},
+            }}),
+            strict(&["attribute paths.'/y'(delete).requestBody is unsupported"]),
+        ),
+        change(
+            "/paths/~1y",
+            json!({"$ref": "#/nowhere"}),
+            both(&["reference #/nowhere does not lead to a place in this document"]),
+        ),
+    ] {
+        let mut document = complete();
+        set(&mut document, at, to);
+        let document = document.to_string();
+        assert_eq!(
+            details(&document, Strictness::Strict),
+            when_strict,
+            "{at}, strict"
+        );
+        assert_eq!(
+            details(&document, Strictness::Relaxed),
+            when_relaxed,
+            "{at}, relaxed"
+        );
+    }
+}
+
+/// Sets the member a pointer names, or removes it.
+fn set(document: &mut Value, pointer: &str, to: Value) {
+    let Some((holder, member)) = pointer.rsplit_once('/') else {
+        *document = to;
+        return;
+    };
+    let holder = document
+        .pointer_mut(holder)
+        .expect("a place of the document");
+    let holder = holder.as_object_mut().expect("an object");
+    let member = member.replace("~1", "/");
+    match to {
+        Value::Null => holder.remove(&member),
+        to => holder.insert(member, to),
+    };
+}
+
+#[test]
+fn what_is_no_document_is_refused_with_the_place() {
+    for (document, detail) in [
         ("[1, 2]", "the document is not an object"),
+        ("just text", "the document is not an object"),
+        (
+            "{\"openapi\": ",
+            "EOF while parsing a value at line 1 column 12",
+        ),
+        (
+            "{\n  \"openapi\" \"3.0.0\"}",
+            "expected `:` at line 2 column 13",
+        ),
+        (
+            "openapi: 3.0.0\npaths:\n  /x: [",
+            "did not find expected node content at line 4 column 1, while parsing a flow node",
+        ),
         (
             "openapi: 2.0\npaths: {}",
-            "attribute openapi is missing, expected 3.0.0",
+            "attribute openapi is not text, expected 3.0.0",
         ),
-        (
-            "{\"openapi\": \"3.0.0\", \"paths\": {\"/x\": {\"post\": {\"operationId\": \"x\", \"description\": \"d\"}}}}",
-            "attribute paths.'/x'(post).responses is missing",
-        ),
-        (
-            "{\"openapi\": \"3.0.0\", \"paths\": {\"/x\": {\"$ref\": \"#/nowhere\"}}}",
-            "reference #/nowhere does not lead to a place",
-        ),
-        ("{\"openapi\": ", "EOF while parsing"),
     ] {
-        let error = read(document, Strictness::Relaxed)
-            .expect_err(fragment)
-            .to_string();
-        assert!(error.contains(fragment), "{error}");
+        let said = details(document, Strictness::Relaxed).join(", ");
+        assert!(said.starts_with(detail), "{document}: {said}");
     }
 }
 
