@@ -131,7 +131,8 @@ impl Failure {
             ExceptionKind::AccessDenied
             | ExceptionKind::UnrecognizedClient
             | ExceptionKind::InvalidSignature
-            | ExceptionKind::MissingAuthenticationToken => 403,
+            | ExceptionKind::MissingAuthenticationToken
+            | ExceptionKind::UnknownOperation => 403,
             ExceptionKind::BadGateway => 502,
             ExceptionKind::Conflict => 409,
             ExceptionKind::DependencyFailed
@@ -141,7 +142,7 @@ impl Failure {
             ExceptionKind::ModelTimeout => 408,
             ExceptionKind::ServiceUnavailable => 503,
             ExceptionKind::InternalServer => 500,
-            ExceptionKind::ResourceNotFound | ExceptionKind::UnknownOperation => 404,
+            ExceptionKind::ResourceNotFound => 404,
             ExceptionKind::Throttling => 429,
             ExceptionKind::ServiceQuotaExceeded
             | ExceptionKind::Validation
