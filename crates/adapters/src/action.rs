@@ -23,7 +23,7 @@ use crate::http::HttpFailure;
 use emulator::Emulators;
 use lambda::LambdaService;
 use name::FunctionName;
-use python::Workers;
+use python::{Source, Workers};
 
 pub use emulator::EmulatedFunction;
 pub use lambda::LambdaFunction;
@@ -102,10 +102,30 @@ pub enum FunctionsError {
     Http(#[from] HttpFailure),
 }
 
+/// Functions that are registered while the server runs.
+pub trait RegisteredFunctions: Send + Sync {
+    /// The function of this name, if one is registered; an error if that cannot be found out.
+    fn find<'a>(
+        &'a self,
+        account_id: &'a str,
+        region: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RegisteredFunction>, String>>;
+}
+
+/// A function registered while the server runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegisteredFunction {
+    /// Differs whenever anything about the function does, its code included.
+    pub identity: String,
+    /// What to run.
+    pub function: PythonFunction,
+}
+
 /// The functions of this server. Workers end when it is dropped.
-#[derive(Debug)]
 pub struct FunctionRegistry {
     mappings: Vec<Mapping>,
+    registered: Option<Arc<dyn RegisteredFunctions>>,
     region: String,
     account_id: String,
     workers: Workers,
@@ -142,12 +162,23 @@ impl FunctionRegistry {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             mappings,
+            registered: None,
             workers: Workers::new(settings.python),
             lambda: LambdaService::new(settings.region.clone()),
             emulators: Emulators::new()?,
             region: settings.region,
             account_id: settings.account_id,
         })
+    }
+
+    /// Also runs functions that are registered while the server runs: after a mapping that names a
+    /// function in full, before one that fits it by a wildcard.
+    #[must_use]
+    pub fn with_registered(self, registered: Arc<dyn RegisteredFunctions>) -> Self {
+        Self {
+            registered: Some(registered),
+            ..self
+        }
     }
 
     /// Makes ready what the first invocations would otherwise wait for: the environments of functions
@@ -175,14 +206,23 @@ impl FunctionRegistry {
 
     async fn invoke(&self, call: ActionCall) -> Result<ActionReply, ActionError> {
         let name = FunctionName::parse(&call.function, &self.region, &self.account_id);
-        let found = self
-            .mappings
-            .iter()
-            .enumerate()
-            .find(|(_, mapping)| mapping.fits(&call.function, &name));
+        let mut mappings = self.mappings.iter().enumerate();
+        let mut found = mappings.find(|(_, mapping)| mapping.names(&call.function, &name));
+        if found.is_none() {
+            if let Some(registered) = self.registered(&call, &name).await? {
+                let source = Source::Registered(registered.identity);
+                let function = Arc::new(registered.function);
+                return self.workers.invoke(source, &function, name, call).await;
+            }
+            let mut mappings = self.mappings.iter().enumerate();
+            found = mappings.find(|(_, mapping)| mapping.fits(&call.function, &name));
+        }
         match found {
             Some((index, mapping)) => match &mapping.target {
-                Target::Python(function) => self.workers.invoke(index, function, name, call).await,
+                Target::Python(function) => {
+                    let source = Source::Mapping(index);
+                    self.workers.invoke(source, function, name, call).await
+                }
                 Target::Lambda(target) => self.lambda.invoke(target, call).await,
                 Target::Http(target) => self.emulators.invoke(target, call).await,
             },
@@ -191,6 +231,31 @@ impl FunctionRegistry {
                 function: call.function,
             }),
         }
+    }
+}
+
+impl FunctionRegistry {
+    async fn registered(
+        &self,
+        call: &ActionCall,
+        name: &FunctionName,
+    ) -> Result<Option<RegisteredFunction>, ActionError> {
+        let Some(registered) = &self.registered else {
+            return Ok(None);
+        };
+        let found = registered.find(&name.account, &name.region, &name.name);
+        found.await.map_err(|detail| ActionError::Failed {
+            function: call.function.clone(),
+            detail,
+        })
+    }
+}
+
+impl std::fmt::Debug for FunctionRegistry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FunctionRegistry")
+            .field("mappings", &self.mappings)
+            .finish_non_exhaustive()
     }
 }
 
@@ -226,6 +291,11 @@ impl Mapping {
             glob,
             target,
         })
+    }
+
+    /// Whether the pattern is the function's name or ARN itself.
+    fn names(&self, reference: &str, name: &FunctionName) -> bool {
+        [reference, &name.name, &name.unqualified_arn()].contains(&self.pattern.as_str())
     }
 
     fn fits(&self, reference: &str, name: &FunctionName) -> bool {

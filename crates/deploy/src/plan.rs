@@ -97,7 +97,7 @@ pub fn removal(state: &State) -> Plan {
 }
 
 /// Nothing is known of what the run has not reached; a resource may refer to any before it only.
-pub(crate) fn known(stack: &Stack<'_>, state: &State) -> Known {
+pub fn known(stack: &Stack<'_>, state: &State) -> Known {
     stack
         .resources()
         .iter()

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 the server, the agent or the machine said no; 2 the command or the
 //! configuration makes no sense.
 
+mod deploy;
 mod invoke;
 #[cfg(feature = "local")]
 mod local;
@@ -32,6 +33,9 @@ struct Cli {
 enum Command {
     Serve(serve::Args),
     Invoke(invoke::Args),
+    Deploy(deploy::DeployArgs),
+    Diff(deploy::DiffArgs),
+    Delete(deploy::DeleteArgs),
     #[cfg(feature = "local")]
     Local(local::Args),
     /// Print the version
@@ -59,6 +63,9 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::run(args),
         Command::Invoke(args) => invoke::run(args),
+        Command::Deploy(args) => deploy::run_deploy(args),
+        Command::Diff(args) => deploy::run_diff(args),
+        Command::Delete(args) => deploy::run_delete(args),
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(args),
         Command::Version => {

@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
+use futures_core::future::BoxFuture;
 use outcrop_adapters::action::{
     EmulatedFunction, FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings,
-    LambdaFunction, PythonFunction, PythonSettings,
+    LambdaFunction, PythonFunction, PythonSettings, RegisteredFunction, RegisteredFunctions,
 };
 use outcrop_adapters::http::{Secret, Timeouts};
 #[cfg(feature = "local")]
 use outcrop_adapters::model::local::{LocalModel, LocalSettings, WeightsLocation};
 use outcrop_adapters::model::registry::{ModelMapping, ModelRegistry, ProviderKind as Kind};
-use outcrop_adapters::source::{BucketFolder, NoBuckets};
+use outcrop_adapters::source::BucketFolder;
 use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{DocumentSource, ModelProvider};
 use outcrop_service::Service;
+use outcrop_service::outcrop_api::functions::{FunctionDirectory, LocalFunction};
 use outcrop_service::ports::Ports;
 use outcrop_service::settings::Settings;
 use outcrop_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store};
@@ -29,6 +31,7 @@ use crate::config::{AwsLimits, Config, Durability, Function, ModelRoute, Provide
 use crate::config::{Local, Python};
 use crate::server::aws::{self, Aws};
 use crate::server::body::BodyReader;
+use crate::server::own::Own;
 use crate::server::signature::Signatures;
 
 /// A server without its listener.
@@ -61,11 +64,12 @@ impl App {
 /// Puts the parts together.
 pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let store = open_store(config).await?;
-    let functions = Arc::new(functions(config)?);
-    let documents: Arc<dyn DocumentSource> = match &config.buckets {
-        Some(root) => Arc::new(BucketFolder::new(root)?),
-        None => Arc::new(NoBuckets),
-    };
+    let directory = FunctionDirectory::new(store.clone(), Arc::new(SystemClock));
+    let functions = functions(config)?.with_registered(Arc::new(Registered(directory)));
+    let functions = Arc::new(functions);
+    let root = config.buckets.clone();
+    let buckets = BucketFolder::new(root.unwrap_or_else(|| config.data_dir.join("buckets")))?;
+    let documents: Arc<dyn DocumentSource> = Arc::new(buckets.clone());
     let ports = Ports {
         store: store.clone(),
         models: Arc::new(models(config)?),
@@ -80,6 +84,11 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
         operations: outcrop_wire::Router::new(),
         signatures: Signatures::new(config),
         bodies: BodyReader::new(&config.http),
+        own: Own {
+            service: service.clone(),
+            buckets,
+            register_functions: config.register_functions,
+        },
         store,
     });
     Ok(App {
@@ -255,5 +264,35 @@ fn function(function: &Function) -> FunctionMapping {
     FunctionMapping {
         pattern: function.pattern.clone(),
         runtime,
+    }
+}
+
+/// Functions that a deployment has registered, as the executor wants them.
+struct Registered(FunctionDirectory);
+
+impl RegisteredFunctions for Registered {
+    fn find<'a>(
+        &'a self,
+        account_id: &'a str,
+        region: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<RegisteredFunction>, String>> {
+        Box::pin(async move {
+            let found = self.0.find(account_id, region, name).await;
+            let found = found.map_err(|error| error.to_string())?;
+            Ok(found.map(registered))
+        })
+    }
+}
+
+fn registered(function: LocalFunction) -> RegisteredFunction {
+    let identity = format!("{function:?}");
+    let mut python = PythonFunction::new(function.code, function.handler);
+    python.timeout = std::time::Duration::from_secs(function.timeout_seconds);
+    python.memory_mb = function.memory_mb;
+    python.environment = function.environment;
+    RegisteredFunction {
+        identity,
+        function: python,
     }
 }

@@ -75,6 +75,8 @@ pub(crate) struct Config {
     pub(crate) durability: Durability,
     /// How long turns in flight may go on after a signal to stop.
     pub(crate) shutdown: Duration,
+    /// Whether clients may register folders of this machine as functions.
+    pub(crate) register_functions: bool,
     /// Logging.
     pub(crate) log: Log,
     /// Keys that may sign requests; empty: any signature is accepted (loopback only).
@@ -112,7 +114,7 @@ pub(crate) struct Config {
         expect(dead_code, reason = "a build without the model")
     )]
     pub(crate) local: Local,
-    /// Folder whose sub-folders are S3 buckets.
+    /// Folder whose sub-folders are S3 buckets; `None`: `buckets` in the data folder.
     pub(crate) buckets: Option<PathBuf>,
 }
 

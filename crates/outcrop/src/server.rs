@@ -9,6 +9,7 @@ pub(crate) mod aws;
 pub(crate) mod body;
 pub(crate) mod browser;
 mod linger;
+pub(crate) mod own;
 pub(crate) mod refusal;
 pub(crate) mod signature;
 

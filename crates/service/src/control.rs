@@ -154,7 +154,7 @@ impl Service {
     }
 
     /// All documents of one kind below a parent.
-    async fn children<T: DeserializeOwned>(
+    pub(crate) async fn children<T: DeserializeOwned>(
         &self,
         scope: &Scope,
         kind: &'static str,
@@ -189,7 +189,7 @@ impl Service {
         )))
     }
 
-    async fn write(&self, writes: Vec<Write>) -> Result<Committed, StoreError> {
+    pub(crate) async fn write(&self, writes: Vec<Write>) -> Result<Committed, StoreError> {
         let now_ms = self.now().as_millis();
         self.ports.store.commit(Batch { now_ms, writes }).await
     }

@@ -77,6 +77,16 @@ pub(crate) mod kind {
     pub(crate) const DATA_SOURCE: &str = "data-source";
     /// [`super::TagsDoc`], parent empty, id the ARN.
     pub(crate) const TAGS: &str = "tags";
+    /// [`crate::outcrop_api::functions::LocalFunction`], parent empty, id the name.
+    pub(crate) const FUNCTION: &str = "function";
+    /// [`crate::outcrop_api::stacks::StackDocument`], parent empty, id the name.
+    pub(crate) const STACK: &str = "stack";
+    /// [`crate::outcrop_api::stacks::Lock`], parent empty, id the stack's name.
+    pub(crate) const STACK_LOCK: &str = "stack-lock";
+    /// [`crate::outcrop_api::stacks::Export`], parent empty, id the export's name.
+    pub(crate) const EXPORT: &str = "stack-export";
+    /// Name of a stack that uses an export: parent the export's name, id the stack's.
+    pub(crate) const IMPORT: &str = "stack-import";
     /// [`super::TokenDoc`], parent the operation, id the token.
     pub(crate) const CLIENT_TOKEN: &str = "client-token";
     /// [`super::SessionDoc`], parent `agentId/aliasId`, id the session id.

@@ -14,7 +14,9 @@ use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use outcrop_model::exception::{Exception, ExceptionKind};
-use outcrop_model::operation::{Binding, Operation, Service, ServiceSpec, StreamingOperation};
+use outcrop_model::operation::{
+    Binding, Operation, OperationSpec, Service, ServiceSpec, StreamingOperation,
+};
 use outcrop_model::{control, converse, runtime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -112,6 +114,82 @@ impl Client {
         let encoded = codec.encode_request(input, fresh_token);
         let encoded = encoded.map_err(|error| CallError::Request(error.to_string()))?;
         self.sign(encoded, now)
+    }
+
+    /// The signed request of an operation given by its table row, from JSON in its input's shape.
+    ///
+    /// # Errors
+    /// When `input` lacks a part of the path, or the endpoint is no URL.
+    pub fn request_json(
+        &self,
+        spec: &'static OperationSpec,
+        input: Value,
+        now: SystemTime,
+        fresh_token: impl FnOnce() -> String,
+    ) -> Result<Request<Bytes>, CallError> {
+        let encoded = Codec::new(&self.schema, spec).encode_request(input, fresh_token);
+        let encoded = encoded.map_err(|error| CallError::Request(error.to_string()))?;
+        self.sign(encoded, now)
+    }
+
+    /// The output, as JSON, of an operation given by its table row.
+    ///
+    /// # Errors
+    /// When the service answered with an exception, or not as the model says.
+    pub fn output_json(
+        &self,
+        spec: &'static OperationSpec,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Value, CallError> {
+        if !status.is_success() {
+            return Err(self.exception(status, headers, body));
+        }
+        let codec = Codec::new(&self.schema, spec);
+        let output = codec.decode_response(status.as_u16(), headers, body);
+        output.map_err(|error| CallError::Answer(error.to_string()))
+    }
+
+    /// A signed request that is no operation of a model: one of Outcrop's own endpoints.
+    ///
+    /// # Errors
+    /// When the endpoint is no URL.
+    pub fn plain_request(
+        &self,
+        method: &'static str,
+        path_and_query: String,
+        headers: Vec<(String, String)>,
+        body: Option<&Value>,
+        now: SystemTime,
+    ) -> Result<Request<Bytes>, CallError> {
+        let body = body.map(|body| (Bytes::from(body.to_string()), "application/json"));
+        let encoded = EncodedRequest {
+            method,
+            path_and_query,
+            headers,
+            body,
+        };
+        self.sign(encoded, now)
+    }
+
+    /// The answer to such a request.
+    ///
+    /// # Errors
+    /// When the server answered with an exception, or with what is no JSON.
+    pub fn plain_answer(
+        &self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Result<Value, CallError> {
+        if !status.is_success() {
+            return Err(self.exception(status, headers, body));
+        }
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(body).map_err(|error| CallError::Answer(error.to_string()))
     }
 
     /// Signs `host`, `x-amz-date` and the headers of the request.

@@ -14,7 +14,7 @@ pub(super) struct FunctionName {
     /// Region of the ARN, else the configured one.
     pub(super) region: String,
     /// Account of the ARN, else the configured one.
-    account: String,
+    pub(super) account: String,
     /// Partition of the ARN, else `aws`.
     partition: String,
 }

@@ -125,8 +125,18 @@ pub(super) struct Workers {
     sweeping: std::sync::Once,
 }
 
+/// Where a function comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Source {
+    /// The mapping of this number.
+    Mapping(usize),
+    /// Registered while the server runs, with this identity. A changed one gets workers of its own;
+    /// those of the old one end when they have been idle.
+    Registered(String),
+}
+
 /// One pool for each name under which a mapping is used, since a handler sees its function's name.
-type Pools = HashMap<(usize, FunctionName), Arc<Pool>>;
+type Pools = HashMap<(Source, FunctionName), Arc<Pool>>;
 
 #[derive(Debug)]
 struct Shared {
@@ -167,10 +177,10 @@ impl Workers {
         }
     }
 
-    /// Invokes `function`, known as `name`, which is the mapping number `mapping`.
+    /// Invokes `function`, known as `name`, which comes from `source`.
     pub(super) async fn invoke(
         &self,
-        mapping: usize,
+        source: Source,
         function: &Arc<PythonFunction>,
         name: FunctionName,
         call: ActionCall,
@@ -178,15 +188,13 @@ impl Workers {
         self.sweeping.call_once(|| self.sweep());
         let pool = {
             let mut pools = lock(&self.pools);
-            let pool = pools
-                .entry((mapping, name))
-                .or_insert_with_key(|(_, name)| {
-                    Arc::new(Pool::new(
-                        Arc::clone(&self.shared),
-                        Arc::clone(function),
-                        name.clone(),
-                    ))
-                });
+            let pool = pools.entry((source, name)).or_insert_with_key(|(_, name)| {
+                Arc::new(Pool::new(
+                    Arc::clone(&self.shared),
+                    Arc::clone(function),
+                    name.clone(),
+                ))
+            });
             Arc::clone(pool)
         };
         let function = call.function.clone();

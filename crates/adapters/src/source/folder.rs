@@ -32,6 +32,28 @@ pub struct RootError {
     source: io::Error,
 }
 
+/// Why a bucket cannot be made or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    /// No bucket can be named so.
+    #[error("{0:?} is no name of a bucket: 1 to 63 letters, digits, points, - and _")]
+    Name(String),
+    /// There is no such bucket.
+    #[error("there is no bucket {0}")]
+    NotFound(String),
+    /// It holds objects.
+    #[error("the bucket {0} is not empty")]
+    NotEmpty(String),
+    /// The file system says no.
+    #[error("{}: {source}", path.display())]
+    Failed {
+        /// The folder.
+        path: PathBuf,
+        /// What it says.
+        source: io::Error,
+    },
+}
+
 impl BucketFolder {
     /// The buckets in `root`. The folder need not exist yet.
     ///
@@ -46,6 +68,37 @@ impl BucketFolder {
                 source,
             }),
         }
+    }
+
+    /// Makes a bucket; one that is there already is fine.
+    ///
+    /// # Errors
+    /// The name is none of a bucket, or the folder cannot be made.
+    pub async fn create(&self, bucket: &str) -> Result<(), BucketError> {
+        let path = self.bucket(bucket)?;
+        tokio::fs::create_dir_all(&path)
+            .await
+            .map_err(|source| BucketError::Failed { path, source })
+    }
+
+    /// Removes an empty bucket.
+    ///
+    /// # Errors
+    /// There is none, or it holds objects.
+    pub async fn remove(&self, bucket: &str) -> Result<(), BucketError> {
+        let path = self.bucket(bucket)?;
+        let outcome = tokio::fs::remove_dir(&path).await;
+        outcome.map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => BucketError::NotFound(bucket.to_owned()),
+            io::ErrorKind::DirectoryNotEmpty => BucketError::NotEmpty(bucket.to_owned()),
+            _ => BucketError::Failed { path, source },
+        })
+    }
+
+    fn bucket(&self, bucket: &str) -> Result<PathBuf, BucketError> {
+        plain_name(bucket)
+            .map(|name| self.root.join(name))
+            .ok_or_else(|| BucketError::Name(bucket.to_owned()))
     }
 
     async fn read(&self, bucket: &str, key: &str, limit_bytes: u64) -> Result<Bytes, SourceError> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use bytes::Bytes;
 use outcrop_engine::port::{DocumentSource, SourceError};
 
-use super::{BucketFolder, NoBuckets};
+use super::BucketFolder;
 
 const LIMIT: u64 = 16;
 
@@ -115,14 +115,19 @@ async fn size_is_bounded() {
 }
 
 #[tokio::test]
-async fn without_buckets_the_setting_is_explained() {
-    let error = NoBuckets
-        .read("b", "k", LIMIT)
-        .await
-        .expect_err("there are none");
-    assert_eq!(
-        error.to_string(),
-        "s3://b/k cannot be read: the configuration names no buckets. Add\n\n[s3]\nroot = \
-         \"buckets\"\n\nwhere `buckets` is a folder with one folder for each bucket"
-    );
+async fn buckets_are_made_and_removed_when_they_are_empty() {
+    let (folder, source) = buckets();
+    source.create("made").await.expect("is made");
+    source.create("made").await.expect("may be there already");
+    std::fs::write(folder.path().join("made/object"), "x").unwrap();
+    let full = source.remove("made").await.expect_err("it holds an object");
+    assert_eq!(full.to_string(), "the bucket made is not empty");
+    std::fs::remove_file(folder.path().join("made/object")).unwrap();
+    source.remove("made").await.expect("is removed");
+    let gone = source.remove("made").await.expect_err("it is gone");
+    assert_eq!(gone.to_string(), "there is no bucket made");
+    for name in ["", "..", "a/b", "a\\b"] {
+        source.create(name).await.expect_err(name);
+        source.remove(name).await.expect_err(name);
+    }
 }

@@ -7,7 +7,7 @@ mod control;
 mod event;
 mod line;
 mod render;
-mod target;
+pub(super) mod target;
 mod terminal;
 mod turn;
 

@@ -20,6 +20,7 @@ pub(super) struct LowConfig {
     pub(super) aws_limits: Option<super::AwsLimits>,
     pub(super) durability: Option<super::Durability>,
     pub(super) shutdown_s: Option<u64>,
+    pub(super) register_functions: Option<bool>,
     #[serde(default)]
     pub(super) log: LowLog,
     #[serde(default)]

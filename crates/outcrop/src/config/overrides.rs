@@ -35,6 +35,7 @@ const TOP_LEVEL: [&str; 8] = [
     "aws_limits",
     "durability",
     "shutdown_s",
+    "register_functions",
 ];
 
 /// Variables that are read elsewhere and are no misspelling.
@@ -122,6 +123,13 @@ fn collect(flags: &Flags, environment: &Environment) -> Vec<(Name, Place, String
 }
 
 fn value((table, key): Name, text: &str) -> Result<Value, String> {
+    if key == "register_functions" {
+        let text = text.trim();
+        return text
+            .parse()
+            .map(Value::Boolean)
+            .map_err(|_| format!("`{text}` is not true or false"));
+    }
     let whole_number = table == "limits" || key.ends_with("_s") || key == "threads";
     if !whole_number {
         return Ok(Value::String(text.to_owned()));

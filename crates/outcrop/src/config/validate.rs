@@ -146,6 +146,9 @@ pub(super) fn validate(
         aws_limits: low.aws_limits.unwrap_or_default(),
         durability: low.durability.unwrap_or_default(),
         shutdown: check.seconds(At::top("shutdown_s"), low.shutdown_s, SHUTDOWN_S),
+        register_functions: low
+            .register_functions
+            .unwrap_or_else(|| listen.ip().to_canonical().is_loopback()),
         log: Log {
             filter: check.log_filter(low.log.filter),
             format: low.log.format.unwrap_or_default(),

@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 use super::body::BodyReader;
 use super::browser;
+use super::own::{self, Own};
 use super::refusal::Refusal;
 use super::signature::Signatures;
 
@@ -38,6 +39,8 @@ pub(crate) struct Aws {
     pub(crate) signatures: Signatures,
     /// Bounds of what is read.
     pub(crate) bodies: BodyReader,
+    /// Outcrop's own endpoints.
+    pub(crate) own: Own,
     /// Asked for its health.
     pub(crate) store: Arc<dyn Store>,
 }
@@ -46,6 +49,7 @@ pub(crate) struct Aws {
 pub(crate) fn router(aws: Aws) -> Router {
     Router::new()
         .route("/_outcrop/health", get(health))
+        .route("/_outcrop/v1/{*rest}", any(answer))
         .route("/_outcrop/{*rest}", any(nothing_here))
         .fallback(answer)
         .with_state(Arc::new(aws))
@@ -117,6 +121,13 @@ async fn operate(
     let received = aws.bodies.read(&head, body).await?;
     let request = Request::from_parts(head, received.bytes.clone());
     let response = match aws.signatures.identify(&request, request_id) {
+        Ok(cx) if request.uri().path().starts_with(own::PREFIX) => {
+            let answer = aws.own.answer(&cx, &request).await;
+            match answer {
+                Ok(response) => return Ok(response.map(Body::from)),
+                Err(exception) => outcrop_wire::refuse(&exception, request_id),
+            }
+        }
         Ok(cx) => {
             aws.operations
                 .dispatch(Arc::clone(&aws.service), cx, request)
