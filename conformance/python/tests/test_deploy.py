@@ -82,7 +82,7 @@ def test_the_guides_template_from_nothing_to_nothing(run, guide, control, runtim
 
     turn = invoke(runtime, agent, agents.session_id(), "Where is order A-482?", alias="PROD")
     assert turn.error_code is None, turn.error_message
-    assert "A-482" in turn.answer
+    assert "A-482" in turn.text
 
     # Nothing changed: nothing is done.
     assert "nothing changes" in run("deploy", guide, "--yes")
@@ -105,7 +105,7 @@ def test_the_guides_template_from_nothing_to_nothing(run, guide, control, runtim
     shown = run("deploy", guide, "--yes")
     assert "~ OrderToolsFn" in shown and routed(control, agent) == "2"
     turn = invoke(runtime, agent, agents.session_id(), "Where is order A-482?", alias="PROD")
-    assert "lost at sea" in turn.answer
+    assert "lost at sea" in turn.text
 
     shown = run("delete", "support", "--yes")
     assert found(control, "support-bot") is None

@@ -123,29 +123,43 @@ impl World {
         let found = call("ListAgents", json!({})).await.expect("lists");
         for summary in list(found, "agentSummaries") {
             let id = &summary["agentId"];
-            let agent = call("GetAgent", json!({"agentId": id})).await.expect("is there");
+            let agent = call("GetAgent", json!({"agentId": id}))
+                .await
+                .expect("is there");
             let agent = &agent["agent"];
             let on_draft = json!({"agentId": id, "agentVersion": "DRAFT"});
             let mut groups = BTreeMap::new();
-            let found = call("ListAgentActionGroups", on_draft).await.expect("lists");
+            let found = call("ListAgentActionGroups", on_draft)
+                .await
+                .expect("lists");
             for group in list(found, "actionGroupSummaries") {
                 let key = json!({"agentId": id, "agentVersion": "DRAFT", "actionGroupId": group["actionGroupId"]});
                 let group = call("GetAgentActionGroup", key).await.expect("is there");
                 let group = &group["agentActionGroup"];
                 groups.insert(
-                    group["actionGroupName"].as_str().unwrap_or_default().to_owned(),
+                    group["actionGroupName"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
                     group["functionSchema"].clone(),
                 );
             }
             let mut aliases = BTreeMap::new();
-            let found = call("ListAgentAliases", json!({"agentId": id})).await.expect("lists");
+            let found = call("ListAgentAliases", json!({"agentId": id}))
+                .await
+                .expect("lists");
             for alias in list(found, "agentAliasSummaries") {
                 aliases.insert(
-                    alias["agentAliasName"].as_str().unwrap_or_default().to_owned(),
+                    alias["agentAliasName"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .to_owned(),
                     alias["routingConfiguration"][0]["agentVersion"].clone(),
                 );
             }
-            let found = call("ListAgentVersions", json!({"agentId": id})).await.expect("lists");
+            let found = call("ListAgentVersions", json!({"agentId": id}))
+                .await
+                .expect("lists");
             let versions: Vec<Value> = list(found, "agentVersionSummaries")
                 .iter()
                 .map(|version| version["agentVersion"].clone())
@@ -169,7 +183,10 @@ impl World {
                 .iter()
                 .map(|version| json!([version["version"], version["description"]]))
                 .collect();
-            prompts.insert(prompt["name"].as_str().unwrap_or_default().to_owned(), versions);
+            prompts.insert(
+                prompt["name"].as_str().unwrap_or_default().to_owned(),
+                versions,
+            );
         }
         let context = context();
         let exports = self.server.service.exports(&context).await.expect("lists");
@@ -235,7 +252,10 @@ impl ApiTrait for Api {
     ) -> BoxFuture<'_, Result<Value, ApiError>> {
         let changes = !operation.starts_with("Get") && !operation.starts_with("List");
         if changes {
-            self.changes.lock().expect("no test panics with it").push(operation);
+            self.changes
+                .lock()
+                .expect("no test panics with it")
+                .push(operation);
         }
         Box::pin(self.fated(changes, self.server.call(operation, input)))
     }
@@ -259,15 +279,19 @@ impl Server {
             .iter()
             .find(|spec| spec.name == operation)
             .expect("an operation");
+        static TOKENS: AtomicU32 = AtomicU32::new(0);
+        let token = || format!("{:040}", TOKENS.fetch_add(1, Ordering::Relaxed));
         let request = self
             .client
-            .request_json(spec, input, SystemTime::now(), || "x".repeat(40))
+            .request_json(spec, input, SystemTime::now(), token)
             .expect("is a request");
         let service = Arc::clone(&self.service);
         let response = self.router.dispatch(service, context(), request).await;
         let (head, body) = response.into_parts();
         let body = body.as_full().expect("a whole body");
-        let answer = self.client.output_json(spec, head.status, &head.headers, body);
+        let answer = self
+            .client
+            .output_json(spec, head.status, &head.headers, body);
         answer.map_err(|error| match error {
             CallError::Exception { name, exception } => ApiError::Refused {
                 name,
