@@ -5,6 +5,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use outcrop_deploy::apply::{Keeper, OnFailure, Outcome, RunError, delete_stack, deploy};
 use serde_json::Value;
@@ -17,10 +18,16 @@ const SECOND: &str = include_str!("second.yaml");
 /// More calls than any run of these templates makes.
 const CALLS_MAX: usize = 400;
 
+/// Of creations: the command takes it from the clock, so that no two lives of a stack share tokens.
+fn seed() -> u64 {
+    static LIVES: AtomicU64 = AtomicU64::new(0);
+    LIVES.fetch_add(1_000, Ordering::Relaxed)
+}
+
 async fn run(api: &Api, template: &str) -> Result<Outcome, RunError> {
     let none = BTreeMap::new();
     let stack = support::stack(template, &none);
-    let mut keeper = Keeper::open(api, "shop", "test", None, 1)
+    let mut keeper = Keeper::open(api, "shop", "test", None, seed())
         .await
         .map_err(RunError::State)?;
     let outcome = deploy(api, &stack, &mut keeper, OnFailure::RollBack, &|_| {}).await;
@@ -30,7 +37,7 @@ async fn run(api: &Api, template: &str) -> Result<Outcome, RunError> {
 
 async fn remove(api: &Api) -> Result<Outcome, RunError> {
     let pseudo = support::pseudo();
-    let mut keeper = Keeper::open(api, "shop", "test", None, 1)
+    let mut keeper = Keeper::open(api, "shop", "test", None, seed())
         .await
         .map_err(RunError::State)?;
     let outcome = if keeper.exists() {
