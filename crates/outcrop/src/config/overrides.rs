@@ -26,7 +26,7 @@ const NAMED: [(Name, &str); 4] = [
 ];
 
 /// Top-level keys with a variable: those that hold one value.
-const TOP_LEVEL: [&str; 8] = [
+const TOP_LEVEL: [&str; 9] = [
     "listen",
     "data_dir",
     "database_url",
