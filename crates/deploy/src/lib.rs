@@ -14,6 +14,7 @@ pub mod intrinsics;
 pub mod mapping;
 pub mod node;
 pub mod plan;
+pub mod pull;
 pub mod resource;
 pub mod stack;
 pub mod state;

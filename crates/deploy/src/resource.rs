@@ -11,6 +11,7 @@ mod function;
 mod paper;
 mod plain;
 mod tags;
+mod version;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,8 @@ pub enum Kind {
     Agent,
     /// `AWS::Bedrock::AgentAlias`.
     AgentAlias,
+    /// `Outcrop::Bedrock::AgentVersion`.
+    AgentVersion,
     /// `AWS::Bedrock::KnowledgeBase`.
     KnowledgeBase,
     /// `AWS::Bedrock::DataSource`.
@@ -112,6 +115,7 @@ impl Kind {
         Some(match type_name {
             "AWS::Bedrock::Agent" => Self::Agent,
             "AWS::Bedrock::AgentAlias" => Self::AgentAlias,
+            mapping::AGENT_VERSION_TYPE => Self::AgentVersion,
             "AWS::Bedrock::KnowledgeBase" => Self::KnowledgeBase,
             "AWS::Bedrock::DataSource" => Self::DataSource,
             "AWS::Bedrock::Prompt" => Self::Prompt,
@@ -128,6 +132,7 @@ impl Kind {
         Some(match self {
             Self::Agent => &mapping::AGENT,
             Self::AgentAlias => &mapping::AGENT_ALIAS,
+            Self::AgentVersion => &mapping::AGENT_VERSION,
             Self::KnowledgeBase => &mapping::KNOWLEDGE_BASE,
             Self::DataSource => &mapping::DATA_SOURCE,
             Self::Prompt => &mapping::PROMPT,
@@ -160,6 +165,7 @@ impl Kind {
         match self {
             Self::Agent => &["/tags/outcrop:id"],
             Self::AgentAlias => &["/agentId", "/tags/outcrop:id"],
+            Self::AgentVersion => &["/agentId", "/version"],
             Self::KnowledgeBase => &[
                 "/storageConfiguration",
                 "/knowledgeBaseConfiguration/type",
@@ -191,7 +197,11 @@ impl Kind {
             Self::AgentAlias => Some(("agentAliasName", Some("agentId"))),
             Self::KnowledgeBase | Self::Prompt => Some(("name", None)),
             Self::DataSource => Some(("name", Some("knowledgeBaseId"))),
-            Self::PromptVersion | Self::Function | Self::Bucket | Self::Paper => None,
+            Self::AgentVersion
+            | Self::PromptVersion
+            | Self::Function
+            | Self::Bucket
+            | Self::Paper => None,
         }
     }
 
@@ -200,6 +210,7 @@ impl Kind {
         match self {
             Self::Agent => Some(&agent::ATTRIBUTES),
             Self::AgentAlias => Some(&alias::ATTRIBUTES),
+            Self::AgentVersion => Some(&version::ATTRIBUTES),
             Self::KnowledgeBase => Some(plain::KNOWLEDGE_BASE.attributes),
             Self::DataSource => Some(plain::DATA_SOURCE.attributes),
             Self::Prompt => Some(plain::PROMPT.attributes),
@@ -231,6 +242,7 @@ impl Kind {
         match self {
             Self::Agent => agent::create(api, definition, token).await,
             Self::AgentAlias => alias::create(api, definition, token).await,
+            Self::AgentVersion => version::put(api, definition).await,
             Self::KnowledgeBase => plain::KNOWLEDGE_BASE.create(api, definition, token).await,
             Self::DataSource => plain::DATA_SOURCE.create(api, definition, token).await,
             Self::Prompt => plain::PROMPT.create(api, definition, token).await,
@@ -255,6 +267,8 @@ impl Kind {
         match self {
             Self::Agent => agent::converge(api, change).await,
             Self::AgentAlias => alias::converge(api, change).await,
+            Self::AgentVersion if change.is_settled() => Ok(change.made.clone()),
+            Self::AgentVersion => Ok(version::put(api, change.target).await?.made),
             Self::KnowledgeBase => plain::KNOWLEDGE_BASE.converge(api, change).await,
             Self::DataSource => plain::DATA_SOURCE.converge(api, change).await,
             Self::Prompt => plain::PROMPT.converge(api, change).await,
@@ -275,6 +289,7 @@ impl Kind {
         let outcome = match self {
             Self::Agent => agent::delete(api, made, definition).await,
             Self::AgentAlias => alias::delete(api, made, definition).await,
+            Self::AgentVersion => version::delete(api, made).await,
             Self::KnowledgeBase => plain::KNOWLEDGE_BASE.delete(api, made).await,
             Self::DataSource => plain::DATA_SOURCE.delete(api, made).await,
             Self::Prompt => plain::PROMPT.delete(api, made).await,

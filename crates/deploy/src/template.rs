@@ -2,6 +2,7 @@
 //!
 //! Says what is wrong with a template's form; what its values mean is [`crate::stack`]'s business.
 
+pub mod emit;
 mod parameters;
 mod sam;
 mod yaml;

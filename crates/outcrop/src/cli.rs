@@ -7,6 +7,8 @@ mod deploy;
 mod invoke;
 #[cfg(feature = "local")]
 mod local;
+mod pull;
+mod remote;
 mod serve;
 
 #[cfg(test)]
@@ -36,6 +38,7 @@ enum Command {
     Deploy(deploy::DeployArgs),
     Diff(deploy::DiffArgs),
     Delete(deploy::DeleteArgs),
+    Pull(pull::Args),
     #[cfg(feature = "local")]
     Local(local::Args),
     /// Print the version
@@ -66,6 +69,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Deploy(args) => deploy::run_deploy(args),
         Command::Diff(args) => deploy::run_diff(args),
         Command::Delete(args) => deploy::run_delete(args),
+        Command::Pull(args) => pull::run(args),
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(args),
         Command::Version => {

@@ -12,6 +12,7 @@ mod linger;
 pub(crate) mod own;
 pub(crate) mod refusal;
 pub(crate) mod signature;
+mod versions;
 
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,7 @@ use serde::de::DeserializeOwned;
 
 use crate::records::{self, AgentDoc, Scope, Stored, VersionDoc, kind};
 use crate::{Service, error, scope};
+pub use versions::{NUMBER_MAX, Restored};
 pub(crate) use writers::Lines;
 use writers::{Refused, attempts};
 

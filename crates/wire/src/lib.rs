@@ -23,6 +23,7 @@ pub mod route;
 pub mod router;
 pub mod routes;
 pub mod schema;
+pub mod shape;
 pub mod sigv4;
 mod text;
 pub mod validate;

@@ -64,7 +64,10 @@ pub const COLLABORATOR: Form = Form {
 pub const AGENT_ALIAS: Form = Form {
     shape: "CreateAgentAliasRequest",
     hidden: &["clientToken"],
-    extra: &[],
+    extra: &[Extra {
+        property: "AliasInvocationState",
+        kind: ExtraKind::Shape("AliasInvocationState"),
+    }],
 };
 
 /// `AWS::Bedrock::KnowledgeBase`.
@@ -97,4 +100,35 @@ pub const PROMPT_VERSION: Form = Form {
         property: "PromptArn",
         kind: ExtraKind::Shape("PromptArn"),
     }],
+};
+
+/// Outcrop's own resource type: a numbered version of an agent, kept as it was where it came from.
+pub const AGENT_VERSION_TYPE: &str = "Outcrop::Bedrock::AgentVersion";
+
+/// The properties of [`AGENT_VERSION_TYPE`]: the agent's, its id, and the number.
+pub const AGENT_VERSION: Form = Form {
+    shape: "CreateAgentRequest",
+    hidden: &["clientToken", "tags"],
+    extra: &[
+        Extra {
+            property: "AgentId",
+            kind: ExtraKind::Shape("Id"),
+        },
+        Extra {
+            property: "Version",
+            kind: ExtraKind::Shape("NumericalVersion"),
+        },
+        Extra {
+            property: "ActionGroups",
+            kind: ExtraKind::List(&ACTION_GROUP),
+        },
+        Extra {
+            property: "KnowledgeBases",
+            kind: ExtraKind::List(&KNOWLEDGE_BASE_ASSOCIATION),
+        },
+        Extra {
+            property: "AgentCollaborators",
+            kind: ExtraKind::List(&COLLABORATOR),
+        },
+    ],
 };

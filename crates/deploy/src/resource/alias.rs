@@ -34,8 +34,17 @@ pub(super) async fn create(
     let input = with_token(fit("CreateAgentAliasRequest", definition), token);
     let answer = api.call("CreateAgentAlias", input).await?;
     let alias_id = &answer["agentAlias"]["agentAliasId"];
+    let mut made = read(api, agent_id, alias_id).await?;
+    // A new alias takes invocations; only a change makes it refuse them.
+    if definition.get("aliasInvocationState").is_some() {
+        let mut input = fit("UpdateAgentAliasRequest", definition);
+        input.extend(keys(agent_id, alias_id));
+        input.insert("routingConfiguration".to_owned(), routing(&made));
+        api.call("UpdateAgentAlias", Value::Object(input)).await?;
+        made = read(api, agent_id, alias_id).await?;
+    }
     Ok(Created {
-        made: read(api, agent_id, alias_id).await?,
+        made,
         stands: definition.clone(),
     })
 }

@@ -231,9 +231,37 @@ async fn show_diff(args: DiffArgs) -> Result<(), Failure> {
 async fn deploy(args: DeployArgs) -> Result<(), Failure> {
     let loaded = args.source.load()?;
     let server = args.source.reach.server().await?;
-    let stack = loaded.read(&server).await?;
-    let mut keeper = open(&server, &loaded.name).await?;
-    let outcome = deploy_locked(&server, &stack, &mut keeper, args.yes, args.no_rollback).await;
+    deploy_loaded(&server, &loaded, args.yes, args.no_rollback).await
+}
+
+/// Brings the stack `name` of the server at `endpoint` to a template that lies on no disk, unasked.
+pub(super) async fn deploy_text(
+    endpoint: String,
+    region: Option<String>,
+    name: String,
+    text: String,
+) -> Result<(), Failure> {
+    let loaded = Loaded {
+        text,
+        folder: Folder(PathBuf::new()),
+        name,
+        parameters: BTreeMap::new(),
+        ids: BTreeMap::new(),
+    };
+    let endpoint = Some(endpoint);
+    let server = Reach { endpoint, region }.server().await?;
+    deploy_loaded(&server, &loaded, true, false).await
+}
+
+async fn deploy_loaded(
+    server: &Server,
+    loaded: &Loaded,
+    yes: bool,
+    no_rollback: bool,
+) -> Result<(), Failure> {
+    let stack = loaded.read(server).await?;
+    let mut keeper = open(server, &loaded.name).await?;
+    let outcome = deploy_locked(server, &stack, &mut keeper, yes, no_rollback).await;
     // A lock that cannot be given back lapses.
     let _ = keeper.close().await;
     outcome

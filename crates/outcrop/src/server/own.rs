@@ -1,4 +1,5 @@
-//! Outcrop's own endpoints, `/_outcrop/v1/…`: stacks, exports, functions and buckets, as JSON.
+//! Outcrop's own endpoints, `/_outcrop/v1/…`: stacks, exports, functions, buckets and
+//! versions of copied agents, as JSON.
 //!
 //! The same rules as for AWS's operations decide who may call. Registering a function makes this
 //! machine run a folder's code for whoever may call, so that it is for loopback listeners, or where
@@ -81,6 +82,10 @@ impl Own {
             }
             (&Method::DELETE, ["functions", name]) => {
                 self.service.delete_function(cx, name).await?;
+                Value::Null
+            }
+            (&Method::PUT, ["agents", agent, "versions", number]) => {
+                super::versions::put(&self.service, cx, agent, number, body).await?;
                 Value::Null
             }
             (&Method::PUT, ["buckets", name]) => {

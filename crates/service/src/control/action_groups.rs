@@ -235,7 +235,8 @@ fn definition(input: UpdateAgentActionGroupRequest) -> CreateAgentActionGroupReq
     }
 }
 
-fn new_group(
+/// The group a request defines.
+pub(super) fn new_group(
     group_id: &str,
     input: &CreateAgentActionGroupRequest,
     now: Timestamp,

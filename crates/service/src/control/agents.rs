@@ -22,7 +22,8 @@ use super::{
 };
 use crate::records::{AgentDoc, Scope, Stored, kind, put};
 use crate::{Service, scope};
-use documents::{Owned, creation, definition, new_agent, removal};
+pub(super) use documents::new_agent;
+use documents::{Owned, creation, definition, removal};
 
 impl Handle<op::CreateAgent> for Service {
     async fn handle(

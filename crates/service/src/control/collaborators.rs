@@ -17,13 +17,14 @@ use outcrop_model::control::{
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::operation::Operation;
+use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Key, Write};
 
 use super::paging::VersionList;
 use super::{DRAFT, GONE, Refused, aliases, gone, guard, name_conflict, quotas, version_parent};
 use crate::records::{Scope, Stored, kind, put};
 use crate::{Service, scope};
-pub(super) use uses::{forget, in_use};
+pub(super) use uses::{forget, in_use, remember};
 
 /// What a collaborator is shown where nothing is said.
 const RELAY_DEFAULT: RelayConversationHistory = RelayConversationHistory::Disabled;
@@ -136,22 +137,11 @@ impl Service {
         let others = self.draft_collaborators(&scope, agent_id).await?;
         quotas::COLLABORATORS.check(others.len().saturating_add(1), self.settings.strictness)?;
         let now = self.now();
-        let collaborator = AgentCollaborator {
-            agent_descriptor: input.agent_descriptor.clone(),
-            agent_id: agent_id.to_owned(),
-            agent_version: DRAFT.to_owned(),
-            client_token: input.client_token.clone(),
-            collaboration_instruction: input.collaboration_instruction.clone(),
-            collaborator_id: self.ports.ids.resource_id(),
-            collaborator_name: input.collaborator_name.clone(),
-            created_at: now,
-            last_updated_at: now,
-            relay_conversation_history: input.relay_conversation_history.or(Some(RELAY_DEFAULT)),
-        };
+        let collaborator = new_collaborator(agent_id, self.ports.ids.resource_id(), input, now);
         let id = collaborator.collaborator_id.as_str();
         let mut writes: Vec<Write> = token.remember(id, now).into_iter().collect();
         writes.push(guard(&supervisor));
-        writes.extend(uses::remember(&scope, agent_id, &alias));
+        writes.extend(remember(&scope, agent_id, &alias));
         writes.push(put(
             key(&scope, agent_id, DRAFT, id),
             &collaborator,
@@ -189,7 +179,7 @@ impl Service {
             ..stored.body
         };
         let mut writes = vec![guard(&supervisor)];
-        writes.extend(uses::remember(&scope, agent_id, &alias));
+        writes.extend(remember(&scope, agent_id, &alias));
         writes.push(stored.put(Some(&stored.body.collaborator_name)));
         self.write(writes)
             .await
@@ -271,8 +261,22 @@ impl Service {
         cx: &CallContext,
         collaborators: &[AgentCollaborator],
     ) -> Result<(), Exception> {
+        self.aliases_of(cx, collaborators).await.map(drop)
+    }
+
+    /// The aliases that collaborators are.
+    ///
+    /// # Errors
+    /// `ValidationException` naming the first collaborator that is none.
+    pub(super) async fn aliases_of(
+        &self,
+        cx: &CallContext,
+        collaborators: &[AgentCollaborator],
+    ) -> Result<Vec<Stored<AgentAlias>>, Exception> {
+        let mut aliases = Vec::with_capacity(collaborators.len());
         for collaborator in collaborators {
-            self.collaborator_alias(cx, &collaborator.agent_id, &collaborator.agent_descriptor)
+            let alias = self
+                .collaborator_alias(cx, &collaborator.agent_id, &collaborator.agent_descriptor)
                 .await
                 .map_err(|exception| {
                     Exception::validation(format!(
@@ -281,8 +285,30 @@ impl Service {
                         exception.message()
                     ))
                 })?;
+            aliases.push(alias);
         }
-        Ok(())
+        Ok(aliases)
+    }
+}
+
+/// The collaborator a request defines.
+pub(super) fn new_collaborator(
+    agent_id: &str,
+    collaborator_id: String,
+    input: &AssociateAgentCollaboratorRequest,
+    now: Timestamp,
+) -> AgentCollaborator {
+    AgentCollaborator {
+        agent_descriptor: input.agent_descriptor.clone(),
+        agent_id: agent_id.to_owned(),
+        agent_version: DRAFT.to_owned(),
+        client_token: input.client_token.clone(),
+        collaboration_instruction: input.collaboration_instruction.clone(),
+        collaborator_id,
+        collaborator_name: input.collaborator_name.clone(),
+        created_at: now,
+        last_updated_at: now,
+        relay_conversation_history: input.relay_conversation_history.or(Some(RELAY_DEFAULT)),
     }
 }
 

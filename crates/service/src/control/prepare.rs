@@ -35,6 +35,13 @@ pub(super) struct Frozen {
     definition: String,
 }
 
+/// What belongs to an agent, in order of its making.
+pub(super) struct Parts {
+    pub(super) action_groups: Vec<AgentActionGroup>,
+    pub(super) collaborators: Vec<AgentCollaborator>,
+    pub(super) knowledge_bases: Vec<AgentKnowledgeBase>,
+}
+
 impl Handle<op::PrepareAgent> for Service {
     async fn handle(
         &self,
@@ -73,12 +80,32 @@ impl Service {
         cx: &CallContext,
         agent: &mut Stored<AgentDoc>,
     ) -> Result<Frozen, Exception> {
-        let strictness = self.settings.strictness;
         let scope = scope(cx);
         let agent_id = &agent.body.agent.agent_id;
-        let action_groups = self.draft_groups(&scope, agent_id).await?;
-        let collaborators = self.draft_collaborators(&scope, agent_id).await?;
-        let knowledge_bases = self.draft_associations(&scope, agent_id).await?;
+        let parts = Parts {
+            action_groups: self.draft_groups(&scope, agent_id).await?,
+            collaborators: self.draft_collaborators(&scope, agent_id).await?,
+            knowledge_bases: self.draft_associations(&scope, agent_id).await?,
+        };
+        self.freeze_parts(cx, agent, parts).await
+    }
+
+    /// Freezes an agent with the parts it is given; writes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::freeze`].
+    pub(super) async fn freeze_parts(
+        &self,
+        cx: &CallContext,
+        agent: &mut Stored<AgentDoc>,
+        parts: Parts,
+    ) -> Result<Frozen, Exception> {
+        let strictness = self.settings.strictness;
+        let Parts {
+            action_groups,
+            collaborators,
+            knowledge_bases,
+        } = parts;
         let (foundation_model, instruction) = needed(&agent.body.agent, strictness)?;
         let collaboration = collaboration(&agent.body.agent, &collaborators)?;
         if collaboration.is_some() {
@@ -173,14 +200,19 @@ impl Frozen {
                 Expect::Any,
                 None,
             ),
-            Write::Put {
-                key: scope.key(kind::PLAN, "", &self.prepared.plan),
-                body: self.definition.as_str().into(),
-                expect: Expect::Any,
-                name: None,
-                expires_at_ms: None,
-            },
+            self.plan_write(scope),
         ]
+    }
+
+    /// What is written of the frozen definition alone.
+    pub(super) fn plan_write(&self, scope: &Scope) -> Write {
+        Write::Put {
+            key: scope.key(kind::PLAN, "", &self.prepared.plan),
+            body: self.definition.as_str().into(),
+            expect: Expect::Any,
+            name: None,
+            expires_at_ms: None,
+        }
     }
 }
 

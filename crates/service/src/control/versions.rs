@@ -3,6 +3,8 @@
 //! There is no operation that makes one; [`super::aliases`] cuts them. DRAFT is listed among them,
 //! as clients expect that pick the numbered ones out.
 
+mod restore;
+
 use outcrop_model::control::{
     Agent, AgentAlias, AgentAliasStatus, AgentStatus, AgentVersion, AgentVersionSummary,
     DeleteAgentVersionRequest, DeleteAgentVersionResponse, GetAgentVersionRequest,
@@ -20,6 +22,8 @@ use super::{
 };
 use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, VersionDoc, kind, put};
 use crate::{Service, scope};
+
+pub use restore::{NUMBER_MAX, Restored};
 
 impl Handle<op::GetAgentVersion> for Service {
     async fn handle(
@@ -143,40 +147,55 @@ impl Service {
         agent.body.last_version = last;
         let number = last.to_string();
         let agent_id = agent.body.agent.agent_id.as_str();
-        let document = VersionDoc {
-            version: version(prepared.agent, &number, self.now()),
-            plan: prepared.plan,
-        };
-        let mut writes = vec![put(
-            key(scope, agent_id, &number),
-            &document,
+        let writes = numbered(
+            scope,
+            agent_id,
+            &number,
+            prepared,
             Expect::Absent,
-            None,
-        )];
-        let parent = version_parent(agent_id, &number);
-        for mut group in prepared.action_groups {
-            group.agent_version.clone_from(&number);
-            let key = scope.key(kind::ACTION_GROUP, &parent, &group.action_group_id);
-            writes.push(put(
-                key,
-                &group,
-                Expect::Absent,
-                Some(&group.action_group_name),
-            ));
-        }
-        for mut collaborator in prepared.collaborators {
-            collaborator.agent_version.clone_from(&number);
-            let key = scope.key(kind::COLLABORATOR, &parent, &collaborator.collaborator_id);
-            let name = Some(collaborator.collaborator_name.as_str());
-            writes.push(put(key, &collaborator, Expect::Absent, name));
-        }
-        for mut base in prepared.knowledge_bases {
-            base.agent_version.clone_from(&number);
-            let key = scope.key(kind::AGENT_KNOWLEDGE_BASE, &parent, &base.knowledge_base_id);
-            writes.push(put(key, &base, Expect::Absent, None));
-        }
+            self.now(),
+        );
         Ok((number, writes))
     }
+}
+
+/// What is written of a version.
+fn numbered(
+    scope: &Scope,
+    agent_id: &str,
+    number: &str,
+    prepared: PreparedDoc,
+    expect: Expect,
+    now: Timestamp,
+) -> Vec<Write> {
+    let document = VersionDoc {
+        version: version(prepared.agent, number, now),
+        plan: prepared.plan,
+    };
+    let mut writes = vec![put(key(scope, agent_id, number), &document, expect, None)];
+    let parent = version_parent(agent_id, number);
+    for mut group in prepared.action_groups {
+        group.agent_version = number.to_owned();
+        let key = scope.key(kind::ACTION_GROUP, &parent, &group.action_group_id);
+        writes.push(put(
+            key,
+            &group,
+            Expect::Absent,
+            Some(&group.action_group_name),
+        ));
+    }
+    for mut collaborator in prepared.collaborators {
+        collaborator.agent_version = number.to_owned();
+        let key = scope.key(kind::COLLABORATOR, &parent, &collaborator.collaborator_id);
+        let name = Some(collaborator.collaborator_name.as_str());
+        writes.push(put(key, &collaborator, Expect::Absent, name));
+    }
+    for mut base in prepared.knowledge_bases {
+        base.agent_version = number.to_owned();
+        let key = scope.key(kind::AGENT_KNOWLEDGE_BASE, &parent, &base.knowledge_base_id);
+        writes.push(put(key, &base, Expect::Absent, None));
+    }
+    writes
 }
 
 pub(super) fn key(scope: &Scope, agent_id: &str, number: &str) -> Key {

@@ -100,7 +100,7 @@ impl Target {
         let http = outbound::client(CONNECT_TIMEOUT)
             .map_err(|error| TargetError::Request(error.to_string()))?;
         let (signer, is_signed) = match &place {
-            Place::Aws => (aws_signer(region).await?, true),
+            Place::Aws => (aws_identity(region, None).await?.signer, true),
             Place::Outcrop(endpoint) => {
                 check_endpoint(endpoint)?;
                 outcrop_signer(region).await
@@ -293,7 +293,8 @@ fn fresh_token() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-fn check_endpoint(endpoint: &str) -> Result<(), TargetError> {
+/// That a URL can be called.
+pub(crate) fn check_endpoint(endpoint: &str) -> Result<(), TargetError> {
     let uri = endpoint.parse::<http::Uri>().ok();
     let fits = uri.is_some_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
@@ -305,11 +306,24 @@ fn check_endpoint(endpoint: &str) -> Result<(), TargetError> {
     }
 }
 
-async fn aws_signer(region: Option<String>) -> Result<Signer, TargetError> {
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .http_client(outbound::aws::client(outbound::aws::Transport::Tls))
-        .load()
-        .await;
+/// Who the AWS environment says one is.
+pub(crate) struct AwsIdentity {
+    pub(crate) signer: Signer,
+    /// The endpoint that the environment or the profile names instead of AWS's own.
+    pub(crate) endpoint: Option<String>,
+}
+
+/// Credentials and region as every AWS tool finds them; those of `profile` where one is named.
+pub(crate) async fn aws_identity(
+    region: Option<String>,
+    profile: Option<&str>,
+) -> Result<AwsIdentity, TargetError> {
+    let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .http_client(outbound::aws::client(outbound::aws::Transport::Tls));
+    if let Some(profile) = profile {
+        loader = loader.profile_name(profile);
+    }
+    let config = loader.load().await;
     let region = region
         .or_else(|| config.region().map(ToString::to_string))
         .ok_or(TargetError::Region)?;
@@ -320,11 +334,14 @@ async fn aws_signer(region: Option<String>) -> Result<Signer, TargetError> {
         .provide_credentials()
         .await
         .map_err(|error| TargetError::Credentials(causes(&error)))?;
-    Ok(signer(&credentials, region))
+    Ok(AwsIdentity {
+        signer: signer(&credentials, region),
+        endpoint: config.endpoint_url().map(str::to_owned),
+    })
 }
 
 /// Unsigned when nothing is known: the server then takes its own region.
-async fn outcrop_signer(region: Option<String>) -> (Signer, bool) {
+pub(crate) async fn outcrop_signer(region: Option<String>) -> (Signer, bool) {
     use aws_config::environment::{
         EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
     };

@@ -41,7 +41,7 @@ pub(super) fn definition(input: UpdateAgentRequest) -> CreateAgentRequest {
 }
 
 /// The agent a request defines, not prepared.
-pub(super) fn new_agent(
+pub(in crate::control) fn new_agent(
     cx: &CallContext,
     agent_id: &str,
     input: &CreateAgentRequest,

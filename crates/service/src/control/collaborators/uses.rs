@@ -18,7 +18,7 @@ use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, kind, put};
 
 /// What is written with an association: the note, and the alias as it was read, so that it cannot be
 /// deleted at the same moment.
-pub(super) fn remember(
+pub(in crate::control) fn remember(
     scope: &Scope,
     supervisor_id: &str,
     alias: &Stored<AgentAlias>,

@@ -1,0 +1,244 @@
+//! Example events for stubs, made by the engine that makes the real ones.
+
+use outcrop_deploy::pull::{ActionGroupUse, DRAFT, Events, Operation, OperationKind, TEST_ALIAS};
+use outcrop_engine::action::arguments::{self, Argument};
+use outcrop_engine::action::lambda::{self, Attributes, EventAgent, EventInput};
+use outcrop_engine::action::{Action, ActionTarget, Strictness, function, openapi};
+use outcrop_engine::definition::Executor;
+use outcrop_model::control::Function;
+use serde_json::{Map, Value, json};
+
+/// Schemas nest no deeper once their references are resolved; a sample needs far less.
+const SAMPLE_DEPTH_MAX: usize = 16;
+
+/// The contract of action groups' Lambda functions.
+pub(super) struct Contract;
+
+impl Events for Contract {
+    fn operations(&self, given: &ActionGroupUse<'_>) -> Result<Vec<Operation>, String> {
+        let actions = actions(given.group)?;
+        let operations = actions.iter().map(|action| operation(given, action));
+        operations.collect()
+    }
+}
+
+fn actions(group: &Value) -> Result<Vec<Action>, String> {
+    let name = group["actionGroupName"].as_str().unwrap_or_default();
+    let executor = group["actionGroupExecutor"]["lambda"].as_str();
+    let executor = Executor::Lambda(executor.unwrap_or_default().to_owned());
+    let actions = if let Some(functions) = group["functionSchema"].get("functions") {
+        let functions: Vec<Function> =
+            serde_json::from_value(functions.clone()).map_err(|error| error.to_string())?;
+        function::actions(name, &functions, &executor, Strictness::Relaxed)
+    } else if let Some(document) = group["apiSchema"]["payload"].as_str() {
+        openapi::actions(name, document, &executor, Strictness::Relaxed)
+    } else {
+        return Err("its schema is not known".to_owned());
+    };
+    actions.map_err(|error| error.to_string())
+}
+
+fn operation(given: &ActionGroupUse<'_>, action: &Action) -> Result<Operation, String> {
+    let kind = match &action.target {
+        ActionTarget::Function { name } => OperationKind::Function { name: name.clone() },
+        ActionTarget::Api { path, method, .. } => OperationKind::Api {
+            path: path.clone(),
+            method: method.clone(),
+        },
+    };
+    let parameters = action.parameters.iter().map(|parameter| {
+        let type_ = parameter.type_.as_str().to_owned();
+        (parameter.name.clone(), type_)
+    });
+    let none = Attributes::new();
+    let event = lambda::event(&EventInput {
+        agent: EventAgent {
+            alias: TEST_ALIAS,
+            id: given.agent_id,
+            name: given.agent_name,
+            version: DRAFT,
+        },
+        session_id: "example-session",
+        input_text: "what the user said",
+        action_group: &action.action_group,
+        target: &action.target,
+        arguments: &arguments_of(action)?,
+        session_attributes: &none,
+        prompt_session_attributes: &none,
+    });
+    let event = String::from_utf8(event).map_err(|error| error.to_string())?;
+    Ok(Operation {
+        kind,
+        description: action.description.clone(),
+        parameters: parameters.collect(),
+        event: pretty(&event),
+    })
+}
+
+/// Arguments that the schema allows: its own examples where they fit, else made up ones.
+fn arguments_of(action: &Action) -> Result<Vec<Argument>, String> {
+    let input = |with_examples: bool| {
+        let members = action.parameters.iter().map(|parameter| {
+            let value = sample(&parameter.schema, with_examples, 0);
+            (parameter.name.clone(), value)
+        });
+        Value::Object(members.collect())
+    };
+    arguments::bind(action, &input(true)).or_else(|_| arguments::bind(action, &input(false)))
+}
+
+fn sample(schema: &Value, with_examples: bool, depth: usize) -> Value {
+    if let Some(first) = schema["enum"]
+        .as_array()
+        .and_then(|allowed| allowed.first())
+    {
+        return first.clone();
+    }
+    if with_examples {
+        let given = ["example", "default"].into_iter();
+        if let Some(value) = given.filter_map(|name| schema.get(name)).next() {
+            return value.clone();
+        }
+    }
+    let is_deep = depth >= SAMPLE_DEPTH_MAX;
+    match schema["type"].as_str() {
+        Some("number") => json!(1.5),
+        Some("integer") => json!(1),
+        Some("boolean") => json!(true),
+        Some("array") if is_deep => json!([]),
+        Some("array") => json!([sample(&schema["items"], with_examples, depth + 1)]),
+        Some("object") => {
+            let members = schema["properties"].as_object().filter(|_| !is_deep);
+            let members = members.into_iter().flatten().map(|(name, schema)| {
+                let value = sample(schema, with_examples, depth + 1);
+                (name.clone(), value)
+            });
+            Value::Object(members.collect::<Map<_, _>>())
+        }
+        _ => match schema["format"].as_str() {
+            Some("date") => json!("2025-06-04"),
+            Some("date-time") => json!("2025-06-04T09:26:53Z"),
+            _ => json!("text"),
+        },
+    }
+}
+
+/// JSON text over several lines, its members in the order they have.
+fn pretty(json: &str) -> String {
+    let mut text = String::new();
+    let mut depth = 0;
+    let mut characters = json.chars().peekable();
+    let line = |text: &mut String, depth: usize| {
+        text.push('\n');
+        text.push_str(&"  ".repeat(depth));
+    };
+    let mut in_string = false;
+    while let Some(character) = characters.next() {
+        text.push(character);
+        match character {
+            '\\' if in_string => text.extend(characters.next()),
+            '"' => in_string = !in_string,
+            _ if in_string => {}
+            '{' | '[' => {
+                if let Some(end) = characters.next_if(|next| matches!(next, '}' | ']')) {
+                    text.push(end);
+                } else {
+                    depth += 1;
+                    line(&mut text, depth);
+                }
+            }
+            ',' => line(&mut text, depth),
+            ':' => text.push(' '),
+            _ => {}
+        }
+        if !in_string
+            && characters
+                .peek()
+                .is_some_and(|next| matches!(next, '}' | ']'))
+        {
+            depth = depth.saturating_sub(1);
+            line(&mut text, depth);
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn operations(group: &Value) -> Vec<Operation> {
+        let given = ActionGroupUse {
+            agent_id: "A1B2C3D4E5",
+            agent_name: "support-bot",
+            group,
+        };
+        Contract.operations(&given).unwrap()
+    }
+
+    #[test]
+    fn a_function_gets_the_event_that_the_engine_makes() {
+        let operations = operations(&json!({
+            "actionGroupName": "Orders", "actionGroupExecutor": {"lambda": "arn:x"},
+            "functionSchema": {"functions": [{"name": "status", "parameters": {
+                "order_id": {"type": "string", "required": true}, "days": {"type": "integer"}
+            }}]}
+        }));
+        let event: Value = serde_json::from_str(&operations[0].event).unwrap();
+        assert_eq!(
+            event,
+            json!({
+                "messageVersion": "1.0",
+                "agent": {"name": "support-bot", "id": "A1B2C3D4E5", "alias": "TSTALIASID", "version": "DRAFT"},
+                "sessionId": "example-session", "inputText": "what the user said",
+                "actionGroup": "Orders", "function": "status",
+                "parameters": [
+                    {"name": "days", "type": "integer", "value": "1"},
+                    {"name": "order_id", "type": "string", "value": "text"}
+                ],
+                "sessionAttributes": {}, "promptSessionAttributes": {}
+            })
+        );
+        assert!(
+            operations[0]
+                .event
+                .starts_with("{\n  \"messageVersion\": \"1.0\",\n")
+        );
+    }
+
+    #[test]
+    fn an_api_operation_gets_path_method_and_body() {
+        let document = json!({
+            "openapi": "3.0.0", "info": {"title": "t", "version": "1"},
+            "paths": {"/claims/{id}": {"post": {
+                "operationId": "notify", "description": "d",
+                "parameters": [{"name": "id", "in": "path", "required": true, "description": "d",
+                    "schema": {"type": "string", "example": "claim-006"}}],
+                "requestBody": {"required": true, "content": {"application/json": {"schema": {
+                    "type": "object", "properties": {"kind": {"type": "string", "enum": ["photo", "note"]}}
+                }}}},
+                "responses": {"200": {"description": "d", "content": {"application/json": {"schema": {"type": "object"}}}}}
+            }}}
+        });
+        let operations = operations(&json!({
+            "actionGroupName": "Claims", "apiSchema": {"payload": document.to_string()}
+        }));
+        let event: Value = serde_json::from_str(&operations[0].event).unwrap();
+        assert_eq!(event["apiPath"], "/claims/{id}");
+        assert_eq!(event["httpMethod"], "POST");
+        assert_eq!(event["parameters"][0]["value"], "claim-006");
+        assert_eq!(
+            event["requestBody"]["content"]["application/json"]["properties"],
+            json!([{"name": "kind", "type": "string", "value": "photo"}])
+        );
+    }
+
+    #[test]
+    fn pretty_text_is_the_same_json() {
+        let value = json!({"a": [], "b": {"c": "x\"{[,:]}\\"}, "d": [1, {"e": {}}], "f": ""});
+        let text = pretty(&value.to_string());
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+        assert_eq!(text, format!("{value:#}\n"));
+    }
+}
