@@ -1,6 +1,6 @@
 //! `outcrop pull`: an agent that lives on AWS, or on another server, as a folder or on a server here.
 //!
-//! The source is only read; stays as it is.
+//! The source is only read.
 
 mod disk;
 mod events;
@@ -86,12 +86,12 @@ async fn copy(args: Args) -> Result<(), Failure> {
 
 /// Each agent, knowledge base and prompt becomes a stack, so that pushing again changes only what has
 /// changed, and agents may share what they refer to.
-async fn push(source: &Source, server: &str, region: &str) -> Result<(), Failure> {
+async fn push(source: &Source, server: &str, region: Option<&str>) -> Result<(), Failure> {
     for note in source.notes.differs.iter().chain(&source.notes.missing) {
         eprintln!("note: {note}");
     }
     for stack in pull::stacks(source) {
-        let (endpoint, region) = (server.to_owned(), Some(region.to_owned()));
+        let (endpoint, region) = (server.to_owned(), region.map(str::to_owned));
         deploy::deploy_text(endpoint, region, stack.name, stack.template).await?;
     }
     Ok(())

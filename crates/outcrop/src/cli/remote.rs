@@ -99,9 +99,9 @@ impl Remote {
         &self.signer
     }
 
-    /// The region that is asked.
-    pub(crate) fn region(&self) -> &str {
-        &self.signer.region
+    /// The region that is asked; unsigned calls name none.
+    pub(crate) fn region(&self) -> Option<&str> {
+        self.is_signed.then_some(self.signer.region.as_str())
     }
 
     /// What sends.

@@ -4,6 +4,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use bytes::Bytes;
@@ -321,7 +323,16 @@ pub(crate) async fn aws_identity(
     let mut loader = aws_config::defaults(aws_config::BehaviorVersion::latest())
         .http_client(outbound::aws::client(outbound::aws::Transport::Tls));
     if let Some(profile) = profile {
-        loader = loader.profile_name(profile);
+        // Whoever names a profile means it, though the environment may hold other credentials.
+        let profiles = ProviderConfig::without_region()
+            .with_http_client(outbound::aws::client(outbound::aws::Transport::Tls));
+        let credentials = ProfileFileCredentialsProvider::builder()
+            .profile_name(profile)
+            .configure(&profiles)
+            .build();
+        loader = loader
+            .profile_name(profile)
+            .credentials_provider(credentials);
     }
     let config = loader.load().await;
     let region = region
@@ -346,8 +357,7 @@ pub(crate) async fn outcrop_signer(region: Option<String>) -> (Signer, bool) {
         EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider,
     };
     use aws_config::meta::region::ProvideRegion as _;
-    use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
-    use aws_config::provider_config::ProviderConfig;
+    use aws_config::profile::ProfileFileRegionProvider;
 
     // A profile may name a role or a sign-on, which are asked over HTTP.
     let profiles = ProviderConfig::without_region()
