@@ -31,6 +31,8 @@ mod prompt_library;
 mod prompts;
 #[path = "control/races.rs"]
 mod races;
+#[path = "control/restored.rs"]
+mod restored;
 #[path = "control/support.rs"]
 mod support;
 #[path = "control/tags.rs"]

@@ -182,9 +182,7 @@ impl<'a> Layout<'a> {
                 let mut definition = prompt.definition.clone();
                 self.refer_all(&mut definition, Place::Below);
                 self.texts_of_variants(name, &mut definition);
-                if !prompt.tags.is_empty() {
-                    definition.insert("tags".to_owned(), tags(&prompt.tags, None));
-                }
+                definition.insert("tags".to_owned(), tags(&prompt.tags, Some(id)));
                 self.add(
                     &logical,
                     "AWS::Bedrock::Prompt",

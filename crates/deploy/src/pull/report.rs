@@ -13,7 +13,7 @@ use super::{Notes, Source, SourceAgent};
 /// What no copy carries over.
 const NEVER: [&str; 3] = [
     "times of creation and change, status history, the history of an alias's routing",
-    "ids of action groups, collaborators, data sources and prompts, which no client names",
+    "ids of action groups, collaborators and data sources, which no client names",
     "what lies outside the API of agents: IAM roles, keys and secrets (named by ARN only), the code and the settings of Lambda functions, documents and vectors of knowledge bases, sessions and memories",
 ];
 
@@ -44,7 +44,9 @@ pub(super) fn report(
     for name in names {
         let _ = writeln!(text, "- Prompt {name}: variants and tags.");
     }
-    text.push_str("- Ids of agents, aliases and knowledge bases, by the tag `outcrop:id`.\n");
+    text.push_str(
+        "- Ids of agents, aliases, knowledge bases and prompts, by the tag `outcrop:id`.\n",
+    );
     section(&mut text, "Differs", differences(source, functions, notes));
     let never = NEVER
         .iter()

@@ -60,6 +60,8 @@ fn help_texts() {
           -h, --help                   Print help (see more with '--help')
     "]]
     .assert_eq(&help("invoke"));
+    expect![[r"
+    "]].assert_eq(&help("pull"));
 }
 
 #[track_caller]
