@@ -61,7 +61,8 @@ fn help_texts() {
     "]]
     .assert_eq(&help("invoke"));
     expect![[r"
-    "]].assert_eq(&help("pull"));
+    "]]
+    .assert_eq(&help("pull"));
 }
 
 #[track_caller]

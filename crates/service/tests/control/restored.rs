@@ -97,11 +97,8 @@ async fn what_breaks_a_rule_is_refused() {
         (refused.kind(), refused.message().to_owned()),
         not_found("KnowledgeBase with id KB00000001 is not found.")
     );
-    let nobody = world.service.restore_version(
-        &cx,
-        "NOBODYHERE",
-        &restored(1, "You are nobody, and nowhere to be found at all.", &[]),
-    );
+    let given = restored(1, "You are nobody, and nowhere to be found at all.", &[]);
+    let nobody = world.service.restore_version(&cx, "NOBODYHERE", &given);
     assert!(nobody.await.is_err());
     let input = json!({ "agentId": agent });
     let listed = world.call::<op::ListAgentVersions>(input).await;
