@@ -643,19 +643,6 @@ def token_of_no_page(control):
 
 
 @row
-def two_variants(control):
-    variants = [
-        {"name": name, "templateType": "TEXT", "templateConfiguration": {"text": {"text": "x"}}} for name in ("a", "b")
-    ]
-    return invalid(
-        lambda: control.create_prompt(name=agents.unique("prompt"), variants=variants),
-        "1 validation error detected: Value at 'variants' failed to satisfy constraint: Member must have length less than "
-        "or equal to 1",
-        relaxed=False,
-    )
-
-
-@row
 def eleven_prompt_versions(control):
     found = control.create_prompt(name=agents.unique("prompt"))["id"]
     for _ in range(10):

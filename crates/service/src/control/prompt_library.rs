@@ -54,7 +54,7 @@ impl Handle<op::CreatePrompt> for Service {
         cx: &CallContext,
         input: CreatePromptRequest,
     ) -> Result<CreatePromptResponse, Exception> {
-        rules::check(&input, self.settings.strictness)?;
+        rules::check(&input)?;
         tags::check(input.tags.as_ref(), self.settings.strictness)?;
         let prompt = attempts(|| self.create_prompt(cx, &input)).await?;
         Ok(answer!(CreatePromptResponse, prompt))
@@ -95,7 +95,7 @@ impl Handle<op::UpdatePrompt> for Service {
     ) -> Result<UpdatePromptResponse, Exception> {
         let id = Reference::parse(cx, &input.prompt_identifier)?.draft()?;
         let input = definition(input);
-        rules::check(&input, self.settings.strictness)?;
+        rules::check(&input)?;
         let prompt = self
             .in_turn(&scope(cx), &id, || self.update_prompt(cx, &id, &input))
             .await?;

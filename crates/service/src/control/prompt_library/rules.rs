@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 
-use outcrop_engine::action::Strictness;
 use outcrop_model::arn::PromptArn;
 use outcrop_model::control::{
     CreatePromptRequest, PromptInputVariable, PromptTemplateConfiguration, PromptTemplateType,
@@ -16,12 +15,6 @@ use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
 
 use crate::control::gone;
-
-/// Variants the service model allows, which the overlay widens to what AWS announces.
-const STRICT_VARIANTS_MAX: usize = 1;
-
-/// What the wire would say if the overlay had left the model's bound alone.
-const STRICT_VARIANTS: &str = "1 validation error detected: Value at 'variants' failed to satisfy constraint: Member must have length less than or equal to 1";
 
 /// What a `promptIdentifier` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,11 +75,8 @@ impl Reference {
 }
 
 /// Refuses a definition that breaks a rule.
-pub(super) fn check(input: &CreatePromptRequest, strictness: Strictness) -> Result<(), Exception> {
+pub(super) fn check(input: &CreatePromptRequest) -> Result<(), Exception> {
     let variants = input.variants.as_deref().unwrap_or_default();
-    if strictness == Strictness::Strict && variants.len() > STRICT_VARIANTS_MAX {
-        return Err(Exception::validation(STRICT_VARIANTS).with_field("variants", STRICT_VARIANTS));
-    }
     let mut names = BTreeSet::new();
     for (index, variant) in variants.iter().enumerate() {
         if !names.insert(variant.name.as_str()) {
