@@ -105,6 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                     "clippy",
                     "--workspace",
                     "--all-targets",
+                    "--keep-going",
                     "--",
                     "--deny",
                     "warnings",

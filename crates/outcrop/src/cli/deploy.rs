@@ -18,7 +18,7 @@ use outcrop_deploy::diff;
 use outcrop_deploy::files::Folder;
 use outcrop_deploy::intrinsics::Pseudo;
 use outcrop_deploy::plan::{self, Plan};
-use outcrop_deploy::stack::{Given, Stack};
+use outcrop_deploy::stack::{Given, Outputs, Stack};
 use outcrop_deploy::state::State;
 
 use super::Failure;
@@ -283,11 +283,13 @@ async fn deploy_locked(
     let is_complete = keeper.state.status == outcrop_deploy::state::Status::Complete;
     if !plan.changes_anything() && is_complete && keeper.state.undo.is_empty() {
         let outputs = refreshed(stack, keeper)?;
-        println!("nothing changes");
-        show_outputs(&outputs);
-        return Ok(());
-    }
-    if !yes {
+        if outputs.values == keeper.state.outputs && outputs.exports == keeper.exports {
+            println!("nothing changes");
+            show_outputs(&outputs.values);
+            return Ok(());
+        }
+        println!("only outputs change");
+    } else if !yes {
         confirm("deploy?")?;
     }
     let on_failure = if no_rollback {
@@ -308,16 +310,12 @@ async fn deploy_locked(
 }
 
 /// The outputs as the template has them now; only they may differ when no resource does.
-fn refreshed(
-    stack: &Stack<'_>,
-    keeper: &Keeper<'_>,
-) -> Result<BTreeMap<String, serde_json::Value>, Failure> {
+fn refreshed(stack: &Stack<'_>, keeper: &Keeper<'_>) -> Result<Outputs, Failure> {
     let known = plan::known(stack, &keeper.state);
-    let outputs = stack.outputs(&known).map_err(|problems| {
+    stack.outputs(&known).map_err(|problems| {
         let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
         Failure::Usage(anyhow!("{}", lines.join("\n")))
-    })?;
-    Ok(outputs.values)
+    })
 }
 
 async fn delete(args: DeleteArgs) -> Result<(), Failure> {

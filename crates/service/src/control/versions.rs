@@ -175,7 +175,7 @@ fn numbered(
     let mut writes = vec![put(key(scope, agent_id, number), &document, expect, None)];
     let parent = version_parent(agent_id, number);
     for mut group in prepared.action_groups {
-        group.agent_version = number.to_owned();
+        number.clone_into(&mut group.agent_version);
         let key = scope.key(kind::ACTION_GROUP, &parent, &group.action_group_id);
         writes.push(put(
             key,
@@ -185,13 +185,13 @@ fn numbered(
         ));
     }
     for mut collaborator in prepared.collaborators {
-        collaborator.agent_version = number.to_owned();
+        number.clone_into(&mut collaborator.agent_version);
         let key = scope.key(kind::COLLABORATOR, &parent, &collaborator.collaborator_id);
         let name = Some(collaborator.collaborator_name.as_str());
         writes.push(put(key, &collaborator, Expect::Absent, name));
     }
     for mut base in prepared.knowledge_bases {
-        base.agent_version = number.to_owned();
+        number.clone_into(&mut base.agent_version);
         let key = scope.key(kind::AGENT_KNOWLEDGE_BASE, &parent, &base.knowledge_base_id);
         writes.push(put(key, &base, Expect::Absent, None));
     }
