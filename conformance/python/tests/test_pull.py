@@ -30,7 +30,7 @@ SCHEMA = {
                 "parameters": [
                     {
                         "name": "claimId", "in": "path", "required": True, "description": "The claim.",
-                        "schema": {"type": "string", "example": "claim-006"},
+                        "schema": {"type": "string", "default": "claim-006"},
                     }
                 ],
                 "requestBody": {
@@ -204,7 +204,7 @@ def supervisor(control):
         agentId=agent, agentAliasId=paused, agentAliasName="paused", aliasInvocationState="REJECT_INVOCATIONS",
         routingConfiguration=[{"agentVersion": "4"}],
     )
-    update(control, agent, instruction="You are the boss of the draft. Be fair.", promptOverrideConfiguration=overrides)
+    update(control, agent, instruction="You are the boss of the draft. Be fair to everybody.", promptOverrideConfiguration=overrides)
     agents.prepare(control, agent)
     return agent, {"old": old, "live": live, "paused": paused}, helper, helper_alias, base
 

@@ -75,11 +75,11 @@ fn operation(given: &ActionGroupUse<'_>, action: &Action) -> Result<Operation, S
     })
 }
 
-/// Arguments that the schema allows: its own examples where they fit, else made up ones.
+/// Arguments that the schema allows: its own defaults where they fit, else made up ones.
 fn arguments_of(action: &Action) -> Result<Vec<Argument>, String> {
-    let input = |with_examples: bool| {
+    let input = |with_defaults: bool| {
         let members = action.parameters.iter().map(|parameter| {
-            let value = sample(&parameter.schema, with_examples, 0);
+            let value = sample(&parameter.schema, with_defaults, 0);
             (parameter.name.clone(), value)
         });
         Value::Object(members.collect())
@@ -87,18 +87,15 @@ fn arguments_of(action: &Action) -> Result<Vec<Argument>, String> {
     arguments::bind(action, &input(true)).or_else(|_| arguments::bind(action, &input(false)))
 }
 
-fn sample(schema: &Value, with_examples: bool, depth: usize) -> Value {
+fn sample(schema: &Value, with_defaults: bool, depth: usize) -> Value {
     if let Some(first) = schema["enum"]
         .as_array()
         .and_then(|allowed| allowed.first())
     {
         return first.clone();
     }
-    if with_examples {
-        let given = ["example", "default"].into_iter();
-        if let Some(value) = given.filter_map(|name| schema.get(name)).next() {
-            return value.clone();
-        }
+    if with_defaults && let Some(value) = schema.get("default") {
+        return value.clone();
     }
     let is_deep = depth >= SAMPLE_DEPTH_MAX;
     match schema["type"].as_str() {
@@ -106,11 +103,11 @@ fn sample(schema: &Value, with_examples: bool, depth: usize) -> Value {
         Some("integer") => json!(1),
         Some("boolean") => json!(true),
         Some("array") if is_deep => json!([]),
-        Some("array") => json!([sample(&schema["items"], with_examples, depth + 1)]),
+        Some("array") => json!([sample(&schema["items"], with_defaults, depth + 1)]),
         Some("object") => {
             let members = schema["properties"].as_object().filter(|_| !is_deep);
             let members = members.into_iter().flatten().map(|(name, schema)| {
-                let value = sample(schema, with_examples, depth + 1);
+                let value = sample(schema, with_defaults, depth + 1);
                 (name.clone(), value)
             });
             Value::Object(members.collect::<Map<_, _>>())
@@ -214,7 +211,7 @@ mod tests {
             "paths": {"/claims/{id}": {"post": {
                 "operationId": "notify", "description": "d",
                 "parameters": [{"name": "id", "in": "path", "required": true, "description": "d",
-                    "schema": {"type": "string", "example": "claim-006"}}],
+                    "schema": {"type": "string", "default": "claim-006"}}],
                 "requestBody": {"required": true, "content": {"application/json": {"schema": {
                     "type": "object", "properties": {"kind": {"type": "string", "enum": ["photo", "note"]}}
                 }}}},
