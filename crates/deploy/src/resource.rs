@@ -267,12 +267,11 @@ impl Kind {
         match self {
             Self::Agent => agent::converge(api, change).await,
             Self::AgentAlias => alias::converge(api, change).await,
-            Self::AgentVersion if change.is_settled() => Ok(change.made.clone()),
+            Self::AgentVersion | Self::Function if change.is_settled() => Ok(change.made.clone()),
             Self::AgentVersion => Ok(version::put(api, change.target).await?.made),
             Self::KnowledgeBase => plain::KNOWLEDGE_BASE.converge(api, change).await,
             Self::DataSource => plain::DATA_SOURCE.converge(api, change).await,
             Self::Prompt => plain::PROMPT.converge(api, change).await,
-            Self::Function if change.is_settled() => Ok(change.made.clone()),
             Self::Function => Ok(function::put(api, identity, change.target).await?.made),
             Self::PromptVersion | Self::Bucket => Ok(change.made.clone()),
             Self::Paper => Ok(paper::made(identity, change.target)),

@@ -226,7 +226,7 @@ impl<'a> Layout<'a> {
         for variant in variants.into_iter().flatten() {
             let name = text(variant, "name").to_owned();
             let place = variant.pointer_mut("/templateConfiguration/text/text");
-            self.to_file(place, "prompts", &[prompt, &name], None, Kind::Prompt);
+            self.write_file(place, "prompts", &[prompt, &name], None, Kind::Prompt);
         }
     }
 
@@ -298,7 +298,7 @@ impl<'a> Layout<'a> {
         for prompt in prompts.into_iter().flatten() {
             let kind = text(prompt, "promptType").to_lowercase();
             let place = prompt.get_mut("basePromptTemplate");
-            self.to_file(
+            self.write_file(
                 place,
                 "prompts",
                 &[&agent.name, &kind],
@@ -348,15 +348,15 @@ impl<'a> Layout<'a> {
             && let Some(function) = scan::function(text(overrides, "overrideLambda"))
         {
             let prompts = overrides["promptConfigurations"].as_array();
-            let parsed = prompts.into_iter().flatten().filter_map(|prompt| {
+            let overridden = prompts.into_iter().flatten().filter_map(|prompt| {
                 let is_parsed = text(prompt, "parserMode") == "OVERRIDDEN";
                 is_parsed.then(|| text(prompt, "promptType").to_owned())
             });
-            let parsed: Vec<String> = parsed.collect();
+            let overridden: Vec<String> = overridden.collect();
             let key = (name.to_owned(), agent_id.to_owned());
             let parses = &mut self.used(function.name).parses;
             let known = parses.entry(key).or_default();
-            for prompt in parsed {
+            for prompt in overridden {
                 if !known.contains(&prompt) {
                     known.push(prompt);
                 }
@@ -412,7 +412,7 @@ impl<'a> Layout<'a> {
         }
         self.refer(&mut group, Place::Agent);
         let payload = group.pointer_mut("/apiSchema/payload");
-        self.to_file(
+        self.write_file(
             payload,
             "schemas",
             &[agent_name, &name],
@@ -423,7 +423,7 @@ impl<'a> Layout<'a> {
     }
 
     /// Puts a text into a file, and the file's name in its place.
-    fn to_file(
+    fn write_file(
         &mut self,
         place: Option<&mut Value>,
         folder: &str,

@@ -84,7 +84,9 @@ fn child(value: &Value, indent: usize, text: &mut String) {
             text.push('\n');
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {
-            text.push_str(&format!(" {value}\n"));
+            text.push(' ');
+            text.push_str(&value.to_string());
+            text.push('\n');
         }
     }
 }

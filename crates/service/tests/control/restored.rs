@@ -11,9 +11,9 @@ fn restored(number: u32, instruction: &str, groups: &[&str]) -> Restored {
     let groups = groups.iter().map(|name| group("ANYAGENTID", name));
     Restored {
         number,
-        agent: serde_json::from_value(agent).unwrap(),
+        agent: serde_json::from_value(agent).expect("an agent"),
         action_groups: groups
-            .map(|group| serde_json::from_value(group).unwrap())
+            .map(|group| serde_json::from_value(group).expect("a group"))
             .collect(),
         collaborators: Vec::new(),
         knowledge_bases: Vec::new(),

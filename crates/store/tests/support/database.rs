@@ -28,7 +28,7 @@ struct Server {
 }
 
 /// The URL of a fresh, empty schema; `None` where there is no database and none is wanted.
-pub fn fresh_url() -> Option<String> {
+pub(crate) fn fresh_url() -> Option<String> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     static SCHEMAS: AtomicU32 = AtomicU32::new(0);
     let server = SERVER.get_or_init(server).as_ref()?;
@@ -90,7 +90,7 @@ fn start() -> Server {
 }
 
 /// How the tests open a store.
-pub fn options(url: &str) -> PostgresOptions {
+pub(crate) fn options(url: &str) -> PostgresOptions {
     PostgresOptions {
         connections: CONNECTIONS,
         ..PostgresOptions::new(url.parse().expect("the URL is good"))
@@ -98,7 +98,7 @@ pub fn options(url: &str) -> PostgresOptions {
 }
 
 /// A store on a URL of [`fresh_url`].
-pub async fn open(url: &str) -> PostgresStore {
+pub(crate) async fn open(url: &str) -> PostgresStore {
     PostgresStore::open(options(url))
         .await
         .expect("the store opens")

@@ -139,6 +139,7 @@ type Change = (
 );
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_missing_or_wrong_attribute_is_named_by_its_place() {
     let operation = "/paths/~1x/post";
     let none: &[&str] = &[];
