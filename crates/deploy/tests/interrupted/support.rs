@@ -275,11 +275,11 @@ fn context() -> CallContext {
 
 impl Server {
     async fn call(&self, operation: &'static str, input: Value) -> Result<Value, ApiError> {
+        static TOKENS: AtomicU32 = AtomicU32::new(0);
         let spec = control::tables::OPERATIONS
             .iter()
             .find(|spec| spec.name == operation)
             .expect("an operation");
-        static TOKENS: AtomicU32 = AtomicU32::new(0);
         let token = || format!("{:040}", TOKENS.fetch_add(1, Ordering::Relaxed));
         let request = self
             .client

@@ -400,7 +400,7 @@ fn tell(event: Event<'_>) {
     match event {
         Event::Begun(verb, who) => println!("  {verb} {} ...", who.logical),
         Event::Done(verb, who, note) if note.is_empty() => {
-            println!("  {verb} {}: done", who.logical)
+            println!("  {verb} {}: done", who.logical);
         }
         Event::Done(verb, who, note) => println!("  {verb} {}: {note}", who.logical),
         Event::Failed(verb, who, error) => println!("  {verb} {}: FAILED: {error}", who.logical),

@@ -187,7 +187,7 @@ impl Api for Remote {
         Box::pin(self.operate(operation, input))
     }
 
-    fn own<'a>(&'a self, request: OwnRequest) -> BoxFuture<'a, Result<Value, ApiError>> {
+    fn own(&self, request: OwnRequest) -> BoxFuture<'_, Result<Value, ApiError>> {
         Box::pin(self.ask(request))
     }
 }

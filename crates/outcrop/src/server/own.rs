@@ -212,6 +212,7 @@ fn unreadable(error: serde_json::Error) -> Exception {
     Exception::internal(error.to_string())
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn bucket(error: BucketError) -> Exception {
     let text = error.to_string();
     match error {

@@ -1,8 +1,9 @@
 //! `PUT /_outcrop/v1/agents/{id}/versions/{number}`: a version as it was where its agent was copied
 //! from.
 //!
-//! Answers `null`. The body has the members of CreateAgent, and lists of what CreateAgentActionGroup,
-//! AssociateAgentCollaborator and AssociateAgentKnowledgeBase take, without the agent's id.
+//! Answers `null`. The body has the members of `CreateAgent`, and lists of what
+//! `CreateAgentActionGroup`, `AssociateAgentCollaborator` and `AssociateAgentKnowledgeBase` take,
+//! without the agent's id.
 
 use outcrop_model::control;
 use outcrop_model::control::{
