@@ -119,10 +119,10 @@ async fn buckets_are_made_and_removed_when_they_are_empty() {
     let (folder, source) = buckets();
     source.create("made").await.expect("is made");
     source.create("made").await.expect("may be there already");
-    std::fs::write(folder.path().join("made/object"), "x").unwrap();
+    std::fs::write(folder.path().join("buckets/made/object"), "x").unwrap();
     let full = source.remove("made").await.expect_err("it holds an object");
     assert_eq!(full.to_string(), "the bucket made is not empty");
-    std::fs::remove_file(folder.path().join("made/object")).unwrap();
+    std::fs::remove_file(folder.path().join("buckets/made/object")).unwrap();
     source.remove("made").await.expect("is removed");
     let gone = source.remove("made").await.expect_err("it is gone");
     assert_eq!(gone.to_string(), "there is no bucket made");

@@ -61,6 +61,21 @@ fn help_texts() {
     "]]
     .assert_eq(&help("invoke"));
     expect![[r"
+        Copy an agent from AWS, or from another server
+
+        Usage: outcrop pull [OPTIONS] --agent <ID|NAME>
+
+        Options:
+              --agent <ID|NAME>  The agent's id or name
+              --alias <ID|NAME>  The alias's id or name: the agent as this alias serves it, and no other
+                                 version [default: the draft, with all versions and aliases]
+              --profile <NAME>   The profile of the AWS configuration to read with
+              --endpoint <URL>   Read from this server instead of AWS
+              --region <REGION>  AWS region [default: the AWS environment's]
+              --into <DIR>       The folder to write [default: the agent's name]
+              --push <URL>       Put the agent straight into this server, where it keeps its ids; a folder
+                                 is written only with --into
+          -h, --help             Print help (see more with '--help')
     "]]
     .assert_eq(&help("pull"));
 }

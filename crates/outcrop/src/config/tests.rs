@@ -397,7 +397,7 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 17),
+            ("", 18),
             ("log", 2),
             ("limits", 16),
             ("local", 2),
