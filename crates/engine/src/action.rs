@@ -1,10 +1,13 @@
 //! Action groups as tools: what the model may call, and what a call means.
 
 pub mod arguments;
+pub mod call;
 pub mod function;
 pub mod lambda;
 pub mod openapi;
 pub mod tool_name;
+
+use std::sync::Arc;
 
 use outcrop_model::converse::{Tool, ToolInputSchema, ToolSpecification};
 use serde_json::{Map, Value, json};
@@ -28,6 +31,8 @@ pub struct Action {
     pub requires_confirmation: bool,
     /// Its parameters, by name.
     pub parameters: Vec<ActionParameter>,
+    /// How an API operation is called over HTTP; `None` for a function.
+    pub operation: Option<Arc<call::ApiOperation>>,
 }
 
 /// What an action calls.

@@ -13,6 +13,8 @@ use outcrop_model::converse::{ConverseStreamOutput, Message, Tool, ToolChoice};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::action::call::CalledAction;
+
 /// One call of a foundation model, in Converse vocabulary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
@@ -178,7 +180,7 @@ impl ModelError {
     }
 }
 
-/// One invocation of a Lambda function for an action group.
+/// One invocation of an action group's function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionCall {
     /// The executor as configured on the action group: a Lambda ARN (or a bare function name).
@@ -190,6 +192,9 @@ pub struct ActionCall {
     pub idempotency_key: String,
     /// The call's `clientRequestId`, a UUID; Lambda's request id where the executor may choose it.
     pub request_id: String,
+    /// The same call for executors that serve something else than a Lambda function; `None` where it
+    /// comes from no action group, such as Lambda's own Invoke.
+    pub action: Option<Arc<CalledAction>>,
 }
 
 /// What a Lambda function gave back.

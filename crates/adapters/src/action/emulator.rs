@@ -75,6 +75,7 @@ impl Emulators {
             event,
             idempotency_key,
             request_id,
+            action: _,
         } = call;
         let failed = |detail: String| ActionError::Failed {
             function: function.clone(),

@@ -37,6 +37,7 @@ fn call(function: &str) -> ActionCall {
         event: Bytes::from_static(b"{}"),
         idempotency_key: "run/1".to_owned(),
         request_id: "0d5c2f0e-6f5e-4b53-9b0a-6a7f8f1c2d3e".to_owned(),
+        action: None,
     }
 }
 

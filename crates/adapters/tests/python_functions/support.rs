@@ -52,6 +52,7 @@ pub(crate) fn call(event: &Value) -> ActionCall {
         event: Bytes::from(event.to_string()),
         idempotency_key: "run-1/4".to_owned(),
         request_id: REQUEST_ID.to_owned(),
+        action: None,
     }
 }
 

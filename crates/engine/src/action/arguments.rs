@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Action, ActionParameter, ParameterType};
+use super::{Action, ActionParameter, ParameterType, call};
 use crate::java;
 
 /// One argument as Lambda, return of control and traces carry it: always a string
@@ -22,6 +22,9 @@ pub struct Argument {
     /// Whether it travels in the request body.
     #[serde(default, skip_serializing)]
     pub in_body: bool,
+    /// The value with the type its schema gives it, for executors that are no Lambda function.
+    #[serde(skip)]
+    pub json: Value,
 }
 
 /// Longest excerpt of a wrong value that is quoted back to the model.
@@ -61,6 +64,7 @@ pub fn bind(action: &Action, input: &Value) -> Result<Vec<Argument>, String> {
                     type_: parameter.type_.as_str().to_owned(),
                     value: text,
                     in_body: parameter.in_body,
+                    json: call::typed(&parameter.schema, value),
                 }),
                 Err(problem) => problems.push(problem),
             },
@@ -193,6 +197,7 @@ mod tests {
                 ),
                 parameter("notes", ParameterType::Array, false, json!({})),
             ],
+            operation: None,
         }
     }
 

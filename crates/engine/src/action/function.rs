@@ -39,6 +39,7 @@ pub fn actions(
             requires_confirmation: function.require_confirmation
                 == Some(RequireConfirmation::Enabled),
             parameters: parameters(function),
+            operation: None,
         });
     }
     Ok(actions)

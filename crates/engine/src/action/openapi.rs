@@ -4,7 +4,10 @@
 //! `attribute paths.'/x'(post).parameters.[id].in is missing`. Relaxed limits want no more than can
 //! not be guessed. References are followed inside the document only ([`resolve`]).
 
+mod operation;
 mod resolve;
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
@@ -176,6 +179,7 @@ impl Reader<'_> {
             return Err(SchemaError::DoubleUnderscore { name: operation_id });
         }
         let verb = method.to_ascii_uppercase();
+        let called = operation::read(&operation_id, operation, shared, body_media_type.as_deref());
         Ok(Some(Action {
             tool_name: tool_name::join(
                 &[&verb, self.action_group, &operation_id],
@@ -191,6 +195,7 @@ impl Reader<'_> {
             executor: self.executor.clone(),
             requires_confirmation,
             parameters,
+            operation: Some(Arc::new(called)),
         }))
     }
 

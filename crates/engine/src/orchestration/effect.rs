@@ -1,9 +1,12 @@
 //! What a run wants done. Plain data: the driver performs it, tests compare it.
 
+use std::sync::Arc;
+
 use outcrop_model::runtime::{ReturnControlPayload, Trace};
 use outcrop_model::timestamp::Timestamp;
 
 use super::failure::Failure;
+use crate::action::call::CalledAction;
 use crate::port::ModelRequest;
 
 /// The effects of one step, in order.
@@ -35,6 +38,8 @@ pub struct PendingAction {
     pub event: Vec<u8>,
     /// The same whenever this very call is made.
     pub idempotency_key: String,
+    /// The call with its types, for executors that are no Lambda function.
+    pub action: Arc<CalledAction>,
 }
 
 /// Something for the client.

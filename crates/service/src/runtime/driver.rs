@@ -315,6 +315,7 @@ async fn call_action(ports: Arc<Ports>, pending: PendingAction) -> EventKind {
         event: pending.event.into(),
         idempotency_key: pending.idempotency_key,
         request_id: client_request_id.clone(),
+        action: Some(pending.action),
     };
     let result = match ports.actions.invoke(call).await {
         Ok(reply) => ActionResult::Replied {

@@ -204,6 +204,7 @@ fn events_have_the_two_documented_forms() {
         type_: "string".to_owned(),
         value: value.to_owned(),
         in_body,
+        json: Value::Null,
     };
     let attributes = Attributes::new();
     let arguments = [

@@ -1,11 +1,14 @@
 //! Running actions, handing control to the caller, taking results: the acting half of a run.
 
+use std::sync::Arc;
+
 use outcrop_model::converse::ToolResultStatus;
 use outcrop_model::runtime::ReturnControlPayload;
 use outcrop_model::timestamp::Timestamp;
 
 use super::messages::{answered, invocation_id, results};
 use super::{Phase, Run, emit_trace};
+use crate::action::call::CalledAction;
 use crate::action::lambda::{self, EventAgent, EventInput};
 use crate::definition::Executor;
 use crate::orchestration::acting::{
@@ -126,6 +129,7 @@ impl Run {
                     prompt_session_attributes: &started.prompt_session_attributes,
                 }),
                 idempotency_key: format!("{}/{}/{index}", started.run_id, self.spent.model_calls),
+                action: Arc::new(CalledAction::new(action, &slot.arguments)),
             }));
         }
         invoked
