@@ -7,8 +7,8 @@
 
 mod emulator;
 mod lambda;
+pub(crate) mod local;
 mod name;
-mod python;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +22,12 @@ use tracing::warn;
 use crate::http::HttpFailure;
 use emulator::Emulators;
 use lambda::LambdaService;
+use local::{Source, Workers};
 use name::FunctionName;
-use python::{Source, Workers};
 
 pub use emulator::EmulatedFunction;
 pub use lambda::LambdaFunction;
-pub use python::{PythonFunction, PythonSettings, ReservedVariable};
+pub use local::{LocalFunction, LocalRuntime, ReservedVariable, WorkerSettings};
 
 /// The one value of `X-Amz-Function-Error` that functions of today cause.
 const FUNCTION_ERROR_UNHANDLED: &str = "Unhandled";
@@ -51,8 +51,8 @@ pub struct FunctionMapping {
 /// What runs a function.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FunctionRuntime {
-    /// A folder of Python code, in worker processes of this machine.
-    Python(PythonFunction),
+    /// A folder of code, in worker processes of this machine.
+    Local(LocalFunction),
     /// AWS Lambda, or whatever speaks its Invoke operation.
     Lambda(LambdaFunction),
     /// A Runtime Interface Emulator, such as the one in AWS's container images.
@@ -66,8 +66,8 @@ pub struct FunctionSettings {
     pub region: String,
     /// Of a function that is named without an ARN.
     pub account_id: String,
-    /// Of functions in Python.
-    pub python: PythonSettings,
+    /// Of functions that run on this machine.
+    pub workers: WorkerSettings,
 }
 
 /// A mapping that cannot be used.
@@ -119,7 +119,7 @@ pub struct RegisteredFunction {
     /// Differs whenever anything about the function does, its code included.
     pub identity: String,
     /// What to run.
-    pub function: PythonFunction,
+    pub function: LocalFunction,
 }
 
 /// The functions of this server. Workers end when it is dropped.
@@ -142,7 +142,7 @@ struct Mapping {
 
 #[derive(Debug)]
 enum Target {
-    Python(Arc<PythonFunction>),
+    Local(Arc<LocalFunction>),
     Lambda(lambda::Target),
     Http(emulator::Target),
 }
@@ -163,7 +163,7 @@ impl FunctionRegistry {
         Ok(Self {
             mappings,
             registered: None,
-            workers: Workers::new(settings.python),
+            workers: Workers::new(settings.workers),
             lambda: LambdaService::new(settings.region.clone()),
             emulators: Emulators::new()?,
             region: settings.region,
@@ -186,7 +186,7 @@ impl FunctionRegistry {
     /// invocations that meet it again.
     pub async fn prepare(&self) {
         for mapping in &self.mappings {
-            let Target::Python(function) = &mapping.target else {
+            let Target::Local(function) = &mapping.target else {
                 continue;
             };
             if let Err(error) = self.workers.prepare(function).await {
@@ -219,7 +219,7 @@ impl FunctionRegistry {
         }
         match found {
             Some((index, mapping)) => match &mapping.target {
-                Target::Python(function) => {
+                Target::Local(function) => {
                     let source = Source::Mapping(index);
                     self.workers.invoke(source, function, name, call).await
                 }
@@ -273,8 +273,8 @@ impl Mapping {
             Err(source) => return Err(FunctionsError::Pattern { pattern, source }),
         };
         let target = match runtime {
-            FunctionRuntime::Python(function) => match function.check_environment() {
-                Ok(()) => Target::Python(Arc::new(function)),
+            FunctionRuntime::Local(function) => match function.check_environment() {
+                Ok(()) => Target::Local(Arc::new(function)),
                 Err(source) => return Err(FunctionsError::Environment { pattern, source }),
             },
             FunctionRuntime::Lambda(function) => match lambda::Target::new(function) {

@@ -18,7 +18,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use outcrop_adapters::action::{
     EmulatedFunction, FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings,
-    LambdaFunction, PythonSettings,
+    LambdaFunction, WorkerSettings,
 };
 use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply};
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ fn registry(runtime: FunctionRuntime) -> FunctionRegistry {
     let settings = FunctionSettings {
         region: "us-west-2".to_owned(),
         account_id: "111111111111".to_owned(),
-        python: PythonSettings::new("unused"),
+        workers: WorkerSettings::new("unused"),
     };
     let mapping = FunctionMapping {
         pattern: "order-tools".to_owned(),

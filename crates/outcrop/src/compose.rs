@@ -4,13 +4,15 @@
 //! data folder or connects to a database; contacts nothing else and starts no process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use futures_core::future::BoxFuture;
 use outcrop_adapters::action::{
     EmulatedFunction, FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings,
-    LambdaFunction, PythonFunction, PythonSettings, RegisteredFunction, RegisteredFunctions,
+    LambdaFunction, LocalFunction, LocalRuntime, RegisteredFunction, RegisteredFunctions,
+    WorkerSettings,
 };
 use outcrop_adapters::http::{Secret, Timeouts};
 #[cfg(feature = "local")]
@@ -21,12 +23,15 @@ use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{DocumentSource, ModelProvider};
 use outcrop_service::Service;
-use outcrop_service::outcrop_api::functions::{FunctionDirectory, LocalFunction};
+use outcrop_service::outcrop_api::functions::{self, FunctionDirectory};
 use outcrop_service::ports::Ports;
 use outcrop_service::settings::Settings;
 use outcrop_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store};
 
-use crate::config::{AwsLimits, Config, Durability, Function, ModelRoute, ProviderKind, Runtime};
+use crate::config::{
+    AwsLimits, CodeRuntime, Config, Durability, Function, LocalCode, ModelRoute, ProviderKind,
+    Runtime,
+};
 #[cfg(feature = "local")]
 use crate::config::{Local, Python};
 use crate::server::aws::{self, Aws};
@@ -211,7 +216,7 @@ fn mapping(route: &ModelRoute, config: &Config) -> ModelMapping {
             response: upstream.response_timeout,
             idle: upstream.idle_timeout,
             // The turn's own budget ends it, with a clearer text.
-            overall: std::time::Duration::from_secs(config.turn.turn_s.into()),
+            overall: Duration::from_secs(config.turn.turn_s.into()),
         },
     }
 }
@@ -220,9 +225,10 @@ fn functions(config: &Config) -> anyhow::Result<FunctionRegistry> {
     let settings = FunctionSettings {
         region: config.region.clone(),
         account_id: config.account_id.clone(),
-        python: PythonSettings {
+        workers: WorkerSettings {
             python: config.python.interpreter.clone(),
-            ..PythonSettings::new(&config.python.environments)
+            node: config.node.clone(),
+            ..WorkerSettings::new(&config.python.environments)
         },
     };
     let mappings = config.functions.iter().map(function).collect();
@@ -232,20 +238,7 @@ fn functions(config: &Config) -> anyhow::Result<FunctionRegistry> {
 fn function(function: &Function) -> FunctionMapping {
     let timeout = function.timeout;
     let runtime = match &function.runtime {
-        Runtime::Python {
-            handler,
-            code,
-            environment,
-            memory_mb,
-            max_workers,
-        } => FunctionRuntime::Python(PythonFunction {
-            code: code.clone(),
-            handler: handler.clone(),
-            timeout,
-            memory_mb: *memory_mb,
-            environment: environment.clone(),
-            max_workers: *max_workers,
-        }),
+        Runtime::Local(local) => FunctionRuntime::Local(local_function(local, timeout)),
         Runtime::Lambda {
             endpoint,
             region,
@@ -267,6 +260,27 @@ fn function(function: &Function) -> FunctionMapping {
     }
 }
 
+fn local_function(local: &LocalCode, timeout: Duration) -> LocalFunction {
+    LocalFunction {
+        runtime: match &local.runtime {
+            CodeRuntime::Python => LocalRuntime::Python,
+            CodeRuntime::Node => LocalRuntime::Node,
+            CodeRuntime::Provided { command } => LocalRuntime::Provided {
+                command: command.clone(),
+            },
+        },
+        code: local.code.clone(),
+        handler: local.handler.clone(),
+        timeout,
+        memory_mb: local.memory_mb,
+        environment: local.environment.clone(),
+        max_workers: local.max_workers,
+        network: local.network,
+        writable: local.writable.clone(),
+        reload: local.reload,
+    }
+}
+
 /// Functions that a deployment has registered, as the executor wants them.
 struct Registered(FunctionDirectory);
 
@@ -285,14 +299,23 @@ impl RegisteredFunctions for Registered {
     }
 }
 
-fn registered(function: LocalFunction) -> RegisteredFunction {
+fn registered(function: functions::LocalFunction) -> RegisteredFunction {
     let identity = format!("{function:?}");
-    let mut python = PythonFunction::new(function.code, function.handler);
-    python.timeout = std::time::Duration::from_secs(function.timeout_seconds);
-    python.memory_mb = function.memory_mb;
-    python.environment = function.environment;
+    let runtime = match function.runtime {
+        functions::Runtime::Python => LocalRuntime::Python,
+        functions::Runtime::Node => LocalRuntime::Node,
+        functions::Runtime::Provided => LocalRuntime::Provided {
+            command: Vec::new(),
+        },
+    };
+    let local = LocalFunction {
+        timeout: Duration::from_secs(function.timeout_seconds),
+        memory_mb: function.memory_mb,
+        environment: function.environment,
+        ..LocalFunction::new(runtime, function.code, function.handler)
+    };
     RegisteredFunction {
         identity,
-        function: python,
+        function: local,
     }
 }

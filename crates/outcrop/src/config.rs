@@ -108,6 +108,8 @@ pub(crate) struct Config {
     pub(crate) functions: Vec<Function>,
     /// What functions in Python share.
     pub(crate) python: Python,
+    /// The Node.js that functions run in.
+    pub(crate) node: PathBuf,
     /// The embedded model.
     #[cfg_attr(
         all(not(feature = "local"), not(test)),
@@ -297,22 +299,48 @@ pub(crate) struct Function {
     pub(crate) runtime: Runtime,
 }
 
+/// What executes the code of a function of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum CodeRuntime {
+    /// Python, through AWS's runtime interface client.
+    Python,
+    /// Node.js.
+    Node,
+    /// A program that speaks the Runtime API.
+    Provided {
+        /// Program and arguments; empty: the folder's `bootstrap`.
+        command: Vec<String>,
+    },
+}
+
+/// A function of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LocalCode {
+    /// What executes it.
+    pub(crate) runtime: CodeRuntime,
+    /// `module.function`.
+    pub(crate) handler: String,
+    /// Folder of the handler's code.
+    pub(crate) code: PathBuf,
+    /// Variables the handler sees.
+    pub(crate) environment: BTreeMap<String, String>,
+    /// Memory of a process.
+    pub(crate) memory_mb: u32,
+    /// Most processes at a time.
+    pub(crate) max_workers: NonZeroUsize,
+    /// Whether it may open connections.
+    pub(crate) network: bool,
+    /// Folders it may write.
+    pub(crate) writable: Vec<PathBuf>,
+    /// Whether an edit of its files takes effect.
+    pub(crate) reload: bool,
+}
+
 /// What runs a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Runtime {
     /// Warm worker processes that speak the Lambda Runtime API.
-    Python {
-        /// `module.function`.
-        handler: String,
-        /// Folder of the handler's code.
-        code: PathBuf,
-        /// Variables the handler sees.
-        environment: BTreeMap<String, String>,
-        /// Memory size told to the handler.
-        memory_mb: u32,
-        /// Most processes at a time.
-        max_workers: NonZeroUsize,
-    },
+    Local(LocalCode),
     /// Lambda's Invoke API.
     Lambda {
         /// Where it is spoken; `None`: AWS.

@@ -8,7 +8,7 @@ use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor};
 
 use super::{
     EmulatedFunction, FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings,
-    FunctionsError, PythonFunction, PythonSettings, client_context,
+    FunctionsError, LocalFunction, LocalRuntime, WorkerSettings, client_context,
 };
 
 const ARN: &str = "arn:aws:lambda:us-west-2:111111111111:function:order-tools";
@@ -17,7 +17,7 @@ fn settings() -> FunctionSettings {
     FunctionSettings {
         region: "us-west-2".to_owned(),
         account_id: "111111111111".to_owned(),
-        python: PythonSettings::new("unused"),
+        workers: WorkerSettings::new("unused"),
     }
 }
 
@@ -108,11 +108,11 @@ fn mappings_are_checked() {
         refusal(url),
         "the url of function \"f\" is not valid: ftp://host is not an http url"
     );
-    let mut python = PythonFunction::new("code", "app.handler");
-    python.environment = BTreeMap::from([("_HANDLER".to_owned(), "x".to_owned())]);
+    let mut local = LocalFunction::new(LocalRuntime::Python, "code", "app.handler");
+    local.environment = BTreeMap::from([("_HANDLER".to_owned(), "x".to_owned())]);
     let reserved = FunctionMapping {
         pattern: "f".to_owned(),
-        runtime: FunctionRuntime::Python(python),
+        runtime: FunctionRuntime::Local(local),
     };
     assert!(matches!(
         FunctionRegistry::new(vec![reserved], settings()),

@@ -48,8 +48,11 @@ pub(super) fn definition(
         return Value::Null;
     }
     match &runtime {
-        Some(Value::String(name)) if !name.starts_with("python3") => {
-            let text = format!("the runtime {name} is not supported; functions run in Python");
+        Some(Value::String(name)) if local_runtime(name).is_none() => {
+            let text = format!(
+                "the runtime {name} is not supported; there are python3.*, nodejs*, and provided.* for a \
+                 folder with an executable bootstrap"
+            );
             read.refuse("Runtime", text);
         }
         Some(_) => {}
@@ -89,6 +92,18 @@ pub(super) fn definition(
         }
     }
     definition
+}
+
+/// The server's own name of a runtime of Lambda.
+fn local_runtime(name: &str) -> Option<&'static str> {
+    [
+        ("python3", "python"),
+        ("nodejs", "node"),
+        ("provided", "provided"),
+    ]
+    .into_iter()
+    .find(|(family, _)| name.starts_with(family))
+    .map(|(_, own)| own)
 }
 
 struct Reader<'a> {
@@ -201,7 +216,7 @@ pub(super) async fn put(
 ) -> Result<Created, ApiError> {
     let made = made(identity, definition).unwrap_or_default();
     let body = json!({
-        "runtime": "python",
+        "runtime": definition["runtime"].as_str().and_then(local_runtime),
         "handler": definition["handler"],
         "code": definition["folder"],
         "codeHash": definition["codeHash"],

@@ -95,7 +95,7 @@ fn everything_wrong_is_named_with_its_line_at_once() {
         "Resources:\n  Q:\n    Type: AWS::SQS::Queue\n  A:\n    Type: AWS::Bedrock::Agent\n    Properties:\n      \
          AgentName: !Cidr [a]\n  B:\n    Type: AWS::Bedrock::Agent\n    Properties:\n      AgentName: b\n      \
          Instructions: x\n      ActionGroups:\n        - ActionGroupName: g\n          ApiSchema: {Payloads: x}\n  \
-         F:\n    Type: AWS::Lambda::Function\n    Properties:\n      Runtime: nodejs20.x\n      Handler: a.b\n      \
+         F:\n    Type: AWS::Lambda::Function\n    Properties:\n      Runtime: java21\n      Handler: a.b\n      \
          Code: {ZipFile: 'def'}\n  G:\n    Type: AWS::Lambda::Function\n    DependsOn: Nobody\n    Properties:\n      \
          Runtime: python3.12\n      Handler: a.b\n      Code: missing\nOutputs:\n  O:\n    Value: !GetAtt B.Nothing\n",
     )
@@ -109,7 +109,8 @@ fn everything_wrong_is_named_with_its_line_at_once() {
              Fn::Join, Fn::Select, Fn::Split, Fn::If, Fn::FindInMap, Fn::ImportValue, Fn::File, Fn::Base64",
             "line 12: the property Instructions is not supported here (did you mean Instruction?)",
             "line 15: the property Payloads is not supported here (did you mean Payload?)",
-            "line 19: the runtime nodejs20.x is not supported; functions run in Python",
+            "line 19: the runtime java21 is not supported; there are python3.*, nodejs*, and provided.* for a folder \
+             with an executable bootstrap",
             "line 21: code inside the template (ZipFile) is not supported; put it into a folder",
             "line 24: DependsOn: there is no resource Nobody",
             "line 28: the code cannot be read: missing: not there",

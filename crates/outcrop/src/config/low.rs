@@ -30,6 +30,8 @@ pub(super) struct LowConfig {
     #[serde(default)]
     pub(super) python: LowPython,
     #[serde(default)]
+    pub(super) node: LowNode,
+    #[serde(default)]
     pub(super) s3: LowS3,
     #[serde(default)]
     pub(super) credentials: Vec<LowCredential>,
@@ -85,6 +87,13 @@ pub(super) struct LowLocal {
 pub(super) struct LowPython {
     pub(super) interpreter: Option<String>,
     pub(super) environments: Option<String>,
+}
+
+/// `[node]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowNode {
+    pub(super) interpreter: Option<String>,
 }
 
 /// `[s3]`.
@@ -150,6 +159,10 @@ pub(super) struct LowFunction {
     pub(super) memory_mb: Option<u64>,
     pub(super) environment: Option<BTreeMap<String, String>>,
     pub(super) max_workers: Option<u64>,
+    pub(super) command: Option<Vec<String>>,
+    pub(super) network: Option<bool>,
+    pub(super) writable: Option<Vec<String>>,
+    pub(super) reload: Option<bool>,
     pub(super) timeout_s: Option<u64>,
     pub(super) endpoint: Option<String>,
     pub(super) region: Option<String>,
@@ -162,8 +175,23 @@ pub(super) struct LowFunction {
 #[serde(rename_all = "lowercase")]
 pub(super) enum LowRuntime {
     Python,
+    Node,
+    Provided,
     Lambda,
     Http,
+}
+
+impl LowRuntime {
+    /// As it is written.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Python => "python",
+            Self::Node => "node",
+            Self::Provided => "provided",
+            Self::Lambda => "lambda",
+            Self::Http => "http",
+        }
+    }
 }
 
 /// One table of the file.
@@ -175,7 +203,7 @@ pub(super) struct Table {
 }
 
 /// Every table whose keys are fixed (`environment` of a function is free).
-pub(super) const TABLES: [Table; 10] = [
+pub(super) const TABLES: [Table; 11] = [
     Table {
         name: "",
         keys: keys_of::<LowConfig>,
@@ -195,6 +223,10 @@ pub(super) const TABLES: [Table; 10] = [
     Table {
         name: "python",
         keys: keys_of::<LowPython>,
+    },
+    Table {
+        name: "node",
+        keys: keys_of::<LowNode>,
     },
     Table {
         name: "s3",

@@ -163,18 +163,13 @@ fn every_key_is_read() {
         config.local.threads.map(std::num::NonZeroUsize::get),
         Some(2)
     );
-    let Runtime::Python {
-        handler,
-        code,
-        environment,
-        ..
-    } = &config.functions[0].runtime
-    else {
+    let Runtime::Local(local) = &config.functions[0].runtime else {
         panic!("{:?}", config.functions);
     };
-    assert_eq!(handler, "app.lambda_handler");
-    assert_eq!(code, &folder.path().join("functions/order-tools"));
-    assert_eq!(environment["STAGE"], "dev");
+    assert_eq!(local.handler, "app.lambda_handler");
+    assert_eq!(local.code, folder.path().join("functions/order-tools"));
+    assert_eq!(local.environment["STAGE"], "dev");
+    assert!(local.network && local.reload && local.writable.is_empty());
     assert_eq!(config.functions[0].timeout.as_secs(), 31);
 }
 
@@ -397,16 +392,17 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 18),
+            ("", 19),
             ("log", 2),
             ("limits", 16),
             ("local", 2),
             ("python", 2),
+            ("node", 1),
             ("s3", 3),
             ("credentials", 3),
             ("models", 9),
             ("embeddings", 10),
-            ("functions", 12),
+            ("functions", 16),
         ]
     );
 }

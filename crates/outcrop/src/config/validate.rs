@@ -176,6 +176,7 @@ pub(super) fn validate(
         embeddings: check.embeddings(&low.embeddings),
         functions: check.functions(low.functions),
         python: check.python_settings(&low.python, directory),
+        node: PathBuf::from(low.node.interpreter.as_deref().unwrap_or("node")),
         local: Local {
             weights: check.weights(low.local.weights, directory),
             threads: low.local.threads.and_then(|threads| {

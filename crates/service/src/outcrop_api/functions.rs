@@ -25,12 +25,24 @@ const PATH_BYTES_MAX: usize = 4096;
 /// Lambda's limit of a handler's name.
 const HANDLER_CHARS: usize = 128;
 
+/// What executes the code of a registered function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Runtime {
+    /// Python, through AWS's runtime interface client.
+    Python,
+    /// Node.js.
+    Node,
+    /// The folder's executable `bootstrap`, which speaks the Runtime API.
+    Provided,
+}
+
 /// A registered function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LocalFunction {
-    /// `python`, the only one there is.
-    pub runtime: String,
+    /// What executes the code.
+    pub runtime: Runtime,
     /// `module.function`.
     pub handler: String,
     /// The folder, an absolute path on the server's machine.
@@ -52,11 +64,8 @@ impl LocalFunction {
         let refuse = |member: &str, text: String| {
             Err(Exception::validation(format!("{member}: {text}")).with_field(member, text))
         };
-        if self.runtime != "python" {
-            let text = format!("{:?} is no runtime; there is \"python\"", self.runtime);
-            return refuse("runtime", text);
-        }
-        if !self.handler.contains('.') || self.handler.chars().count() > HANDLER_CHARS {
+        let has_module = self.handler.contains('.') || self.runtime == Runtime::Provided;
+        if !has_module || self.handler.chars().count() > HANDLER_CHARS {
             let text = "a handler is module.function, such as app.lambda_handler";
             return refuse("handler", text.to_owned());
         }

@@ -1,12 +1,12 @@
 //! `[[functions]]`: what runs an action's function.
 //!
-//! Invariant: a Python function's folder exists, and no key is written that its runtime would not
-//! look at.
+//! Invariant: the folder of a function of this machine exists, and no key is written that its runtime
+//! would not look at.
 
 use std::num::NonZeroUsize;
 
 use super::super::low::{LowFunction, LowRuntime};
-use super::super::{Function, Runtime};
+use super::super::{CodeRuntime, Function, LocalCode, Runtime};
 use super::{At, Checker, Range, narrow, size};
 
 /// Lambda's own bounds and a kinder default than its three seconds.
@@ -28,7 +28,12 @@ impl Checker<'_> {
             };
             self.refuse_foreign_function_keys(entry, kind, &low);
             let runtime = match kind {
-                LowRuntime::Python => self.python(entry, low),
+                LowRuntime::Python => self.code(entry, CodeRuntime::Python, low),
+                LowRuntime::Node => self.code(entry, CodeRuntime::Node, low),
+                LowRuntime::Provided => {
+                    let command = low.command.clone().unwrap_or_default();
+                    self.code(entry, CodeRuntime::Provided { command }, low)
+                }
                 LowRuntime::Lambda => Some(Runtime::Lambda {
                     endpoint: self.url(at("endpoint"), low.endpoint.as_deref()),
                     region: self.region(at("region"), low.region),
@@ -50,25 +55,23 @@ impl Checker<'_> {
         functions
     }
 
-    fn python(&mut self, entry: usize, low: LowFunction) -> Option<Runtime> {
+    /// A function of this machine.
+    fn code(&mut self, entry: usize, runtime: CodeRuntime, low: LowFunction) -> Option<Runtime> {
         let at = |key| At::entry("functions", entry, key);
-        let handler = self.required(at("handler"), low.handler.as_deref());
+        let handler = self.handler(entry, &runtime, low.handler.as_deref());
         let code = self.required(at("code"), low.code.as_deref());
-        if let Some(handler) = &handler
-            && !handler
-                .rsplit_once('.')
-                .is_some_and(|(module, name)| !module.is_empty() && !name.is_empty())
-        {
-            self.fault(
-                at("handler"),
-                format!("`{handler}` is not module.function, such as app.lambda_handler"),
-            );
-        }
         let code = self.base.join(code?);
         if !code.is_dir() {
             self.fault(at("code"), format!("{} is not a folder", code.display()));
         }
-        Some(Runtime::Python {
+        let writable = low.writable.unwrap_or_default();
+        let writable: Vec<_> = writable.iter().map(|path| self.base.join(path)).collect();
+        for folder in writable.iter().filter(|folder| !folder.is_dir()) {
+            let text = format!("{} is not a folder", folder.display());
+            self.fault(at("writable"), text);
+        }
+        Some(Runtime::Local(LocalCode {
+            runtime,
             handler: handler?,
             code,
             environment: low.environment.unwrap_or_default(),
@@ -79,7 +82,34 @@ impl Checker<'_> {
                 MAX_WORKERS,
             )))
             .expect("the range begins at one"),
-        })
+            network: low.network.unwrap_or(true),
+            writable,
+            reload: low.reload.unwrap_or(true),
+        }))
+    }
+
+    /// A program of its own may do without a handler; the others are told by its form where to look.
+    fn handler(
+        &mut self,
+        entry: usize,
+        runtime: &CodeRuntime,
+        written: Option<&str>,
+    ) -> Option<String> {
+        let at = At::entry("functions", entry, "handler");
+        let example = match runtime {
+            CodeRuntime::Python => "app.lambda_handler",
+            CodeRuntime::Node => "index.handler",
+            CodeRuntime::Provided { .. } => return Some(written.unwrap_or("bootstrap").to_owned()),
+        };
+        let handler = self.required(at, written)?;
+        let well_formed = handler
+            .rsplit_once('.')
+            .is_some_and(|(module, name)| !module.is_empty() && !name.is_empty());
+        if !well_formed {
+            let text = format!("`{handler}` is not module.function, such as {example}");
+            self.fault(at, text);
+        }
+        Some(handler)
     }
 
     fn refuse_foreign_function_keys(
@@ -88,29 +118,31 @@ impl Checker<'_> {
         runtime: LowRuntime,
         low: &LowFunction,
     ) {
-        let python = [
-            ("handler", low.handler.is_some()),
-            ("code", low.code.is_some()),
-            ("memory_mb", low.memory_mb.is_some()),
-            ("environment", low.environment.is_some()),
-            ("max_workers", low.max_workers.is_some()),
+        use LowRuntime::{Http, Lambda, Node, Provided, Python};
+        let code = [Python, Node, Provided].as_slice();
+        let keys = [
+            ("handler", low.handler.is_some(), code),
+            ("code", low.code.is_some(), code),
+            ("memory_mb", low.memory_mb.is_some(), code),
+            ("environment", low.environment.is_some(), code),
+            ("max_workers", low.max_workers.is_some(), code),
+            ("network", low.network.is_some(), code),
+            ("writable", low.writable.is_some(), code),
+            ("reload", low.reload.is_some(), code),
+            ("command", low.command.is_some(), &[Provided]),
+            ("endpoint", low.endpoint.is_some(), &[Lambda]),
+            ("region", low.region.is_some(), &[Lambda]),
+            ("function", low.function.is_some(), &[Lambda]),
+            ("url", low.url.is_some(), &[Http]),
         ];
-        let lambda = [
-            ("endpoint", low.endpoint.is_some()),
-            ("region", low.region.is_some()),
-            ("function", low.function.is_some()),
-        ];
-        let http = [("url", low.url.is_some())];
-        let (name, foreign): (&str, Vec<(&'static str, bool)>) = match runtime {
-            LowRuntime::Python => ("python", lambda.into_iter().chain(http).collect()),
-            LowRuntime::Lambda => ("lambda", python.into_iter().chain(http).collect()),
-            LowRuntime::Http => ("http", python.into_iter().chain(lambda).collect()),
-        };
-        for (key, _) in foreign.into_iter().filter(|(_, written)| *written) {
-            self.fault(
-                At::entry("functions", entry, key),
-                format!("`{key}` has no meaning with runtime = \"{name}\""),
-            );
+        let name = runtime.name();
+        for (key, written, owners) in keys {
+            if written && !owners.contains(&runtime) {
+                self.fault(
+                    At::entry("functions", entry, key),
+                    format!("`{key}` has no meaning with runtime = \"{name}\""),
+                );
+            }
         }
     }
 }

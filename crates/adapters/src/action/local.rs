@@ -1,23 +1,26 @@
-//! Python handlers, run unmodified in warm worker processes of this machine.
+//! Handlers written for Lambda, run unmodified in warm worker processes of this machine.
 //!
 //! One pool a function: it grows by a worker whenever an invocation finds none idle, up to the
-//! mapping's limit, and shrinks when workers stay idle. The workers run AWS's own runtime interface
-//! client against a Runtime API served here, so that a handler meets on this machine what it meets in
-//! Lambda. Nothing of the server's own environment reaches a handler but what [`INHERITED`] names.
+//! mapping's limit, and shrinks when workers stay idle. A worker is any program that speaks the Lambda
+//! Runtime API, which is served here: Python through AWS's own runtime interface client, Node.js through
+//! a client that comes with the server, or what a folder brings. Nothing of the server's own
+//! environment reaches a handler but what `variables` names.
 
-mod environment;
 mod exchange;
 mod fault;
+mod function;
+mod launch;
 mod log;
+mod node;
 mod pool;
 mod process;
+pub(crate) mod python;
 mod runtime_api;
 mod variables;
 mod worker;
 
-use std::collections::{BTreeMap, HashMap};
-use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,8 +29,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::name::FunctionName;
-use environment::Environments;
+pub use function::{LocalFunction, LocalRuntime};
 use pool::Pool;
+use python::Environments;
 pub use variables::ReservedVariable;
 
 /// What Lambda lets a function return from a synchronous call.
@@ -38,58 +42,9 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 /// milliseconds; one stuck in the kernel must not keep the server from ending.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
-/// A function that is a folder of Python code.
+/// What all functions of this machine share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PythonFunction {
-    /// The folder, Lambda's task root. Relative to the server's working directory.
-    pub code: PathBuf,
-    /// `module.function`, as in Lambda: `app.lambda_handler`.
-    pub handler: String,
-    /// How long one invocation may take.
-    pub timeout: Duration,
-    /// Told to the handler as its memory size, in MB. Not enforced.
-    pub memory_mb: u32,
-    /// Variables of the function. They win over those that every function gets.
-    pub environment: BTreeMap<String, String>,
-    /// How many invocations run at once; more wait.
-    pub max_workers: NonZeroUsize,
-}
-
-impl PythonFunction {
-    /// The function in `code` with everything else at its default: 30 seconds, 128 MB (Lambda's own
-    /// default), no variables, four workers.
-    pub fn new(code: impl Into<PathBuf>, handler: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            handler: handler.into(),
-            timeout: Duration::from_secs(30),
-            memory_mb: 128,
-            environment: BTreeMap::new(),
-            max_workers: const { NonZeroUsize::new(4).expect("four is not zero") },
-        }
-    }
-}
-
-impl PythonFunction {
-    /// The folder as the system knows it, with links followed, as Lambda's task root has none.
-    async fn folder(&self) -> Result<PathBuf, String> {
-        match tokio::fs::canonicalize(&self.code).await {
-            Ok(folder) if folder.is_dir() => Ok(folder),
-            Ok(file) => Err(format!("its `code` {} is not a folder", file.display())),
-            Err(error) => {
-                let place = std::path::absolute(&self.code).unwrap_or_else(|_| self.code.clone());
-                Err(format!(
-                    "its `code` {} cannot be read: {error}",
-                    place.display()
-                ))
-            }
-        }
-    }
-}
-
-/// What all Python functions share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PythonSettings {
+pub struct WorkerSettings {
     /// The interpreter that managed environments are made with; Python 3.10 or newer.
     pub python: PathBuf,
     /// The folder in which managed environments are made. May be shared between servers.
@@ -97,27 +52,30 @@ pub struct PythonSettings {
     /// What a managed environment holds besides the function's own `requirements.txt`, as pip takes
     /// it. Must provide `awslambdaric`.
     pub packages: Vec<String>,
+    /// The Node.js that handlers run in; version 18 or newer.
+    pub node: PathBuf,
     /// A worker without work for this long is ended.
     pub idle_ttl: Duration,
     /// How long a worker may take to import its handler.
     pub start_limit: Duration,
 }
 
-impl PythonSettings {
-    /// `python3`, environments in `environments`, the packages of Lambda's own runtime, ten minutes of
-    /// idleness, a minute to start (Lambda allows ten seconds, on machines that do nothing else).
+impl WorkerSettings {
+    /// `python3` and `node`, environments in `environments`, the packages of Lambda's own Python runtime,
+    /// ten minutes of idleness, a minute to start (Lambda allows ten seconds, on machines that do nothing else).
     pub fn new(environments: impl Into<PathBuf>) -> Self {
         Self {
             python: PathBuf::from("python3"),
             environments: environments.into(),
             packages: vec!["awslambdaric==4.2.2".to_owned(), "boto3==1.44.5".to_owned()],
+            node: PathBuf::from("node"),
             idle_ttl: Duration::from_mins(10),
             start_limit: Duration::from_mins(1),
         }
     }
 }
 
-/// The pools of all Python functions.
+/// The pools of all functions.
 #[derive(Debug)]
 pub(super) struct Workers {
     shared: Arc<Shared>,
@@ -140,25 +98,15 @@ type Pools = HashMap<(Source, FunctionName), Arc<Pool>>;
 
 #[derive(Debug)]
 struct Shared {
-    settings: PythonSettings,
+    settings: WorkerSettings,
     environments: Environments,
     /// Counts processes, so that shutting down can wait for their end.
     processes: TaskTracker,
     closed: CancellationToken,
 }
 
-impl Shared {
-    async fn interpreter(&self, code: &Path) -> Result<PathBuf, String> {
-        let made = self
-            .environments
-            .interpreter(code, &self.processes, &self.closed)
-            .await;
-        made.map_err(|error| error.to_string())
-    }
-}
-
 impl Workers {
-    pub(super) fn new(settings: PythonSettings) -> Self {
+    pub(super) fn new(settings: WorkerSettings) -> Self {
         let environments = Environments::new(
             settings.python.clone(),
             settings.environments.clone(),
@@ -181,7 +129,7 @@ impl Workers {
     pub(super) async fn invoke(
         &self,
         source: Source,
-        function: &Arc<PythonFunction>,
+        function: &Arc<LocalFunction>,
         name: FunctionName,
         call: ActionCall,
     ) -> Result<ActionReply, ActionError> {
@@ -209,9 +157,14 @@ impl Workers {
     }
 
     /// Makes the environment of `function` ready, so that its first invocation need not.
-    pub(super) async fn prepare(&self, function: &PythonFunction) -> Result<(), String> {
-        let code = function.folder().await?;
-        self.shared.interpreter(&code).await.map(drop)
+    pub(super) async fn prepare(&self, function: &LocalFunction) -> Result<(), String> {
+        match function.runtime {
+            LocalRuntime::Python => {
+                let code = function.folder().await?;
+                launch::interpreter(&self.shared, &code).await.map(drop)
+            }
+            LocalRuntime::Node | LocalRuntime::Provided { .. } => Ok(()),
+        }
     }
 
     /// Ends every worker, also those at work, and waits until their processes are gone.

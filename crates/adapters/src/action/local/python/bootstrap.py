@@ -87,7 +87,10 @@ def main():
         target=end_with_the_server, args=(take_over_stdin(),), daemon=True
     ).start()
     task_root = os.environ["LAMBDA_TASK_ROOT"]
-    sys.path = [task_root] + [entry for entry in sys.path if entry]
+    # The last of these holds the client where the environment has none. It comes last, so that the
+    # environment's own packages win.
+    sys.path = [task_root] + [entry for entry in sys.path if entry] + sys.argv[1:]
+    del sys.argv[1:]
     os.environ.setdefault(
         "AWS_EXECUTION_ENV", "AWS_Lambda_python%d.%d" % sys.version_info[:2]
     )

@@ -1,9 +1,10 @@
 //! The Python environments in which handlers run.
 //!
-//! A function folder with a `.venv` of its own runs in that. Any other runs in an environment made
-//! here on first use: what Lambda's own Python runtime has (the runtime interface client and boto3),
-//! plus the folder's `requirements.txt`. An environment is named by the digest of what goes into it,
-//! so that functions with the same needs share one and a changed `requirements.txt` makes a new one.
+//! A function folder with a `.venv` or `venv` of its own runs in that. Any other runs in an environment
+//! made here on first use: what Lambda's own Python runtime has (the runtime interface client and
+//! boto3), plus the folder's `requirements.txt`. An environment is named by the digest of what goes into
+//! it, so that functions with the same needs share one and a changed `requirements.txt` makes a new one.
+//! Where a folder's own environment lacks the client, it is taken from such an environment.
 //!
 //! Several servers may share the folder: a lock file admits one builder at a time, and only a finished
 //! environment carries the marker that makes it usable.
@@ -34,9 +35,24 @@ const REQUIREMENTS_BYTES: u64 = 256 * 1024;
 /// Written last.
 const READY: &str = "outcrop-ready";
 
+/// Environments of its own that a folder may have, in order.
+const OWN: [&str; 2] = [".venv", "venv"];
+/// The interpreter within an environment.
+const PROGRAM: &str = "bin/python";
+/// What a worker cannot do without.
+const CLIENT: &str = "awslambdaric";
+
+/// What runs a handler.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Interpreter {
+    pub(crate) program: PathBuf,
+    /// Where the runtime's own packages lie when the interpreter's environment lacks them.
+    pub(crate) runtime_packages: Option<PathBuf>,
+}
+
 /// Makes and remembers environments.
 #[derive(Debug)]
-pub(super) struct Environments {
+pub(crate) struct Environments {
     python: PathBuf,
     folder: PathBuf,
     packages: Vec<String>,
@@ -45,7 +61,7 @@ pub(super) struct Environments {
 
 /// Why a function has no interpreter to run in.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EnvironmentError {
+pub(crate) enum EnvironmentError {
     #[error("{} cannot be used: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(
@@ -66,7 +82,7 @@ pub(super) enum EnvironmentError {
 }
 
 impl Environments {
-    pub(super) fn new(python: PathBuf, folder: PathBuf, packages: Vec<String>) -> Self {
+    pub(crate) fn new(python: PathBuf, folder: PathBuf, packages: Vec<String>) -> Self {
         Self {
             python,
             folder,
@@ -77,17 +93,41 @@ impl Environments {
 
     /// The interpreter for the function in `code`, made ready first where necessary. The work goes on
     /// when the caller loses interest: the next one profits.
-    pub(super) async fn interpreter(
+    pub(crate) async fn interpreter(
         &self,
         code: &Path,
         tracker: &TaskTracker,
         closed: &CancellationToken,
+    ) -> Result<Interpreter, EnvironmentError> {
+        let Some(own) = OWN.iter().map(|name| code.join(name)).find(usable) else {
+            let recipe = self.recipe(Some(code)).await?;
+            return Ok(Interpreter {
+                program: self.made(recipe, tracker, closed).await?,
+                runtime_packages: None,
+            });
+        };
+        let runtime_packages = match packages(&own) {
+            Some(packages) if packages.join(CLIENT).exists() => None,
+            Some(_) | None => {
+                let recipe = self.recipe(None).await?;
+                let folder = recipe.path.clone();
+                self.made(recipe, tracker, closed).await?;
+                packages(&folder)
+            }
+        };
+        Ok(Interpreter {
+            program: own.join(PROGRAM),
+            runtime_packages,
+        })
+    }
+
+    /// The interpreter of the environment that `recipe` describes.
+    async fn made(
+        &self,
+        recipe: Recipe,
+        tracker: &TaskTracker,
+        closed: &CancellationToken,
     ) -> Result<PathBuf, EnvironmentError> {
-        let own = code.join(".venv/bin/python");
-        if tokio::fs::try_exists(&own).await.unwrap_or(false) {
-            return Ok(own);
-        }
-        let recipe = self.recipe(code).await?;
         let cell = self.cell(&recipe);
         let build = || async {
             let closed = closed.clone();
@@ -115,8 +155,12 @@ impl Environments {
         Arc::clone(cell)
     }
 
-    async fn recipe(&self, code: &Path) -> Result<Recipe, EnvironmentError> {
-        let requirements = Requirements::read(&code.join("requirements.txt")).await?;
+    /// What goes into the environment of the function in `code`, or into the one without a function.
+    async fn recipe(&self, code: Option<&Path>) -> Result<Recipe, EnvironmentError> {
+        let requirements = match code {
+            Some(code) => Requirements::read(&code.join("requirements.txt")).await?,
+            None => None,
+        };
         let mut digest = Sha256::new();
         digest.update(self.python.as_os_str().as_encoded_bytes());
         for package in &self.packages {
@@ -139,6 +183,20 @@ impl Environments {
             requirements: requirements.map(|requirements| requirements.path),
         })
     }
+}
+
+/// Whether an environment has an interpreter: one that was copied from elsewhere may have lost it.
+fn usable(environment: &PathBuf) -> bool {
+    environment.join(PROGRAM).exists()
+}
+
+/// Where the packages of an environment lie.
+fn packages(environment: &Path) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(environment.join("lib")).ok()?;
+    versions
+        .filter_map(Result::ok)
+        .map(|version| version.path().join("site-packages"))
+        .find(|packages| packages.is_dir())
 }
 
 struct Requirements {
@@ -179,7 +237,7 @@ struct Recipe {
 
 impl Recipe {
     async fn build(&self) -> Result<PathBuf, EnvironmentError> {
-        let interpreter = self.path.join("bin/python");
+        let interpreter = self.path.join(PROGRAM);
         let _lock = self.lock().await?;
         // The interpreter is a link: it dangles when the Python it was made from has been removed.
         if self.path.join(READY).exists() && interpreter.exists() {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use outcrop_adapters::action::{FunctionRegistry, PythonFunction, PythonSettings};
+use outcrop_adapters::action::{FunctionRegistry, WorkerSettings};
 use outcrop_engine::port::ActionError;
 use serde_json::json;
 
@@ -12,37 +12,37 @@ use crate::support::*;
 #[tokio::test]
 async fn a_folder_brings_its_own_environment_or_its_requirements() {
     let scratch = tempfile::tempdir().unwrap();
-    let code = scratch.path().join("own");
-    std::fs::create_dir(&code).unwrap();
-    let venv = ["-m", "venv", "--without-pip", ".venv"];
-    let made = std::process::Command::new("python3")
-        .args(venv)
-        .current_dir(&code)
-        .status()
-        .unwrap();
-    assert!(made.success());
-    let own = registry(PythonFunction::new(&code, "app.handler"));
-    let error = invoke(&own, &json!({})).await.unwrap_err().to_string();
-    assert!(
-        error.contains("has no awslambdaric; install it there"),
-        "{error}"
-    );
-    assert!(error.contains("No module named 'awslambdaric'"), "{error}");
+    for name in [".venv", "venv"] {
+        let code = scratch.path().join(format!("with-{name}"));
+        std::fs::create_dir(&code).unwrap();
+        let made = std::process::Command::new("python3")
+            .args(["-m", "venv", "--without-pip", name])
+            .current_dir(&code)
+            .status()
+            .unwrap();
+        assert!(made.success());
+        let text = "import sys\ndef handler(event, context):\n    return [sys.prefix, sys.argv]\n";
+        std::fs::write(code.join("app.py"), text).unwrap();
+        // It has no awslambdaric; that comes from the environment of functions without their own.
+        let prefix = code.canonicalize().unwrap().join(name);
+        let seen = value(&registry(python(&code, "app.handler")), &json!({})).await;
+        assert_eq!(seen, json!([prefix, ["-c"]]));
+    }
 
     let code = scratch.path().join("requirements");
     std::fs::create_dir(&code).unwrap();
     std::fs::write(code.join("requirements.txt"), "greeting\n").unwrap();
     // An interpreter whose environments have a pip that says what it was asked for.
-    let python = script(
+    let interpreter = script(
         &scratch.path().join("python3"),
         "mkdir -p $4/bin && printf '#!/bin/sh\\necho $*\\nexit 1' > $4/bin/python && chmod +x $4/bin/python",
     );
-    let echoing = PythonSettings {
-        python,
+    let echoing = WorkerSettings {
+        python: interpreter,
         packages: vec!["awslambdaric".to_owned()],
-        ..PythonSettings::new(scratch.path().join("environments"))
+        ..WorkerSettings::new(scratch.path().join("environments"))
     };
-    let needy = registry_with(PythonFunction::new(&code, "app.handler"), echoing);
+    let needy = registry_with(python(&code, "app.handler"), echoing);
     let error = invoke(&needy, &json!({})).await.unwrap_err().to_string();
     let file = code.canonicalize().unwrap().join("requirements.txt");
     let asked = format!("awslambdaric --requirement {}", file.display());
@@ -69,7 +69,7 @@ async fn time_is_limited_and_the_next_invocation_gets_a_new_worker() {
         .await;
     }
 
-    let starting = PythonSettings {
+    let starting = WorkerSettings {
         start_limit: Duration::from_millis(500),
         ..settings()
     };
@@ -141,7 +141,7 @@ async fn idle_workers_and_the_registrys_own_end_with_it() {
     drop(dropped);
     until("the worker is gone", || !is_running(&worker)).await;
 
-    let brief = PythonSettings {
+    let brief = WorkerSettings {
         idle_ttl: Duration::from_millis(20),
         ..settings()
     };
@@ -185,7 +185,7 @@ async fn a_new_worker_runs_the_file_as_it_is_now() {
     };
     for answer in [1, 2] {
         write(answer);
-        let registry = registry(PythonFunction::new(scratch.path(), "app.handler"));
+        let registry = registry(python(scratch.path(), "app.handler"));
         assert_eq!(value(&registry, &json!({})).await, json!(answer));
     }
     let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().collect();
@@ -209,12 +209,16 @@ async fn what_keeps_a_function_from_running_is_named() {
     );
 
     let scratch = tempfile::tempdir().unwrap();
-    let fresh = || PythonSettings::new(scratch.path().join("environments"));
-    let python = PythonSettings {
+    let fresh = || WorkerSettings::new(scratch.path().join("environments"));
+    let without = WorkerSettings {
         python: PathBuf::from("no-such-python"),
         ..fresh()
     };
-    let interpreter = detail(registry_with(function("behaviour", "app.describe"), python)).await;
+    let interpreter = detail(registry_with(
+        function("behaviour", "app.describe"),
+        without,
+    ))
+    .await;
     assert!(
         interpreter.contains("no-such-python cannot be started"),
         "{interpreter}"
@@ -224,11 +228,15 @@ async fn what_keeps_a_function_from_running_is_named() {
         &scratch.path().join("python3"),
         "echo starting; echo 'No module named venv' >&2; exit 1",
     );
-    let python = PythonSettings {
+    let failing = WorkerSettings {
         python: broken,
         ..fresh()
     };
-    let venv = detail(registry_with(function("behaviour", "app.describe"), python)).await;
+    let venv = detail(registry_with(
+        function("behaviour", "app.describe"),
+        failing,
+    ))
+    .await;
     assert!(venv.contains("python3 -m venv --clear "), "{venv}");
     assert!(
         venv.ends_with("failed (exit status: 1):\nstarting\nNo module named venv"),

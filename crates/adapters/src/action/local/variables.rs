@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::PythonFunction;
+use super::{LocalFunction, LocalRuntime};
 use crate::action::name::FunctionName;
 
 /// What a handler gets of the server's environment. Credentials, proxies and whatever else the
@@ -35,7 +35,7 @@ const RESERVED: [&str; 4] = [
 #[error("the variable {0} belongs to the runtime and cannot be set")]
 pub struct ReservedVariable(pub String);
 
-impl PythonFunction {
+impl LocalFunction {
     pub(in crate::action) fn check_environment(&self) -> Result<(), ReservedVariable> {
         match RESERVED
             .iter()
@@ -49,10 +49,10 @@ impl PythonFunction {
 
 /// The variables of a worker of `function`, but for the address of its Runtime API.
 pub(super) fn of_worker(
-    function: &PythonFunction,
+    function: &LocalFunction,
     name: &FunctionName,
     code: &Path,
-    interpreter: &Path,
+    program: &Path,
 ) -> BTreeMap<String, OsString> {
     let mut variables: BTreeMap<String, OsString> = INHERITED
         .into_iter()
@@ -62,10 +62,12 @@ pub(super) fn of_worker(
     variables
         .entry("LANG".to_owned())
         .or_insert_with(|| "C.UTF-8".into());
-    variables.insert("PATH".to_owned(), search_path(interpreter));
-    let text = [
+    variables.insert("PATH".to_owned(), search_path(program));
+    if function.runtime == LocalRuntime::Python {
         // Byte code would land in the user's folder. Installed packages bring theirs.
-        ("PYTHONDONTWRITEBYTECODE", "1".to_owned()),
+        variables.insert("PYTHONDONTWRITEBYTECODE".to_owned(), "1".into());
+    }
+    let text = [
         ("TZ", ":UTC".to_owned()),
         ("AWS_REGION", name.region.clone()),
         ("AWS_DEFAULT_REGION", name.region.clone()),
@@ -96,9 +98,9 @@ pub(super) fn of_worker(
 
 /// The server's own search path behind the environment's, so that a handler finds the tools that
 /// came with its packages first.
-fn search_path(interpreter: &Path) -> OsString {
+fn search_path(program: &Path) -> OsString {
     let inherited = std::env::var_os("PATH").unwrap_or_default();
-    let folders = interpreter
+    let folders = program
         .parent()
         .map(PathBuf::from)
         .into_iter()

@@ -4,11 +4,9 @@
 //! Three things end it: dropping the [`Process`], the end of the process itself (what it left behind
 //! is killed too), and, through the pipe on its standard input, the end of the server, however sudden.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io::{self, PipeWriter};
+use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,33 +16,32 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 use tracing::debug;
 
-const BOOTSTRAP: &str = include_str!("bootstrap.py");
+use super::launch::Launch;
 
 /// A running worker process. Dropping it kills the group.
 #[derive(Debug)]
 pub(super) struct Process {
     group: Arc<Group>,
     ended: watch::Receiver<Option<ExitStatus>>,
-    /// Held open, never written: see `bootstrap.py`.
+    /// Held open, never written: see `python/bootstrap.py`.
     _lifeline: Option<ChildStdin>,
 }
 
 impl Process {
-    /// Starts `interpreter` on the bootstrap, in `code`, with exactly the variables of `environment`.
-    /// `tracker` counts the process until it has been reaped.
+    /// Starts a worker with exactly the variables that `launch` has, and the address of its Runtime
+    /// API. `tracker` counts the process until it has been reaped.
     pub(super) fn start(
-        interpreter: &Path,
-        code: &Path,
-        environment: &BTreeMap<String, OsString>,
+        launch: &Launch,
+        runtime_api: SocketAddr,
         output: PipeWriter,
         tracker: &TaskTracker,
     ) -> io::Result<Self> {
-        let mut child = Command::new(interpreter)
-            .arg("-c")
-            .arg(BOOTSTRAP)
-            .current_dir(code)
+        let mut child = Command::new(&launch.program)
+            .args(&launch.arguments)
+            .current_dir(&launch.code)
             .env_clear()
-            .envs(environment)
+            .envs(&launch.environment)
+            .env("AWS_LAMBDA_RUNTIME_API", runtime_api.to_string())
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use outcrop_adapters::action::{
-    FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings, PythonFunction,
-    PythonSettings,
+    FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings, LocalFunction,
+    LocalRuntime, WorkerSettings,
 };
 use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply};
 use serde_json::Value;
@@ -21,28 +21,32 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     functions.canonicalize().unwrap().join(name)
 }
 
-pub(crate) fn function(code: &str, handler: &str) -> PythonFunction {
-    PythonFunction::new(folder(code), handler)
+pub(crate) fn function(code: &str, handler: &str) -> LocalFunction {
+    python(folder(code), handler)
 }
 
-pub(crate) fn settings() -> PythonSettings {
-    PythonSettings::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("python"))
+pub(crate) fn python(code: impl Into<PathBuf>, handler: &str) -> LocalFunction {
+    LocalFunction::new(LocalRuntime::Python, code, handler)
 }
 
-pub(crate) fn registry_with(function: PythonFunction, python: PythonSettings) -> FunctionRegistry {
+pub(crate) fn settings() -> WorkerSettings {
+    WorkerSettings::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("python"))
+}
+
+pub(crate) fn registry_with(function: LocalFunction, workers: WorkerSettings) -> FunctionRegistry {
     let mapping = FunctionMapping {
         pattern: "*".to_owned(),
-        runtime: FunctionRuntime::Python(function),
+        runtime: FunctionRuntime::Local(function),
     };
     let settings = FunctionSettings {
         region: "us-west-2".to_owned(),
         account_id: "111111111111".to_owned(),
-        python,
+        workers,
     };
     FunctionRegistry::new(vec![mapping], settings).unwrap()
 }
 
-pub(crate) fn registry(function: PythonFunction) -> FunctionRegistry {
+pub(crate) fn registry(function: LocalFunction) -> FunctionRegistry {
     registry_with(function, settings())
 }
 

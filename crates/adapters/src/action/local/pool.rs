@@ -11,8 +11,9 @@ use uuid::Uuid;
 
 use super::exchange::Invocation;
 use super::fault::Fault;
-use super::worker::{Launch, Limits, Outcome, Worker};
-use super::{PythonFunction, Shared, variables};
+use super::launch::Launch;
+use super::worker::{Limits, Outcome, Worker};
+use super::{LocalFunction, Shared};
 use crate::action::client_context;
 use crate::action::name::FunctionName;
 
@@ -24,7 +25,7 @@ const MAX_WAITING: usize = 256;
 #[derive(Debug)]
 pub(super) struct Pool {
     shared: Arc<Shared>,
-    function: Arc<PythonFunction>,
+    function: Arc<LocalFunction>,
     name: FunctionName,
     /// The most recently used last, so that the surplus of a busy time stays idle and expires.
     idle: Mutex<Vec<(Worker, Instant)>>,
@@ -35,7 +36,7 @@ pub(super) struct Pool {
 impl Pool {
     pub(super) fn new(
         shared: Arc<Shared>,
-        function: Arc<PythonFunction>,
+        function: Arc<LocalFunction>,
         name: FunctionName,
     ) -> Self {
         let workers = function.max_workers.get();
@@ -142,20 +143,16 @@ impl Pool {
     }
 
     async fn start(&self) -> Result<Worker, String> {
-        let code = self.function.folder().await?;
         let shared = &self.shared;
-        let interpreter = shared.interpreter(&code).await?;
-        let environment = variables::of_worker(&self.function, &self.name, &code, &interpreter);
-        let launch = Launch {
-            function: &self.name.name,
-            interpreter: &interpreter,
-            code: &code,
-            environment: &environment,
-        };
-        debug!(function = self.name.name, code = %code.display(), "starting a worker");
-        Worker::start(launch, &shared.processes)
+        let launch = Launch::of(shared, &self.function, &self.name).await?;
+        debug!(
+            function = self.name.name,
+            code = %launch.code.display(),
+            "starting a worker"
+        );
+        Worker::start(&self.name.name, &launch, &shared.processes)
             .await
-            .map_err(|error| format!("{} cannot be started: {error}", interpreter.display()))
+            .map_err(|error| format!("{} cannot be started: {error}", launch.program.display()))
     }
 
     fn invocation(&self, call: &ActionCall, request_id: &str) -> Invocation {

@@ -1,4 +1,4 @@
-//! Python functions with the real runtime interface client.
+//! Functions of this machine, Python ones with the real runtime interface client.
 //!
 //! The first run makes a Python environment below the target folder, which needs `python3` (3.10 or
 //! newer) and a package index; later runs use it again.

@@ -4,11 +4,8 @@
 //! raising are behaviour, a timeout, an exit and an over-long reply are not. Dropping a worker, also
 //! in the middle of an invocation, ends its process group.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::io;
 use std::net::Ipv4Addr;
-use std::path::Path;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,24 +17,13 @@ use tokio_util::task::TaskTracker;
 
 use super::exchange::{Answer, Exchange, Invocation, Progress};
 use super::fault::Fault;
+use super::launch::Launch;
 use super::log::LogCapture;
 use super::process::Process;
 use super::runtime_api;
 
 /// The exit status by which the bootstrap says that the interpreter has no `awslambdaric`.
 const NO_RUNTIME_CLIENT: i32 = 78;
-
-/// What to run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Launch<'a> {
-    /// For the log.
-    pub(super) function: &'a str,
-    pub(super) interpreter: &'a Path,
-    /// The working directory, `LAMBDA_TASK_ROOT`.
-    pub(super) code: &'a Path,
-    /// Every variable the process gets, but for the address of the Runtime API.
-    pub(super) environment: &'a BTreeMap<String, OsString>,
-}
 
 /// How long a worker may take.
 #[derive(Clone, Copy, Debug)]
@@ -74,22 +60,15 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the process; does not wait for it to import the handler.
-    pub(super) async fn start(launch: Launch<'_>, tracker: &TaskTracker) -> io::Result<Self> {
+    /// Starts the process, known as `function` in the log; does not wait for it to import the handler.
+    pub(super) async fn start(
+        function: &str,
+        launch: &Launch,
+        tracker: &TaskTracker,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let mut environment = launch.environment.clone();
-        environment.insert(
-            "AWS_LAMBDA_RUNTIME_API".to_owned(),
-            listener.local_addr()?.to_string().into(),
-        );
-        let (log, output) = LogCapture::new(launch.function)?;
-        let process = Process::start(
-            launch.interpreter,
-            launch.code,
-            &environment,
-            output,
-            tracker,
-        )?;
+        let (log, output) = LogCapture::new(function)?;
+        let process = Process::start(launch, listener.local_addr()?, output, tracker)?;
         let exchange = Arc::new(Exchange::new());
         let log = Arc::new(log);
         let server = tokio::spawn(runtime_api::serve(listener, Arc::clone(&exchange)));
