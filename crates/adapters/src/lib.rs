@@ -7,5 +7,7 @@
 pub mod action;
 pub mod http;
 pub mod model;
+#[cfg(target_os = "linux")]
+pub mod sandbox;
 pub mod source;
 pub mod system;

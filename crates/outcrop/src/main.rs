@@ -14,5 +14,10 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Children are started through this binary, before it is anything else.
+    #[cfg(target_os = "linux")]
+    if let Some(code) = outcrop_adapters::sandbox::launcher::run_if_asked() {
+        return code;
+    }
     cli::run()
 }
