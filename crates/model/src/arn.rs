@@ -257,6 +257,25 @@ impl FromStr for PromptArn {
     }
 }
 
+impl FromStr for KnowledgeBaseArn {
+    type Err = InvalidArn;
+
+    fn from_str(text: &str) -> Result<Self, InvalidArn> {
+        let invalid = || InvalidArn(text.to_owned());
+        let (head, resource) = split(text).ok_or_else(invalid)?;
+        let id = resource
+            .strip_prefix("knowledge-base/")
+            .filter(|id| is_resource_id(id))
+            .ok_or_else(invalid)?;
+        Ok(Self {
+            partition: head.partition.to_owned(),
+            region: head.region.to_owned(),
+            account_id: head.account_id.to_owned(),
+            knowledge_base_id: id.to_owned(),
+        })
+    }
+}
+
 struct Head<'a> {
     partition: &'a str,
     region: &'a str,

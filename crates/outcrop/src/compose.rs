@@ -122,6 +122,7 @@ async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     }
     let options = SqliteOptions {
         durability,
+        listings: outcrop_service::LISTINGS,
         ..SqliteOptions::new(&config.data_dir)
     };
     let store = tokio::task::spawn_blocking(move || SqliteStore::open(&options))

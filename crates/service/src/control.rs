@@ -48,7 +48,10 @@ use writers::{Refused, attempts};
 const DRAFT: &str = "DRAFT";
 
 /// The alias every agent has, which serves its prepared draft.
-const TEST_ALIAS: &str = "TSTALIASID";
+pub(crate) const TEST_ALIAS: &str = "TSTALIASID";
+
+/// Its name, the same for every agent, so that no document need say which alias has it.
+pub(crate) const TEST_ALIAS_NAME: &str = "AgentTestAlias";
 
 /// What belongs to one version of an agent, DRAFT or numbered.
 const OF_VERSION: [&str; 3] = [

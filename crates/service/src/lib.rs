@@ -22,6 +22,8 @@ use records::Scope;
 use runtime::Runtime;
 use settings::Settings;
 
+pub use records::LISTINGS;
+
 /// All use cases over one set of ports. Cheap to clone.
 #[derive(Clone)]
 pub struct Service {

@@ -11,7 +11,7 @@ use outcrop_model::control::{
     Agent, AgentActionGroup, AgentCollaborator, AgentKnowledgeBase, AgentVersion, GetPromptResponse,
 };
 use outcrop_model::exception::Exception;
-use outcrop_store::{Expect, Key, Record, Write};
+use outcrop_store::{Expect, Key, Order, Record, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,17 @@ pub(crate) mod kind {
     /// [`super::SessionDoc`], parent `agentId/aliasId`, id the session id.
     pub(crate) const SESSION: &str = "session";
 }
+
+/// Kinds whose listings may be long, with the order they are listed in, for stores that keep an index
+/// of it. What belongs to one agent is few and is sorted as it is read, its versions excepted.
+pub const LISTINGS: &[(&str, Order)] = &[
+    (kind::AGENT, Order::UpdatedDescending),
+    (kind::VERSION, Order::Created),
+    (kind::KNOWLEDGE_BASE, Order::Created),
+    (kind::DATA_SOURCE, Order::Created),
+    (kind::PROMPT, Order::Created),
+    (kind::PROMPT_VERSION, Order::Created),
+];
 
 /// An agent's DRAFT.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -16,7 +16,7 @@ use futures_core::future::BoxFuture;
 use tokio::sync::oneshot;
 
 use crate::batch::{Batch, Committed};
-use crate::document::{Key, Listing, Page, Record, Scan, expired};
+use crate::document::{Key, Listing, Order, Page, Record, Scan, expired};
 use crate::error::StoreError;
 use crate::job::{Job, Lease};
 use crate::journal::{self, Entry};
@@ -27,6 +27,7 @@ mod cache;
 mod checkpoint;
 mod committer;
 mod connection;
+mod listings;
 mod lock;
 mod queue;
 mod reader;
@@ -37,6 +38,7 @@ mod writer;
 use cache::RecordCache;
 use checkpoint::{Checkpoints, Progress, Wake};
 use committer::Committer;
+use listings::Listings;
 use lock::FolderLock;
 use queue::{Queue, Refused};
 use reader::Read;
@@ -71,11 +73,14 @@ pub struct SqliteOptions {
     pub writes_waiting_max: usize,
     /// Reads that may wait for a reader; more are told that the store is busy.
     pub reads_waiting_max: usize,
+    /// Kinds of documents with the orders they are listed in, besides that of their ids: these get an
+    /// index. Any other listing is as right, but reads and sorts all documents of its parent.
+    pub listings: &'static [(&'static str, Order)],
 }
 
 impl SqliteOptions {
     /// The defaults for a data folder: [`Durability::Process`], 32 MiB of cache, two readers (most
-    /// reads never reach them), and queues that hold a second's work and more.
+    /// reads never reach them), queues that hold a second's work and more, no listings declared.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -84,6 +89,7 @@ impl SqliteOptions {
             readers: 2,
             writes_waiting_max: 4_096,
             reads_waiting_max: 4_096,
+            listings: &[],
         }
     }
 }
@@ -139,6 +145,7 @@ pub struct SqliteStore {
     reads: Arc<Queue<Read>>,
     wakes: Arc<Queue<Wake>>,
     transactions: Arc<AtomicU64>,
+    listings: Listings,
     threads: Vec<JoinHandle<()>>,
     /// Let go last, once every connection is closed.
     lock: FolderLock,
@@ -153,6 +160,7 @@ impl SqliteStore {
 
         let mut connection = connection::open_writer(&path, options.durability)?;
         schema::migrate(&mut connection)?;
+        let listings = Listings::declare(&mut connection, options.listings)?;
         let cache = Arc::new(RecordCache::new(options.cache_bytes));
         let wakes = Arc::new(Queue::new(checkpoint::WAKES_WAITING_MAX));
         let progress = Arc::<Progress>::default();
@@ -160,6 +168,7 @@ impl SqliteStore {
         let writer = Writer::new(
             Checkpoints::follow(&mut connection, Arc::clone(&wakes), Arc::clone(&progress))?,
             connection,
+            listings,
             Arc::clone(&cache),
             Arc::clone(&transactions),
         )?;
@@ -170,6 +179,7 @@ impl SqliteStore {
             reads: Arc::new(Queue::new(options.reads_waiting_max)),
             wakes,
             transactions,
+            listings,
             threads: Vec::new(),
             lock,
         };
@@ -256,8 +266,9 @@ impl Store for SqliteStore {
     fn list(&self, scan: Scan, page: Page) -> BoxFuture<'_, Result<Listing, StoreError>> {
         Box::pin(async move {
             page.check()?;
+            let listed = self.listings.of(scan.kind);
             reader::read(&self.reads, move |connection| {
-                reader::list(connection, &scan, &page)
+                reader::list(connection, listed, &scan, &page)
             })
             .await
         })

@@ -5,7 +5,7 @@ mod database;
 
 use std::ops::Deref;
 
-use outcrop_store::{MemoryStore, SqliteOptions, SqliteStore, store_conformance};
+use outcrop_store::{MemoryStore, Order, SqliteOptions, SqliteStore, store_conformance};
 use tempfile::TempDir;
 
 /// A store in a folder that goes with it.
@@ -22,10 +22,18 @@ impl Deref for Temporary {
     }
 }
 
-fn sqlite_store(cache_bytes: usize) -> Temporary {
+/// Of the suite's kinds one in one order and one in both.
+const LISTINGS: &[(&str, Order)] = &[
+    ("agent", Order::Created),
+    ("session", Order::Created),
+    ("session", Order::UpdatedDescending),
+];
+
+fn sqlite_store(cache_bytes: usize, listings: &'static [(&'static str, Order)]) -> Temporary {
     let folder = TempDir::new().expect("a temporary folder");
     let options = SqliteOptions {
         cache_bytes,
+        listings,
         ..SqliteOptions::new(folder.path())
     };
     Temporary {
@@ -45,7 +53,7 @@ macro_rules! postgres_store {
 }
 
 store_conformance!(memory, Box::new(MemoryStore::new()));
-store_conformance!(sqlite, sqlite_store(32 << 20));
-store_conformance!(sqlite_small_cache, sqlite_store(64 << 10));
-store_conformance!(sqlite_without_cache, sqlite_store(0));
+store_conformance!(sqlite, sqlite_store(32 << 20, LISTINGS));
+store_conformance!(sqlite_small_cache, sqlite_store(64 << 10, &[]));
+store_conformance!(sqlite_without_cache, sqlite_store(0, LISTINGS));
 store_conformance!(postgres, postgres_store!());

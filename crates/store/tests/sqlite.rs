@@ -25,6 +25,19 @@ fn open(path: &Path) -> SqliteStore {
     SqliteStore::open(&SqliteOptions::new(path)).expect("the store opens")
 }
 
+fn open_listing(path: &Path, listings: &'static [(&'static str, Order)]) -> SqliteStore {
+    let options = SqliteOptions {
+        listings,
+        ..SqliteOptions::new(path)
+    };
+    SqliteStore::open(&options).expect("the store opens")
+}
+
+const BOTH_ORDERS: &[(&str, Order)] = &[
+    ("session", Order::Created),
+    ("session", Order::UpdatedDescending),
+];
+
 /// The database, past the store: to look into it, or to stand in the writer's way.
 fn database(path: &Path) -> Connection {
     Connection::open(path.join("outcrop.db")).expect("the database opens")
@@ -134,7 +147,7 @@ fn a_newer_schema_is_refused() {
             refused,
             Err(OpenError::NewerSchema {
                 found: 99,
-                known: 2
+                known: 3
             })
         ),
         "{refused:?}"
@@ -410,7 +423,7 @@ const GROWTH_MAX: u32 = 8;
 async fn a_page_of_many_takes_as_long_as_a_page_of_few() {
     let orders = [Order::Created, Order::UpdatedDescending];
     let folder = folder();
-    let store = open(folder.path());
+    let store = open_listing(folder.path(), BOTH_ORDERS);
     fill(&store, 0, 1_000).await;
     let mut few = Vec::new();
     for order in orders {
@@ -425,5 +438,28 @@ async fn a_page_of_many_takes_as_long_as_a_page_of_few() {
                 "{order:?} after {after}: {many:?} of 100,000, {few:?} of 1,000"
             );
         }
+    }
+}
+
+#[tokio::test]
+async fn documents_follow_the_declared_orders() {
+    let folder = folder();
+    let indexed = || -> i64 {
+        let documents = "SELECT sum(listed) FROM documents WHERE kind = 'session'";
+        let found = database(folder.path()).query_row(documents, [], |row| row.get(0));
+        found.expect("there are documents")
+    };
+    for (listings, bits) in [
+        (&[][..], 0),
+        (BOTH_ORDERS, 3),
+        (&BOTH_ORDERS[1..], 2),
+        (&[][..], 0),
+    ] {
+        let store = open_listing(folder.path(), listings);
+        for id in ["a", "b"] {
+            store.commit(batch([put(id, "{}")])).await.expect("holds");
+        }
+        drop(store);
+        assert_eq!(indexed(), 2 * bits, "{listings:?}");
     }
 }

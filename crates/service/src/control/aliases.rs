@@ -254,15 +254,17 @@ impl Service {
 
 /// What is written for a new alias besides its tags.
 pub(super) fn creation(scope: &Scope, alias: &AgentAlias) -> [Write; 2] {
-    [
-        put(
-            key(scope, &alias.agent_id, &alias.agent_alias_id),
-            alias,
-            Expect::Absent,
-            Some(&alias.agent_alias_name),
-        ),
-        name_put(scope, alias),
-    ]
+    [document_put(scope, alias), name_put(scope, alias)]
+}
+
+/// The document of a new alias. Without [`name_put`] nobody finds it by its name.
+pub(super) fn document_put(scope: &Scope, alias: &AgentAlias) -> Write {
+    put(
+        key(scope, &alias.agent_id, &alias.agent_alias_id),
+        alias,
+        Expect::Absent,
+        Some(&alias.agent_alias_name),
+    )
 }
 
 fn new_alias(

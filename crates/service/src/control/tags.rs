@@ -1,22 +1,24 @@
 //! Tags of agents, aliases, knowledge bases, prompts and versions of prompts.
 //!
-//! Every taggable resource has a tags document from its creation to its deletion, be it empty: the
-//! document is the proof that an ARN of this account and region names something.
+//! A resource has a tags document only once it has been tagged. That an ARN names something is told by
+//! the resource itself, never by its tags: those of a resource deleted at the same moment may outlive
+//! it, unseen, and whoever takes its id takes them away.
 
 use std::collections::BTreeMap;
 
 use outcrop_engine::action::Strictness;
+use outcrop_model::arn::{AgentAliasArn, AgentArn, KnowledgeBaseArn, PromptArn};
 use outcrop_model::control::{
     ListTagsForResourceRequest, ListTagsForResourceResponse, TagResourceRequest,
     TagResourceResponse, UntagResourceRequest, UntagResourceResponse, ops as op,
 };
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
-use outcrop_store::{Expect, Write};
+use outcrop_store::{Expect, Key, Write};
 
-use super::{Refused, fixed_ids, gone, quotas, tags_key};
-use crate::records::{self, Scope, Stored, TagsDoc};
-use crate::{Service, scope};
+use super::{Refused, agent_key, fixed_ids, gone, quotas, tags_key};
+use crate::records::{self, Scope, TagsDoc, kind};
+use crate::{Service, error, scope};
 
 /// Keys that begin so are AWS's own, in whatever case.
 const RESERVED_PREFIX: &str = "aws:";
@@ -57,37 +59,84 @@ impl Handle<op::ListTagsForResource> for Service {
     ) -> Result<ListTagsForResourceResponse, Exception> {
         let tags = self.tags(cx, &input.resource_arn).await?;
         Ok(ListTagsForResourceResponse {
-            tags: Some(tags.body.tags),
+            tags: Some(tags.tags),
         })
     }
 }
 
 impl Service {
-    async fn tags(&self, cx: &CallContext, arn: &str) -> Result<Stored<TagsDoc>, Exception> {
-        let tags = self.load(tags_key(&scope(cx), arn)).await?;
-        tags.ok_or_else(gone)
+    async fn tags(&self, cx: &CallContext, arn: &str) -> Result<TagsDoc, Exception> {
+        Ok(self.tagged(cx, arn).await?.1)
+    }
+
+    /// The tags of an existing resource, and what a write of them expects.
+    async fn tagged(&self, cx: &CallContext, arn: &str) -> Result<(Expect, TagsDoc), Exception> {
+        let resource = resource_key(cx, arn).ok_or_else(gone)?;
+        let now_ms = self.now().as_millis();
+        let resource = self.ports.store.get(&resource, now_ms).await;
+        if resource.map_err(error::store)?.is_none() {
+            return Err(gone());
+        }
+        let tags = self.load::<TagsDoc>(tags_key(&scope(cx), arn)).await?;
+        Ok(match tags {
+            Some(stored) => (Expect::Revision(stored.revision), stored.body),
+            None => (Expect::Absent, TagsDoc::default()),
+        })
     }
 
     async fn tag(&self, cx: &CallContext, input: &TagResourceRequest) -> Result<(), Refused> {
-        let mut stored = self.tags(cx, &input.resource_arn).await?;
-        stored.body.tags.extend(input.tags.clone());
-        quotas::TAGS.check(stored.body.tags.len(), self.settings.strictness)?;
-        self.write(vec![stored.put(None)]).await?;
+        let arn = &input.resource_arn;
+        let (expect, mut document) = self.tagged(cx, arn).await?;
+        document.tags.extend(input.tags.clone());
+        quotas::TAGS.check(document.tags.len(), self.settings.strictness)?;
+        let key = tags_key(&scope(cx), arn);
+        let written = records::put(key, &document, expect, None);
+        self.write(vec![written]).await?;
         Ok(())
     }
 
     async fn untag(&self, cx: &CallContext, input: &UntagResourceRequest) -> Result<(), Refused> {
-        let mut stored = self.tags(cx, &input.resource_arn).await?;
-        let before = stored.body.tags.len();
-        stored
-            .body
-            .tags
-            .retain(|key, _| !input.tag_keys.contains(key));
-        if stored.body.tags.len() < before {
-            self.write(vec![stored.put(None)]).await?;
+        let arn = &input.resource_arn;
+        let (expect, mut document) = self.tagged(cx, arn).await?;
+        let before = document.tags.len();
+        document.tags.retain(|key, _| !input.tag_keys.contains(key));
+        if document.tags.len() < before {
+            let key = tags_key(&scope(cx), arn);
+            let written = records::put(key, &document, expect, None);
+            self.write(vec![written]).await?;
         }
         Ok(())
     }
+}
+
+/// The document of the resource an ARN names, where it is one of this account and region that may have
+/// tags.
+fn resource_key(cx: &CallContext, arn: &str) -> Option<Key> {
+    let scope = &scope(cx);
+    let (region, account) = (cx.region.as_str(), cx.account_id.as_str());
+    let (made, key) = if let Ok(agent) = arn.parse::<AgentArn>() {
+        let id = &agent.agent_id;
+        let made = AgentArn::new(region, account, id).to_string();
+        (made, agent_key(scope, id))
+    } else if let Ok(alias) = arn.parse::<AgentAliasArn>() {
+        let (agent, id) = (&alias.agent_id, &alias.alias_id);
+        let made = AgentAliasArn::new(region, account, agent, id).to_string();
+        (made, scope.key(kind::ALIAS, agent, id))
+    } else if let Ok(prompt) = arn.parse::<PromptArn>() {
+        let (id, version) = (&prompt.prompt_id, prompt.version.as_deref());
+        let made = PromptArn::new(region, account, id, version).to_string();
+        let key = match version {
+            Some(number) => scope.key(kind::PROMPT_VERSION, id, number),
+            None => scope.key(kind::PROMPT, "", id),
+        };
+        (made, key)
+    } else {
+        let base = arn.parse::<KnowledgeBaseArn>().ok()?;
+        let id = &base.knowledge_base_id;
+        let made = KnowledgeBaseArn::new(region, account, id).to_string();
+        (made, scope.key(kind::KNOWLEDGE_BASE, "", id))
+    };
+    (made == arn).then_some(key)
 }
 
 /// Refuses tags a resource may not be given.
@@ -109,10 +158,13 @@ pub(super) fn check(
     quotas::TAGS.check(tags.len(), strictness)
 }
 
-/// The tags document of a new resource.
+/// What gives a new resource its tags, and takes away those that somebody left at its ARN.
 pub(super) fn put(scope: &Scope, arn: &str, tags: Option<BTreeMap<String, String>>) -> Write {
-    let document = TagsDoc {
-        tags: tags.unwrap_or_default(),
-    };
-    records::put(tags_key(scope, arn), &document, Expect::Absent, None)
+    let key = tags_key(scope, arn);
+    let tags = tags.unwrap_or_default();
+    if tags.is_empty() {
+        let expect = Expect::Any;
+        return Write::Delete { key, expect };
+    }
+    records::put(key, &TagsDoc { tags }, Expect::Any, None)
 }

@@ -6,6 +6,7 @@
 use rusqlite::Connection;
 
 use super::cache::Change;
+use super::listings::Listings;
 use super::tails::JournalTails;
 use crate::batch::{Batch, Committed, Write};
 use crate::error::StoreError;
@@ -16,6 +17,7 @@ mod journals;
 
 pub(super) use documents::{passed_hour, sweep};
 pub(super) use jobs::{claim, release_all};
+pub(super) use journals::last_number;
 
 /// Why a batch was not applied.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ pub(super) type Changes = Vec<Change>;
 /// Applies a batch. On failure the caller undoes what was done, in the database and in `changes`.
 pub(super) fn batch(
     connection: &Connection,
+    listings: Listings,
     tails: &mut JournalTails,
     changes: &mut Changes,
     batch: &Batch,
@@ -55,6 +58,7 @@ pub(super) fn batch(
                 expires_at_ms,
             } => {
                 let put = documents::Put {
+                    listed: listings.of(key.kind),
                     key,
                     body,
                     expect: *expect,

@@ -1,6 +1,5 @@
 //! Reading: a few threads with a connection each, and the queries.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
 use rusqlite::types::Value;
@@ -8,6 +7,7 @@ use rusqlite::{Connection, params};
 use tokio::sync::oneshot;
 
 use super::cache::Stored;
+use super::listings::Listed;
 use super::queue::{AbandonOnDrop, Queue};
 use super::{refused, stopped, unavailable};
 use crate::document::{Key, Listing, Order, Page, Record, Scan};
@@ -66,47 +66,28 @@ pub(super) fn get(connection: &Connection, key: Key) -> rusqlite::Result<Option<
 
 const LIST_BY_ID: &str = include_str!("queries/document_list_by_id.sql");
 const LIST_BY_CREATED: &str = include_str!("queries/document_list_by_created.sql");
-const LIST_BY_CREATED_EXPIRING: &str =
-    include_str!("queries/document_list_by_created_expiring.sql");
+const LIST_BY_CREATED_UNDECLARED: &str =
+    include_str!("queries/document_list_by_created_undeclared.sql");
 const LIST_BY_UPDATED: &str = include_str!("queries/document_list_by_updated.sql");
-const LIST_BY_UPDATED_EXPIRING: &str =
-    include_str!("queries/document_list_by_updated_expiring.sql");
+const LIST_BY_UPDATED_UNDECLARED: &str =
+    include_str!("queries/document_list_by_updated_undeclared.sql");
 
-/// One page of documents.
-pub(super) fn list(connection: &Connection, scan: &Scan, page: &Page) -> rusqlite::Result<Listing> {
-    let records = match scan.order {
-        Order::Id => select(connection, LIST_BY_ID, scan, page)?,
-        Order::Created => {
-            let mut records = select(connection, LIST_BY_CREATED, scan, page)?;
-            let expiring = select(connection, LIST_BY_CREATED_EXPIRING, scan, page)?;
-            merge(&mut records, expiring, |one, other| {
-                one.created_at_ms.cmp(&other.created_at_ms)
-            });
-            records
-        }
-        Order::UpdatedDescending => {
-            let mut records = select(connection, LIST_BY_UPDATED, scan, page)?;
-            let expiring = select(connection, LIST_BY_UPDATED_EXPIRING, scan, page)?;
-            merge(&mut records, expiring, |one, other| {
-                other.updated_at_ms.cmp(&one.updated_at_ms)
-            });
-            records
-        }
+/// One page of documents of a kind that is `listed` so.
+pub(super) fn list(
+    connection: &Connection,
+    listed: Listed,
+    scan: &Scan,
+    page: &Page,
+) -> rusqlite::Result<Listing> {
+    let sql = match (scan.order, listed.holds(scan.order)) {
+        (Order::Id, _) => LIST_BY_ID,
+        (Order::Created, true) => LIST_BY_CREATED,
+        (Order::Created, false) => LIST_BY_CREATED_UNDECLARED,
+        (Order::UpdatedDescending, true) => LIST_BY_UPDATED,
+        (Order::UpdatedDescending, false) => LIST_BY_UPDATED_UNDECLARED,
     };
+    let records = select(connection, sql, scan, page)?;
     Ok(Listing::from_sought(records, page.limit, scan.order))
-}
-
-/// Adds the documents that expire to those that do not, in an order in which ids break ties.
-fn merge(
-    records: &mut Vec<Record>,
-    expiring: Vec<Record>,
-    by_time: impl Fn(&Record, &Record) -> Ordering,
-) {
-    if !expiring.is_empty() {
-        records.extend(expiring);
-        records
-            .sort_by(|one, other| by_time(one, other).then_with(|| one.key.id.cmp(&other.key.id)));
-    }
 }
 
 /// What one query finds of a page, up to one document more than the page holds.
@@ -221,11 +202,11 @@ mod tests {
             plan(LIST_BY_UPDATED),
             format!("SEARCH documents USING INDEX documents_updated ({of} AND updated_at_ms<?)")
         );
-        for expiring in [LIST_BY_CREATED_EXPIRING, LIST_BY_UPDATED_EXPIRING] {
+        for undeclared in [LIST_BY_CREATED_UNDECLARED, LIST_BY_UPDATED_UNDECLARED] {
             assert_eq!(
-                plan(expiring),
+                plan(undeclared),
                 format!(
-                    "SEARCH documents USING INDEX documents_expiring ({of})\nUSE TEMP B-TREE FOR ORDER BY"
+                    "SEARCH documents USING INDEX sqlite_autoindex_documents_1 ({of})\nUSE TEMP B-TREE FOR ORDER BY"
                 )
             );
         }

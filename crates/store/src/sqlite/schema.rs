@@ -16,6 +16,10 @@ const MIGRATIONS: &[(&str, &str)] = &[
         "listing orders",
         include_str!("migrations/0002_listing_orders.sql"),
     ),
+    (
+        "declared orders",
+        include_str!("migrations/0003_declared_orders.sql"),
+    ),
 ];
 
 /// The version this program writes.

@@ -1,4 +1,4 @@
-//! Where each journal in use ends, so that an append costs no search.
+//! Where each journal in use ends, so that an append costs no search, and the numbers of new ones.
 //!
 //! Only the writer has it. A batch that is undone must have its journals forgotten.
 
@@ -22,35 +22,48 @@ pub(super) struct Tail {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct JournalTails(Cache<Arc<str>, Tail>);
+pub(super) struct JournalTails {
+    known: Cache<Arc<str>, Tail>,
+    /// The highest number given to a journal. A number whose batch was undone is not given again.
+    last_number: i64,
+}
 
 impl JournalTails {
-    /// Knows nothing yet.
-    pub(super) fn new() -> Self {
-        Self(Cache::new(JOURNALS_REMEMBERED))
+    /// Knows only the highest number of a journal so far.
+    pub(super) fn new(last_number: i64) -> Self {
+        Self {
+            known: Cache::new(JOURNALS_REMEMBERED),
+            last_number,
+        }
+    }
+
+    /// A number for a new journal.
+    pub(super) fn next_number(&mut self) -> i64 {
+        self.last_number += 1;
+        self.last_number
     }
 
     /// The journal's end, if it is remembered.
     pub(super) fn get(&self, journal: &Arc<str>) -> Option<Tail> {
-        self.0.get(journal).copied()
+        self.known.get(journal).copied()
     }
 
     /// Remembers the journal's end.
     pub(super) fn set(&mut self, journal: &Arc<str>, tail: Tail) {
-        self.0.insert(Arc::clone(journal), tail);
+        self.known.insert(Arc::clone(journal), tail);
     }
 
     /// Forgets the journals a batch appends to.
     pub(super) fn forget(&mut self, batch: &Batch) {
         for write in &batch.writes {
             if let Write::Append { journal, .. } = write {
-                self.0.remove(journal);
+                self.known.remove(journal);
             }
         }
     }
 
     /// Forgets all.
     pub(super) fn clear(&mut self) {
-        self.0.clear();
+        self.known.clear();
     }
 }

@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::apply::{self, Changes, Failure};
 use super::cache::RecordCache;
 use super::checkpoint::Checkpoints;
+use super::listings::Listings;
 use super::queue::Queue;
 use super::tails::JournalTails;
 use super::unavailable;
@@ -70,6 +71,7 @@ pub(super) struct Writer {
     cache: Arc<RecordCache>,
     checkpoints: Checkpoints,
     transactions: Arc<AtomicU64>,
+    listings: Listings,
     tails: JournalTails,
     /// Empty between transactions, as are the changes; kept for their memory.
     requests: Vec<Request>,
@@ -84,6 +86,7 @@ impl Writer {
     pub(super) fn new(
         checkpoints: Checkpoints,
         connection: Connection,
+        listings: Listings,
         cache: Arc<RecordCache>,
         transactions: Arc<AtomicU64>,
     ) -> rusqlite::Result<Self> {
@@ -95,12 +98,14 @@ impl Writer {
         if released > 0 {
             tracing::info!(released, "job leases of the process before released");
         }
+        let tails = JournalTails::new(apply::last_number(&connection)?);
         Ok(Self {
             connection,
             cache,
             checkpoints,
             transactions,
-            tails: JournalTails::new(),
+            listings,
+            tails,
             requests: Vec::new(),
             changes: Vec::new(),
             last_lease: opening << LEASE_CLAIM_BITS,
@@ -170,8 +175,13 @@ impl Writer {
     fn perform(&mut self, request: &mut Request) -> rusqlite::Result<bool> {
         match request {
             Request::Commit(batch, answer) => {
-                let result =
-                    apply::batch(&self.connection, &mut self.tails, &mut self.changes, batch);
+                let result = apply::batch(
+                    &self.connection,
+                    self.listings,
+                    &mut self.tails,
+                    &mut self.changes,
+                    batch,
+                );
                 if result.is_err() {
                     self.tails.forget(batch);
                 }

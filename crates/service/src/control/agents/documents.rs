@@ -11,8 +11,9 @@ use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Write};
 
 use crate::control::{
-    DRAFT, OF_VERSION, TEST_ALIAS, agent_key, agent_knowledge_bases, agent_name_key, agent_rules,
-    aliases, collaborators, region_key, tags, tags_key, version_parent,
+    DRAFT, OF_VERSION, TEST_ALIAS, TEST_ALIAS_NAME, agent_key, agent_knowledge_bases,
+    agent_name_key, agent_rules, aliases, collaborators, region_key, tags, tags_key,
+    version_parent,
 };
 use crate::records::{AgentDoc, Scope, Stored, VersionDoc, kind, put};
 
@@ -113,7 +114,8 @@ pub(super) fn creation(
         tags::put(scope, &agent.agent_arn, input.tags.clone()),
         tags::put(scope, &alias.agent_alias_arn, None),
     ];
-    writes.extend(aliases::creation(scope, &alias));
+    // Every agent's test alias has the same name, which the runtime knows.
+    writes.push(aliases::document_put(scope, &alias));
     writes
 }
 
@@ -124,7 +126,7 @@ fn test_alias(cx: &CallContext, agent_id: &str, now: Timestamp) -> AgentAlias {
         agent_alias_arn: arn.to_string(),
         agent_alias_history_events: None,
         agent_alias_id: TEST_ALIAS.to_owned(),
-        agent_alias_name: "AgentTestAlias".to_owned(),
+        agent_alias_name: TEST_ALIAS_NAME.to_owned(),
         agent_alias_status: AgentAliasStatus::Prepared,
         agent_id: agent_id.to_owned(),
         alias_invocation_state: Some(aliases::INVOCATION_STATE_DEFAULT),

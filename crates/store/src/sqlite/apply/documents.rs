@@ -9,11 +9,13 @@ use crate::batch::Expect;
 use crate::document::{Key, Record, expired};
 use crate::error::StoreError;
 use crate::sqlite::cache::{Change, Stored};
+use crate::sqlite::listings::Listed;
 
 const HOUR_MS: i64 = 3_600_000;
 
 /// A [`crate::Write::Put`].
 pub(super) struct Put<'a> {
+    pub(super) listed: Listed,
     pub(super) key: &'a Key,
     pub(super) body: &'a Arc<str>,
     pub(super) expect: Expect,
@@ -215,6 +217,7 @@ fn insert(connection: &Connection, now_ms: i64, put: &Put<'_>) -> Result<(), Fai
             put.expires_at_ms,
             put.expires_at_ms.map(sweep_hour),
             put.name,
+            put.listed.bits(),
             put.body,
         ])?;
     Ok(())

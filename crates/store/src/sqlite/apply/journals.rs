@@ -45,7 +45,7 @@ pub(super) fn append(
     }
     let mut tail = match known {
         Some(tail) => tail,
-        None => create(connection, journal)?,
+        None => create(connection, tails.next_number(), journal)?,
     };
     let mut statement = connection.prepare_cached(include_str!("../queries/journal_append.sql"))?;
     for entry in entries {
@@ -57,14 +57,23 @@ pub(super) fn append(
     Ok(())
 }
 
-fn create(connection: &Connection, journal: &Arc<str>) -> rusqlite::Result<Tail> {
+fn create(connection: &Connection, number: i64, journal: &Arc<str>) -> rusqlite::Result<Tail> {
     connection
         .prepare_cached(include_str!("../queries/journal_create.sql"))?
-        .execute([journal])?;
+        .execute(params![journal, number])?;
     Ok(Tail {
-        number: connection.last_insert_rowid(),
+        number,
         last_seq: 0,
     })
+}
+
+/// The highest number of a journal that has entries, and every journal has from its creation on.
+pub(in crate::sqlite) fn last_number(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row(
+        include_str!("../queries/journal_last_number.sql"),
+        [],
+        |row| row.get(0),
+    )
 }
 
 fn find_tail(connection: &Connection, journal: &Arc<str>) -> rusqlite::Result<Option<Tail>> {

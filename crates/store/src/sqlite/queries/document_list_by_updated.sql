@@ -1,8 +1,9 @@
--- Those that never expire. The first comparison is what the index can seek to; the second passes over
--- the documents of the cursor's own millisecond that come before it.
+-- The first comparison is what the index can seek to; the second passes over the documents of the
+-- cursor's own millisecond that come before it.
 SELECT id, revision, created_at_ms, updated_at_ms, body
 FROM documents
-WHERE scope = ?1 AND kind = ?2 AND parent = ?3 AND sweep_hour IS NULL
+WHERE scope = ?1 AND kind = ?2 AND parent = ?3 AND listed & 2
+    AND (expires_at_ms IS NULL OR expires_at_ms > ?4)
     AND updated_at_ms <= ?7 AND (updated_at_ms < ?7 OR id >= ?5)
 ORDER BY updated_at_ms DESC, id
 LIMIT ?6

@@ -1,1 +1,1 @@
-INSERT INTO journals (journal) VALUES (?1)
+INSERT INTO journals (journal, number) VALUES (?1, ?2)

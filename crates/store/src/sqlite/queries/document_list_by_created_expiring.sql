@@ -1,8 +1,0 @@
--- Those that expire but have not yet.
-SELECT id, revision, created_at_ms, updated_at_ms, body
-FROM documents
-WHERE scope = ?1 AND kind = ?2 AND parent = ?3 AND sweep_hour IS NOT NULL
-    AND expires_at_ms > ?4
-    AND (created_at_ms, id) >= (?7, ?5)
-ORDER BY created_at_ms, id
-LIMIT ?6

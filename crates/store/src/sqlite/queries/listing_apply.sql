@@ -1,0 +1,1 @@
+UPDATE documents SET listed = ?2 WHERE kind = ?1
