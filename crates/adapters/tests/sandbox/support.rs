@@ -57,13 +57,19 @@ pub(crate) fn shell(script: &str, directory: &Path) -> Confinement {
 
 pub(crate) fn python(script: &str, directory: &Path) -> Confinement {
     let mut confinement = shell("", directory);
-    confinement.program = interpreter();
+    // The system's, which every user can execute.
+    let system = PathBuf::from("/usr/bin/python3");
+    confinement.program = if system.exists() {
+        system
+    } else {
+        interpreter()
+    };
     confinement.arguments = vec!["-c".into(), script.into()];
     confinement
 }
 
 /// The first `python3` of the search path, as the server finds it.
-fn interpreter() -> PathBuf {
+pub(crate) fn interpreter() -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).find_map(|folder| {
         let program = folder.join("python3");
