@@ -108,6 +108,7 @@ fn request(tools: Arc<[Tool]>, messages: &[Message]) -> ModelRequest {
         system: "You are a helpful assistant.".into(),
         messages: messages.iter().cloned().map(Arc::new).collect(),
         tools,
+        vendor_tools: Arc::from([]),
         tool_choice: None,
         inference: Inference {
             max_tokens: Some(48),

@@ -44,6 +44,7 @@ fn request(delivery: Delivery) -> ModelRequest {
             content: vec![ContentBlock::Text("Hi".to_owned())],
         })],
         tools: Arc::from([]),
+        vendor_tools: Arc::from([]),
         tool_choice: None,
         inference: Inference::default(),
         additional_fields: None,

@@ -1,6 +1,7 @@
 //! Action groups as tools: what the model may call, and what a call means.
 
 pub mod arguments;
+pub mod built_in;
 pub mod call;
 pub mod function;
 pub mod lambda;
@@ -33,6 +34,8 @@ pub struct Action {
     pub parameters: Vec<ActionParameter>,
     /// How an API operation is called over HTTP; `None` for a function.
     pub operation: Option<Arc<call::ApiOperation>>,
+    /// Whether it is one of Anthropic's computer-use tools, which may be answered with an image.
+    pub computer_use: bool,
 }
 
 /// What an action calls.
@@ -152,6 +155,14 @@ pub enum SchemaError {
         /// The action group's name.
         action_group: String,
         /// What is wrong.
+        detail: String,
+    },
+    /// The parameters of a built-in action group are refused.
+    #[error("parentActionGroupSignatureParams of action group {action_group}: {detail}")]
+    BuiltIn {
+        /// The action group's name.
+        action_group: String,
+        /// Which parameter, what was expected, what came.
         detail: String,
     },
     /// Two actions would have one tool name.

@@ -172,4 +172,6 @@ pub enum Executor {
     Lambda(String),
     /// The caller (`RETURN_CONTROL`).
     ReturnControl,
+    /// The code interpreter. Belongs to its built-in group alone, so that no definition names it.
+    CodeInterpreter,
 }

@@ -5,7 +5,9 @@
 
 use std::sync::{Arc, OnceLock};
 
-use outcrop_model::converse::{ContentBlock, Message, ToolResultContentBlock};
+use outcrop_model::converse::{
+    ContentBlock, DocumentSource, ImageBlock, ImageSource, Message, ToolResultContentBlock,
+};
 
 /// A guess at the size of a block that is not text, bytes.
 const OTHER_BLOCK_BYTES: u64 = 256;
@@ -42,19 +44,24 @@ impl Utterance {
             .content
             .iter()
             .map(|block| match block {
-                ContentBlock::Text(text) => text.len() as u64,
+                // The rendering for traces is about as large again.
+                ContentBlock::Text(text) => 2 * text.len() as u64,
+                ContentBlock::Image(image) => image_bytes(image),
+                ContentBlock::Document(document) => match &document.source {
+                    DocumentSource::Bytes(bytes) => bytes.as_bytes().len() as u64,
+                    _ => OTHER_BLOCK_BYTES,
+                },
                 ContentBlock::ToolResult(result) => result
                     .content
                     .iter()
                     .map(|part| match part {
-                        ToolResultContentBlock::Text(text) => text.len() as u64,
+                        ToolResultContentBlock::Text(text) => 2 * text.len() as u64,
+                        ToolResultContentBlock::Image(image) => image_bytes(image),
                         _ => OTHER_BLOCK_BYTES,
                     })
                     .sum(),
                 _ => OTHER_BLOCK_BYTES,
             })
-            // The rendering for traces is about as large again.
-            .map(|bytes| 2 * bytes)
             .sum()
     }
 
@@ -62,6 +69,13 @@ impl Utterance {
     pub fn traced(&self) -> &str {
         self.traced
             .get_or_init(|| crate::trace::render_message(&self.message).into_boxed_str())
+    }
+}
+
+fn image_bytes(image: &ImageBlock) -> u64 {
+    match &image.source {
+        ImageSource::Bytes(bytes) => bytes.as_bytes().len() as u64,
+        _ => OTHER_BLOCK_BYTES,
     }
 }
 

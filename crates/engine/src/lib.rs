@@ -8,6 +8,7 @@
 pub mod action;
 pub mod converse;
 pub mod definition;
+pub mod files;
 pub mod fit;
 pub mod history;
 pub mod java;

@@ -15,10 +15,11 @@ mod run;
 pub use assembler::{AssembledReply, TurnAssembler};
 pub(crate) use control::property as trace_parameter;
 pub use control::{Confirmation, ReturnedResult, ReturnedTarget};
-pub use effect::{Effect, Effects, Emission, Outcome, PendingAction};
+pub use effect::{Effect, Effects, Emission, Outcome, PendingAction, PendingCode};
 pub use event::{
-    ActionResult, ActionReturned, AgentIdentity, Budget, CancelCause, ControlReturned, Event,
-    EventKind, JournalError, ModelReplied, RequestInfo, Started, TokenCounts,
+    ActionResult, ActionReturned, AgentIdentity, Budget, CancelCause, CodeExecuted,
+    ControlReturned, Event, EventKind, JournalError, ModelReplied, RequestInfo, Started,
+    TokenCounts,
 };
 pub use failure::Failure;
 pub use run::{Phase, Run};

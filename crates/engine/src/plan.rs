@@ -7,9 +7,9 @@ use std::sync::Arc;
 use outcrop_model::converse::Tool;
 use serde_json::json;
 
-use crate::action::{self, Action, SchemaError, Strictness};
-use crate::definition::{ActionGroupKind, AgentDefinition};
-use crate::port::Inference;
+use crate::action::{self, Action, SchemaError, Strictness, built_in};
+use crate::definition::{ActionGroupKind, AgentDefinition, Executor};
+use crate::port::{Inference, VendorTool};
 use crate::prompt::default;
 use crate::prompt::template::{Template, TemplateError};
 
@@ -29,10 +29,14 @@ pub struct AgentPlan {
     pub template: Template,
     /// The tools, in the order of the action groups.
     pub tools: Arc<[Tool]>,
+    /// Those of the tools that Anthropic has definitions of its own for.
+    pub vendor_tools: Arc<[VendorTool]>,
     /// The tools as text, for templates that place them (`$tools$`).
     pub tools_text: String,
     /// Whether the model may ask the user.
     pub asks_user: bool,
+    /// Whether the model may run code.
+    pub runs_code: bool,
     actions: HashMap<String, Arc<Action>>,
 }
 
@@ -66,7 +70,11 @@ pub fn actions_of(
         ActionGroupKind::Api { schema, executor } => {
             action::openapi::actions(name, schema, executor, strictness)
         }
-        ActionGroupKind::UserInput | ActionGroupKind::BuiltIn { .. } => Ok(Vec::new()),
+        ActionGroupKind::UserInput => Ok(Vec::new()),
+        ActionGroupKind::BuiltIn { signature, params } => {
+            let group = built_in::read(name, *signature, params)?;
+            Ok(group.action.into_iter().collect())
+        }
     }
 }
 
@@ -80,6 +88,7 @@ impl AgentPlan {
         let mut tools = Vec::new();
         let mut tools_text = String::new();
         let mut actions: HashMap<String, Arc<Action>> = HashMap::new();
+        let mut vendor_tools = Vec::new();
         let mut asks_user = false;
         // A disabled ORCHESTRATION passes the input straight to the model (behaviour.md 4.1).
         let groups = if definition.orchestration.enabled {
@@ -89,6 +98,9 @@ impl AgentPlan {
         };
         for group in groups {
             asks_user |= group.kind == ActionGroupKind::UserInput;
+            if let ActionGroupKind::BuiltIn { signature, params } = &group.kind {
+                vendor_tools.extend(built_in::read(&group.name, *signature, params)?.vendor_tool);
+            }
             for action in actions_of(&group.name, &group.kind, strictness)? {
                 tools.push(action.tool());
                 describe(&mut tools_text, &action);
@@ -106,14 +118,19 @@ impl AgentPlan {
         if asks_user {
             tools.push(ask_user_tool());
         }
+        let runs_code = actions
+            .values()
+            .any(|action| action.executor == Executor::CodeInterpreter);
         Ok(Self {
             hash: definition.content_hash(),
             definition,
             strictness,
             template,
             tools: tools.into(),
+            vendor_tools: vendor_tools.into(),
             tools_text,
             asks_user,
+            runs_code,
             actions,
         })
     }
@@ -160,6 +177,15 @@ impl AgentPlan {
     pub fn ask_user_rule(&self) -> &'static str {
         if self.asks_user {
             default::ASK_USER_RULE
+        } else {
+            ""
+        }
+    }
+
+    /// The rule for running code, empty where the agent may not.
+    pub fn code_rule(&self) -> &'static str {
+        if self.runs_code {
+            default::CODE_INTERPRETER_RULE
         } else {
             ""
         }

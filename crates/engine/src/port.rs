@@ -3,6 +3,8 @@
 //! Traits and their plain data only: `adapters` implements them, `service` drives them, and neither
 //! knows the other. Model traffic is in Converse shapes, action traffic in Lambda's.
 
+mod code;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +16,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::call::CalledAction;
+pub use code::{
+    BASE_PATH, CodeCall, CodeError, CodeFile, CodeInterpreter, CodeOutputFile, CodeReply,
+    NoCodeInterpreter, OUTPUT_FILE_BYTES_MAX, OUTPUT_FILES_MAX,
+};
 
 /// One call of a foundation model, in Converse vocabulary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +33,10 @@ pub struct ModelRequest {
     pub messages: Vec<Arc<Message>>,
     /// The tools the model may call; empty for none.
     pub tools: Arc<[Tool]>,
+    /// Those of `tools` that the model's vendor has a definition of its own for. A provider of that
+    /// vendor sends it instead; any other sends the tool as it stands in `tools`.
+    #[serde(default, skip_serializing_if = "no_tools")]
+    pub vendor_tools: Arc<[VendorTool]>,
     /// How the model may choose among them; `None` leaves it to the model.
     pub tool_choice: Option<ToolChoice>,
     /// Sampling parameters; an absent one is left to the provider.
@@ -36,6 +46,21 @@ pub struct ModelRequest {
     /// Whether anybody reads the deltas. A provider may then choose the cheaper request form; the
     /// result is the same stream of events either way.
     pub delivery: Delivery,
+}
+
+fn no_tools(tools: &Arc<[VendorTool]>) -> bool {
+    tools.is_empty()
+}
+
+/// A tool that Anthropic's models know by its type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VendorTool {
+    /// The tool of [`ModelRequest::tools`] that it stands for.
+    pub name: String,
+    /// The vendor's definition, an object.
+    pub definition: Value,
+    /// The beta that a request with it has to name, if any.
+    pub beta: Option<String>,
 }
 
 /// Sampling parameters of one model call (AWS's `inferenceConfiguration`).
@@ -87,6 +112,21 @@ pub struct Capabilities {
     pub sampling: bool,
     /// Takes `temperature` and `topP` together; Anthropic's models since Claude Opus 4.1 take one.
     pub temperature_with_top_p: bool,
+    /// Takes images, in messages and in tool results.
+    pub images: bool,
+    /// Which documents it takes.
+    pub documents: Documents,
+}
+
+/// Which documents a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Documents {
+    /// None but text.
+    Text,
+    /// Text and PDF.
+    Pdf,
+    /// Every format of Converse.
+    All,
 }
 
 /// Calls foundation models.

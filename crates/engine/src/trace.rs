@@ -11,10 +11,11 @@ use outcrop_model::converse::{
     ContentBlock, ConversationRole, Message, ReasoningContentBlock, ToolResultContentBlock,
 };
 use outcrop_model::runtime::{
-    ActionGroupInvocationInput, ActionGroupInvocationOutput, CreationMode, ExecutionType,
-    FailureTrace, FinalResponse, InferenceConfiguration, InvocationInput, InvocationType, Metadata,
-    ModelInvocationInput, Observation, OrchestrationModelInvocationOutput, OrchestrationTrace,
-    PromptType, Rationale, RawResponse, RepromptResponse, RequestBody, Source, Trace, Type, Usage,
+    ActionGroupInvocationInput, ActionGroupInvocationOutput, CodeInterpreterInvocationInput,
+    CodeInterpreterInvocationOutput, CreationMode, ExecutionType, FailureTrace, FinalResponse,
+    InferenceConfiguration, InvocationInput, InvocationType, Metadata, ModelInvocationInput,
+    Observation, OrchestrationModelInvocationOutput, OrchestrationTrace, PromptType, Rationale,
+    RawResponse, RepromptResponse, RequestBody, Source, Trace, Type, Usage,
 };
 use outcrop_model::timestamp::Timestamp;
 use serde::Serialize;
@@ -23,10 +24,12 @@ use crate::action::arguments::Argument;
 use crate::action::lambda::Attributes;
 use crate::action::{Action, ActionTarget};
 use crate::definition::Executor;
+use crate::files::SessionFile;
 use crate::history::Utterance;
 use crate::java;
 use crate::orchestration::{Failure, ModelReplied, TokenCounts};
 use crate::plan::AgentPlan;
+use crate::port::CodeReply;
 
 /// `modelInvocationInput` of an ORCHESTRATION call.
 pub(crate) fn model_invocation_input(
@@ -128,6 +131,7 @@ fn render_block(out: &mut String, block: &ContentBlock) {
                     ToolResultContentBlock::Json(value) => {
                         let _ = write!(out, "Content{{type=json, json={value}}}");
                     }
+                    ToolResultContentBlock::Image(_) => out.push_str("Content{type=image}"),
                     _ => out.push_str("Content{type=binary}"),
                 }
             }
@@ -135,6 +139,12 @@ fn render_block(out: &mut String, block: &ContentBlock) {
         }
         ContentBlock::ReasoningContent(ReasoningContentBlock::ReasoningText(reasoning)) => {
             let _ = write!(out, "{{reasoningText={}, type=reasoning}}", reasoning.text);
+        }
+        ContentBlock::Image(image) => {
+            let _ = write!(out, "{{format={}, type=image}}", image.format);
+        }
+        ContentBlock::Document(document) => {
+            let _ = write!(out, "{{name={}, type=document}}", document.name);
         }
         _ => out.push_str("{type=binary}"),
     }
@@ -310,6 +320,51 @@ pub(crate) fn action_observation(
     OrchestrationTrace::Observation(Observation {
         trace_id: Some(trace_id),
         ..observation
+    })
+}
+
+/// `invocationInput` of a run of code.
+pub(crate) fn code_input(
+    code: &str,
+    files: &[Arc<SessionFile>],
+    trace_id: String,
+) -> OrchestrationTrace {
+    let files: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+    OrchestrationTrace::InvocationInput(InvocationInput {
+        code_interpreter_invocation_input: Some(CodeInterpreterInvocationInput {
+            code: Some(code.to_owned()),
+            files: (!files.is_empty()).then_some(files),
+        }),
+        invocation_type: Some(InvocationType::ActionGroupCodeInterpreter),
+        trace_id: Some(trace_id),
+        ..InvocationInput::default()
+    })
+}
+
+/// `observation` of a run of code. One that failed shows its error alone, as recorded on AWS.
+pub(crate) fn code_observation(
+    reply: &CodeReply,
+    (started_at, ended_at): (Timestamp, Timestamp),
+    trace_id: String,
+) -> OrchestrationTrace {
+    let files: Vec<String> = reply.files.iter().map(|file| file.name.clone()).collect();
+    let failed = reply.error.is_some();
+    OrchestrationTrace::Observation(Observation {
+        code_interpreter_invocation_output: Some(CodeInterpreterInvocationOutput {
+            execution_error: reply.error.clone(),
+            execution_output: (!failed).then(|| reply.output.trim().to_owned()),
+            execution_timeout: reply.timed_out.then_some(true),
+            files: (!files.is_empty()).then_some(files),
+            metadata: Some(Metadata {
+                end_time: Some(ended_at),
+                start_time: Some(started_at),
+                total_time_ms: Some(elapsed_ms(started_at, ended_at)),
+                ..Metadata::default()
+            }),
+        }),
+        trace_id: Some(trace_id),
+        type_: Some(Type::ActionGroupCodeInterpreter),
+        ..Observation::default()
     })
 }
 

@@ -21,7 +21,7 @@ use outcrop_adapters::model::registry::{ModelMapping, ModelRegistry, ProviderKin
 use outcrop_adapters::source::BucketFolder;
 use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
-use outcrop_engine::port::{DocumentSource, ModelProvider};
+use outcrop_engine::port::{DocumentSource, ModelProvider, NoCodeInterpreter};
 use outcrop_service::Service;
 use outcrop_service::outcrop_api::functions::{self, FunctionDirectory};
 use outcrop_service::ports::Ports;
@@ -79,6 +79,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
         store: store.clone(),
         models: Arc::new(models(config)?),
         actions: functions.clone(),
+        code: Arc::new(NoCodeInterpreter),
         documents,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),

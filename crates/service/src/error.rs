@@ -50,6 +50,7 @@ pub(crate) fn schema(error: &SchemaError) -> Exception {
             })
         }
         SchemaError::Function { .. }
+        | SchemaError::BuiltIn { .. }
         | SchemaError::DuplicateTool { .. }
         | SchemaError::ToolName { .. }
         | SchemaError::DoubleUnderscore { .. } => exception,

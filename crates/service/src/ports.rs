@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use outcrop_engine::port::{ActionExecutor, Clock, DocumentSource, Ids, ModelProvider};
+use outcrop_engine::port::{
+    ActionExecutor, Clock, CodeInterpreter, DocumentSource, Ids, ModelProvider,
+};
 use outcrop_store::Store;
 
 /// Everything outside.
@@ -14,6 +16,8 @@ pub struct Ports {
     pub models: Arc<dyn ModelProvider>,
     /// Action-group functions.
     pub actions: Arc<dyn ActionExecutor>,
+    /// Python that models write.
+    pub code: Arc<dyn CodeInterpreter>,
     /// S3 objects.
     pub documents: Arc<dyn DocumentSource>,
     /// Time.

@@ -3,6 +3,7 @@
 mod begin;
 mod driver;
 mod envelope;
+mod files;
 mod model_call;
 mod plans;
 mod request;
@@ -14,6 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use outcrop_engine::plan::AgentPlan;
+use outcrop_engine::port::Capabilities;
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::{CallContext, EventSource, HandleStream};
 use outcrop_model::runtime::ops::InvokeAgent;
@@ -192,10 +194,9 @@ fn events_of(receiver: mpsc::Receiver<Step>) -> EventSource<ResponseStream> {
     steps.flatten().boxed()
 }
 
-/// The model of a plan must be one that a provider serves; found out before anything is begun.
-fn check_model(shared: &Shared, plan: &AgentPlan) -> Result<(), Exception> {
-    match shared.ports.models.capabilities(plan.model()) {
-        Ok(_) => Ok(()),
-        Err(cause) => Err(error::unmapped(&cause, plan.model())),
-    }
+/// What the model of a plan can do. It must be one that a provider serves; found out before anything
+/// is begun.
+fn check_model(shared: &Shared, plan: &AgentPlan) -> Result<Capabilities, Exception> {
+    let found = shared.ports.models.capabilities(plan.model());
+    found.map_err(|cause| error::unmapped(&cause, plan.model()))
 }

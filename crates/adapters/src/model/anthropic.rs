@@ -11,9 +11,9 @@ use std::borrow::Cow;
 
 use futures_core::future::BoxFuture;
 use outcrop_engine::port::{
-    Capabilities, Delivery, ModelError, ModelProvider, ModelRequest, ModelStream,
+    Capabilities, Delivery, Documents, ModelError, ModelProvider, ModelRequest, ModelStream,
 };
-use reqwest::header::HeaderName;
+use reqwest::header::{HeaderName, HeaderValue};
 
 use super::call::Endpoint;
 use stream::MessagesDecoder;
@@ -26,6 +26,9 @@ pub(crate) const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The header that carries the protocol's version.
 pub(crate) const VERSION_HEADER: HeaderName = HeaderName::from_static("anthropic-version");
+
+/// The header that names the betas a request needs.
+const BETA_HEADER: HeaderName = HeaderName::from_static("anthropic-beta");
 
 /// The protocol's version.
 pub(crate) const VERSION: &str = "2023-06-01";
@@ -44,6 +47,20 @@ impl Anthropic {
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint }
     }
+
+    /// The endpoint with the betas that the request's tools belong to.
+    fn endpoint_for(&self, request: &ModelRequest) -> Result<Cow<'_, Endpoint>, ModelError> {
+        let betas = request::betas(request).join(",");
+        if betas.is_empty() {
+            return Ok(Cow::Borrowed(&self.endpoint));
+        }
+        let value = HeaderValue::try_from(betas).map_err(|error| ModelError::Rejected {
+            detail: format!("the betas of the tools are no header: {error}"),
+        })?;
+        let mut endpoint = self.endpoint.clone();
+        endpoint.headers.insert(BETA_HEADER, value);
+        Ok(Cow::Owned(endpoint))
+    }
 }
 
 impl ModelProvider for Anthropic {
@@ -55,7 +72,7 @@ impl ModelProvider for Anthropic {
         Box::pin(async move {
             let body = request::body(&request)?;
             let streamed = request.delivery == Delivery::Streamed;
-            self.endpoint
+            self.endpoint_for(&request)?
                 .call(body, streamed, MessagesDecoder::default())
                 .await
         })
@@ -101,6 +118,12 @@ pub(super) fn capabilities(model: &str) -> Capabilities {
         stop_sequences: true,
         sampling: true,
         temperature_with_top_p: both,
+        images: !text_only,
+        documents: if text_only {
+            Documents::Text
+        } else {
+            Documents::Pdf
+        },
     }
 }
 

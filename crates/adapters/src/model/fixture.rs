@@ -17,6 +17,7 @@ pub(super) fn request(model: &str) -> ModelRequest {
         system: Arc::from(""),
         messages: messages(&json!([{"role": "user", "content": [{"text": "Hello"}]}])),
         tools: Arc::from([]),
+        vendor_tools: Arc::from([]),
         tool_choice: None,
         inference: Inference::default(),
         additional_fields: None,

@@ -39,7 +39,9 @@ use std::time::{Duration, Instant};
 
 use futures_core::future::BoxFuture;
 use futures_util::{StreamExt, stream};
-use outcrop_engine::port::{Capabilities, ModelError, ModelProvider, ModelRequest, ModelStream};
+use outcrop_engine::port::{
+    Capabilities, Documents, ModelError, ModelProvider, ModelRequest, ModelStream,
+};
 use outcrop_model::converse::ConverseStreamOutput;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
@@ -237,6 +239,8 @@ impl ModelProvider for LocalModel {
             stop_sequences: true,
             sampling: true,
             temperature_with_top_p: true,
+            images: false,
+            documents: Documents::Text,
         })
     }
 

@@ -9,7 +9,7 @@ mod stream;
 
 use futures_core::future::BoxFuture;
 use outcrop_engine::port::{
-    Capabilities, Delivery, ModelError, ModelProvider, ModelRequest, ModelStream,
+    Capabilities, Delivery, Documents, ModelError, ModelProvider, ModelRequest, ModelStream,
 };
 use reqwest::Url;
 
@@ -64,6 +64,9 @@ impl ModelProvider for OpenAi {
             stop_sequences: !reasoning,
             sampling: !reasoning,
             temperature_with_top_p: !reasoning,
+            // Whether the model behind a server takes them, only the server knows.
+            images: true,
+            documents: Documents::Pdf,
         })
     }
 

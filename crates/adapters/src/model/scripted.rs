@@ -10,7 +10,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_core::future::BoxFuture;
 use futures_util::stream::{self, StreamExt};
-use outcrop_engine::port::{Capabilities, ModelError, ModelProvider, ModelRequest, ModelStream};
+use outcrop_engine::port::{
+    Capabilities, Documents, ModelError, ModelProvider, ModelRequest, ModelStream,
+};
 use outcrop_model::converse::{ConverseStreamOutput, StopReason};
 use serde_json::Value;
 
@@ -90,6 +92,8 @@ impl ScriptedModel {
                 stop_sequences: true,
                 sampling: true,
                 temperature_with_top_p: true,
+                images: true,
+                documents: Documents::All,
             },
             state: Mutex::new(State {
                 replies: replies.into_iter().collect(),

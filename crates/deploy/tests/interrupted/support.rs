@@ -13,7 +13,7 @@ use outcrop_deploy::intrinsics::Pseudo;
 use outcrop_deploy::stack::{Given, Stack};
 use outcrop_engine::port::{
     ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource, Ids,
-    ModelError, ModelProvider, ModelRequest, ModelStream, SourceError,
+    ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter, SourceError,
 };
 use outcrop_model::control;
 use outcrop_model::exception::Exception;
@@ -78,6 +78,7 @@ impl World {
             store: Arc::new(MemoryStore::default()),
             models: Arc::new(Nothing),
             actions: Arc::new(Nothing),
+            code: Arc::new(NoCodeInterpreter),
             documents: Arc::new(Nothing),
             clock: Arc::new(Ticks(SystemClock, AtomicU32::new(0))),
             ids: Arc::new(Counted(AtomicU32::new(0))),

@@ -198,6 +198,7 @@ mod tests {
                 parameter("notes", ParameterType::Array, false, json!({})),
             ],
             operation: None,
+            computer_use: false,
         }
     }
 

@@ -40,6 +40,7 @@ pub fn actions(
                 == Some(RequireConfirmation::Enabled),
             parameters: parameters(function),
             operation: None,
+            computer_use: false,
         });
     }
     Ok(actions)

@@ -196,6 +196,7 @@ impl Reader<'_> {
             requires_confirmation,
             parameters,
             operation: Some(Arc::new(called)),
+            computer_use: false,
         }))
     }
 

@@ -2,14 +2,19 @@
 
 use std::sync::Arc;
 
-use outcrop_model::converse::{ContentBlock, ToolResultStatus, ToolUseBlock};
+use outcrop_model::converse::{
+    ContentBlock, ImageBlock, ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
+    ToolUseBlock,
+};
+use outcrop_model::timestamp::Timestamp;
 use serde_json::Value;
 
 use crate::action::Action;
 use crate::action::arguments::{self, Argument};
 use crate::converse::tool_result;
 use crate::definition::Executor;
-use crate::plan::AgentPlan;
+use crate::plan::{ASK_USER_TOOL, AgentPlan};
+use crate::port::CodeReply;
 
 /// What the model hears of a call whose fate is unknown: the server or the client went away.
 pub(super) const OUTCOME_UNKNOWN: &str = "The outcome of this call is unknown: the turn was interrupted after the call was made and before its result arrived. It may or may not have taken effect. Check before making it again.";
@@ -18,6 +23,8 @@ pub(super) const NOT_MADE: &str = "This call was not made.";
 /// What the model hears of a returned call that the caller did not answer.
 pub(super) const NOT_ANSWERED: &str =
     "No result was given for this call. The user went on with something else.";
+/// What the model hears when it asked the user nothing (behaviour.md 4.7).
+const NO_QUESTION: &str = "Missing the parameter 'question' for user::askuser function call. Please try again with the correct argument added.";
 /// What the model hears when the user declined.
 pub(super) const DENIED: &str =
     "Access denied: the user did not confirm this action, so it was not carried out.";
@@ -56,6 +63,8 @@ pub(super) enum SlotState {
     /// Its result is known. `observation` holds what the trace has yet to show of an invocation.
     Done {
         text: String,
+        /// What the caller answered a computer-use call with.
+        image: Option<Box<ImageBlock>>,
         status: ToolResultStatus,
         observation: Option<Box<Observed>>,
     },
@@ -64,10 +73,21 @@ pub(super) enum SlotState {
 /// What the trace shows of a finished invocation.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Observed {
-    pub(super) client_request_id: String,
-    pub(super) started_at: outcrop_model::timestamp::Timestamp,
-    pub(super) ended_at: outcrop_model::timestamp::Timestamp,
-    pub(super) reprompt: bool,
+    pub(super) started_at: Timestamp,
+    pub(super) ended_at: Timestamp,
+    pub(super) of: ObservedCall,
+}
+
+/// What was invoked.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum ObservedCall {
+    /// An action's function.
+    Action {
+        client_request_id: String,
+        reprompt: bool,
+    },
+    /// The code interpreter.
+    Code(CodeReply),
 }
 
 impl CallSlot {
@@ -79,6 +99,10 @@ impl CallSlot {
             arguments: Vec::new(),
             state: SlotState::Running,
         };
+        if plan.asks_user && tool_use.name == ASK_USER_TOOL {
+            slot.refuse(NO_QUESTION.to_owned());
+            return slot;
+        }
         let Some(action) = plan.action(&tool_use.name) else {
             let names = plan.tool_names();
             slot.refuse(format!(
@@ -97,7 +121,9 @@ impl CallSlot {
             Ok(arguments) => {
                 slot.arguments = arguments;
                 slot.state = match (&action.executor, action.requires_confirmation) {
-                    (Executor::Lambda(_), false) => SlotState::Running,
+                    (Executor::Lambda(_), false) | (Executor::CodeInterpreter, _) => {
+                        SlotState::Running
+                    }
                     (Executor::Lambda(_), true) | (Executor::ReturnControl, _) => {
                         SlotState::Awaiting
                     }
@@ -112,6 +138,7 @@ impl CallSlot {
     pub(super) fn refuse(&mut self, text: String) {
         self.state = SlotState::Done {
             text,
+            image: None,
             status: ToolResultStatus::Error,
             observation: None,
         };
@@ -120,6 +147,23 @@ impl CallSlot {
     /// The result block for the model; an open call is closed with `open`.
     pub(super) fn result(&self, open: &str) -> ContentBlock {
         match &self.state {
+            SlotState::Done {
+                text,
+                image: Some(image),
+                status,
+                ..
+            } => {
+                let mut content = vec![ToolResultContentBlock::Image((**image).clone())];
+                if !text.is_empty() {
+                    content.push(ToolResultContentBlock::Text(text.clone()));
+                }
+                ContentBlock::ToolResult(ToolResultBlock {
+                    tool_use_id: self.tool_use_id.clone(),
+                    content,
+                    status: Some(*status),
+                    type_: None,
+                })
+            }
             SlotState::Done { text, status, .. } => {
                 // Models refuse an empty text block.
                 let text = if text.is_empty() {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use outcrop_model::converse::ImageBlock;
 use outcrop_model::runtime::{
     ActionInvocationType, ApiInvocationInput, ApiParameter, ApiRequestBody,
     FunctionInvocationInput, FunctionParameter, InvocationInputMember, Parameter,
@@ -15,7 +16,7 @@ use crate::action::{Action, ActionTarget};
 use crate::definition::Executor;
 
 /// One result posted by the caller, already checked for shape.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReturnedResult {
     /// The action group it answers for.
     pub action_group: String,
@@ -25,6 +26,9 @@ pub struct ReturnedResult {
     pub confirmation: Option<Confirmation>,
     /// The result's body; absent with a bare confirmation.
     pub body: Option<String>,
+    /// The result as an image, for computer use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageBlock>,
     /// `responseState` FAILURE.
     pub failed: bool,
     /// `responseState` REPROMPT, or an HTTP status from 400 up.
@@ -86,7 +90,7 @@ pub(super) fn invocation_type(action: &Action) -> ActionInvocationType {
     match (&action.executor, action.requires_confirmation) {
         (Executor::ReturnControl, true) => ActionInvocationType::UserConfirmationAndResult,
         (Executor::Lambda(_), _) => ActionInvocationType::UserConfirmation,
-        (Executor::ReturnControl, false) => ActionInvocationType::Result,
+        (Executor::ReturnControl | Executor::CodeInterpreter, _) => ActionInvocationType::Result,
     }
 }
 

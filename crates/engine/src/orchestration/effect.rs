@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use outcrop_model::runtime::{ReturnControlPayload, Trace};
+use outcrop_model::runtime::{OutputFile, ReturnControlPayload, Trace};
 use outcrop_model::timestamp::Timestamp;
 
 use super::failure::Failure;
 use crate::action::call::CalledAction;
+use crate::files::SessionFile;
 use crate::port::ModelRequest;
 
 /// The effects of one step, in order.
@@ -19,6 +20,8 @@ pub enum Effect {
     CallModel(Box<ModelRequest>),
     /// Invoke an action; answer with `ActionReturned`. Several in one step run concurrently.
     CallAction(PendingAction),
+    /// Run code; answer with `CodeExecuted`. One at a time.
+    ExecuteCode(PendingCode),
     /// Send something to the client.
     Emit(Emission),
     /// Send this as the last event and end the response; the turn goes on with `ControlReturned`.
@@ -42,6 +45,17 @@ pub struct PendingAction {
     pub action: Arc<CalledAction>,
 }
 
+/// Code to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingCode {
+    /// Which call of the current step; comes back in `CodeExecuted`.
+    pub index: usize,
+    /// The code as the model wrote it.
+    pub code: String,
+    /// The files that code of this session may read.
+    pub files: Vec<Arc<SessionFile>>,
+}
+
 /// Something for the client.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Emission {
@@ -52,6 +66,8 @@ pub enum Emission {
         /// The part.
         trace: Box<Trace>,
     },
+    /// Files that code wrote.
+    Files(Vec<OutputFile>),
     /// A part of the final answer.
     Chunk(String),
 }

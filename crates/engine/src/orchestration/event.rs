@@ -9,10 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::control::ReturnedResult;
 use crate::action::lambda::Attributes;
-use crate::port::{ActionError, ModelError};
+use crate::files::SessionFile;
+use crate::port::{ActionError, CodeError, CodeReply, ModelError};
 
-/// Version of the journal's JSON form.
-const FORMAT: u32 = 1;
+/// The newest version of the journal's JSON form that is read here.
+const FORMAT: u32 = 2;
+/// The version that every other kind of fact is written in, so that an older server which shares
+/// the database stops only at what it does not know.
+const FORMAT_OF_THE_REST: u32 = 1;
 
 /// One fact, with the time at which it was learnt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +38,8 @@ pub enum EventKind {
     ModelFailed(ModelError),
     /// An action came back.
     ActionReturned(Box<ActionReturned>),
+    /// Code was run. Version 2 of the form.
+    CodeExecuted(Box<CodeExecuted>),
     /// The caller answered a return of control.
     ControlReturned(Box<ControlReturned>),
     /// The caller began something else instead of answering a return of control.
@@ -68,6 +74,9 @@ pub struct Started {
     /// Messages the caller adds to the history (`conversationHistory`).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub conversation_history: Vec<Message>,
+    /// Files that came with the request.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<Arc<SessionFile>>,
     /// The turn's limits.
     pub budget: Budget,
 }
@@ -185,6 +194,19 @@ pub enum ActionResult {
     Error(ActionError),
 }
 
+/// A finished run of code.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CodeExecuted {
+    /// [`super::PendingCode::index`].
+    pub index: usize,
+    /// When the run began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What came of it.
+    pub result: Result<CodeReply, CodeError>,
+}
+
 /// The caller's answer to a return of control.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ControlReturned {
@@ -236,7 +258,10 @@ impl Event {
     /// The event as a journal entry.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(&EntryOut {
-            v: FORMAT,
+            v: match self.kind {
+                EventKind::CodeExecuted(_) => FORMAT,
+                _ => FORMAT_OF_THE_REST,
+            },
             at: self.at,
             kind: &self.kind,
         })

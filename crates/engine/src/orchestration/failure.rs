@@ -1,9 +1,10 @@
 //! Failures of a turn in AWS's words (behaviour.md 1.6, 13.3), each followed by its cause.
 
+use outcrop_model::control::ActionGroupSignature;
 use outcrop_model::exception::ExceptionKind;
 
 use crate::action::lambda::ReplyFault;
-use crate::port::{ActionError, ModelError};
+use crate::port::{ActionError, CodeError, ModelError};
 
 /// Longest excerpt of a handler's log or error that an exception carries.
 const EXCERPT_CHARS_MAX: usize = 2_000;
@@ -115,6 +116,16 @@ impl Failure {
             ),
         };
         Self::dependency(format!("{sentence} Cause: {error}"), function)
+    }
+
+    /// Code could not be run.
+    pub fn code_interpreter(error: &CodeError) -> Self {
+        Self::dependency(
+            format!(
+                "The code interpreter encountered a problem while processing the request. Retry the request later. Cause: {error}"
+            ),
+            ActionGroupSignature::AmazonCodeInterpreter.as_str(),
+        )
     }
 
     /// The caller posted a result with `responseState` FAILURE.

@@ -8,6 +8,7 @@
 //! emitted after the turn has finished.
 
 mod actions;
+mod code;
 mod messages;
 mod planning;
 
@@ -22,6 +23,7 @@ use super::event::{Budget, Event, EventKind, RequestInfo, Started};
 use super::failure::Failure;
 use crate::action::lambda::Attributes;
 use crate::converse::assistant_text;
+use crate::files::SessionFile;
 use crate::history::Utterance;
 use crate::plan::AgentPlan;
 use crate::trace;
@@ -47,6 +49,8 @@ pub enum Phase {
 pub struct Run {
     plan: Arc<AgentPlan>,
     history: Vec<Arc<Utterance>>,
+    /// What code of this session may read.
+    files: Vec<Arc<SessionFile>>,
     phase: Phase,
     started: Option<Box<Started>>,
     request_started_at: Timestamp,
@@ -57,6 +61,8 @@ pub struct Run {
     acting: Option<Acting>,
     spent: Spent,
     answered: bool,
+    /// Whether this turn has run code.
+    ran_code: bool,
     quiet: bool,
 }
 
@@ -79,6 +85,7 @@ impl Run {
         Self {
             plan,
             history,
+            files: Vec::new(),
             phase: Phase::Created,
             started: None,
             request_started_at: Timestamp::from_nanos(0),
@@ -89,8 +96,21 @@ impl Run {
             acting: None,
             spent: Spent::default(),
             answered: false,
+            ran_code: false,
             quiet: false,
         }
+    }
+
+    /// Gives it the files that earlier turns of the session were given for code.
+    #[must_use]
+    pub fn with_files(mut self, files: Vec<Arc<SessionFile>>) -> Self {
+        self.files = files;
+        self
+    }
+
+    /// The session's files for code, those of this turn included.
+    pub fn files(&self) -> &[Arc<SessionFile>] {
+        &self.files
     }
 
     /// The run that these events lead to. Its steps render no traces: nobody sees their effects.
@@ -176,6 +196,9 @@ impl Run {
             }
             (Phase::Acting, EventKind::ActionReturned(returned)) => {
                 self.action_returned(at, returned, effects);
+            }
+            (Phase::Acting, EventKind::CodeExecuted(executed)) => {
+                self.code_executed(at, executed, effects);
             }
             (Phase::AwaitingControl, EventKind::ControlReturned(returned)) => {
                 self.control_returned(at, returned, effects);

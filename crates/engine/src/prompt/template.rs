@@ -55,6 +55,10 @@ pub struct Values<'a> {
     pub prompt_session_attributes: &'a str,
     /// `$tools$`, `$functions$`.
     pub tools: &'a str,
+    /// `$code_interpreter_guideline$`.
+    pub code_interpreter: &'a str,
+    /// `$code_interpreter_files$`.
+    pub code_interpreter_files: &'a str,
 }
 
 impl Values<'_> {
@@ -65,6 +69,8 @@ impl Values<'_> {
             "ask_user_missing_information" | "ask_user_missing_parameters" => self.ask_user,
             "prompt_session_attributes" => self.prompt_session_attributes,
             "tools" | "functions" => self.tools,
+            "code_interpreter_guideline" => self.code_interpreter,
+            "code_interpreter_files" => self.code_interpreter_files,
             _ => "",
         }
     }

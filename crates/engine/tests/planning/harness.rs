@@ -7,6 +7,7 @@ use outcrop_engine::action::Strictness;
 use outcrop_engine::definition::{
     ActionGroupDefinition, ActionGroupKind, AgentDefinition, Executor, PromptDefinition,
 };
+use outcrop_engine::files::SessionFile;
 use outcrop_engine::history::Utterance;
 use outcrop_engine::orchestration::{
     ActionResult, ActionReturned, AgentIdentity, Budget, ControlReturned, Effect, Effects,
@@ -15,7 +16,9 @@ use outcrop_engine::orchestration::{
 };
 use outcrop_engine::plan::AgentPlan;
 use outcrop_engine::prompt::default;
-use outcrop_model::control::{Function, ParameterDetail, PromptType, RequireConfirmation, Type};
+use outcrop_model::control::{
+    ActionGroupSignature, Function, ParameterDetail, PromptType, RequireConfirmation, Type,
+};
 use outcrop_model::converse::{ContentBlock, ConversationRole, Message, StopReason, ToolUseBlock};
 use outcrop_model::timestamp::Timestamp;
 use serde_json::{Value, json};
@@ -57,7 +60,27 @@ fn group(name: &str, executor: Executor, functions: Vec<Function>) -> ActionGrou
 /// Orders: `status` runs, `cancel` asks for confirmation; Client: `open` and `pay` return control,
 /// `pay` with confirmation; and the user may be asked.
 pub(crate) fn plan() -> Arc<AgentPlan> {
-    let definition = AgentDefinition {
+    plan_with(Vec::new())
+}
+
+/// The same, and code may be run and the screen of a computer be used.
+pub(crate) fn code_plan() -> Arc<AgentPlan> {
+    let built_in = |name: &str, signature| ActionGroupDefinition {
+        name: name.to_owned(),
+        description: None,
+        kind: ActionGroupKind::BuiltIn {
+            signature,
+            params: BTreeMap::new(),
+        },
+    };
+    plan_with(vec![
+        built_in("Code", ActionGroupSignature::AmazonCodeInterpreter),
+        built_in("Screen", ActionGroupSignature::AnthropicComputer),
+    ])
+}
+
+fn plan_with(more: Vec<ActionGroupDefinition>) -> Arc<AgentPlan> {
+    let mut definition = AgentDefinition {
         instruction: "You are a helpful customer support assistant.".to_owned(),
         foundation_model: "anthropic.claude-opus-4-7".to_owned(),
         idle_session_ttl_s: 600,
@@ -101,6 +124,7 @@ pub(crate) fn plan() -> Arc<AgentPlan> {
         collaboration: None,
         knowledge_bases: Vec::new(),
     };
+    definition.action_groups.extend(more);
     Arc::new(AgentPlan::compile(definition, Strictness::Relaxed).expect("a valid plan"))
 }
 
@@ -136,6 +160,14 @@ impl Bench {
     }
 
     pub(crate) fn start(&mut self, input: &str, budget: Budget) -> Effects {
+        self.begin(input, budget, Vec::new())
+    }
+
+    pub(crate) fn start_with(&mut self, input: &str, files: Vec<Arc<SessionFile>>) -> Effects {
+        self.begin(input, Budget::default(), files)
+    }
+
+    fn begin(&mut self, input: &str, budget: Budget, files: Vec<Arc<SessionFile>>) -> Effects {
         self.feed(EventKind::Started(Box::new(Started {
             run_id: "run".to_owned(),
             plan: self.run.plan().hash.clone(),
@@ -151,6 +183,7 @@ impl Bench {
             session_attributes: BTreeMap::new(),
             prompt_session_attributes: BTreeMap::new(),
             conversation_history: Vec::new(),
+            files,
             budget,
         })))
     }
@@ -254,6 +287,31 @@ fn line(effect: &Effect) -> String {
                 "call action {} [{}]: {} {}",
                 pending.index, pending.idempotency_key, event["function"], event["parameters"]
             )
+        }
+        Effect::ExecuteCode(pending) => {
+            let files: Vec<&str> = pending
+                .files
+                .iter()
+                .map(|file| file.name.as_str())
+                .collect();
+            format!("run code {} {:?}: {}", pending.index, files, pending.code)
+        }
+        Effect::Emit(Emission::Files(files)) => {
+            let files: Vec<String> = files
+                .iter()
+                .map(|file| {
+                    let bytes = file
+                        .bytes
+                        .as_ref()
+                        .map_or(0, |bytes| bytes.as_bytes().len());
+                    format!(
+                        "{} {} {bytes}",
+                        file.name.as_deref().unwrap_or_default(),
+                        file.type_.as_deref().unwrap_or_default()
+                    )
+                })
+                .collect();
+            format!("files: {}", files.join(", "))
         }
         Effect::Emit(Emission::Chunk(text)) => format!("chunk: {text}"),
         Effect::Emit(Emission::Trace { trace, .. }) => {

@@ -1,5 +1,6 @@
 //! The planning loop, event by event: scenarios with their whole effects, and a seeded simulation.
 
+mod code;
 mod harness;
 mod scenarios;
 mod simulation;

@@ -21,6 +21,7 @@ fn result(group: &str, function: &str, confirmation: Option<Confirmation>) -> Re
         target: ReturnedTarget::Function(function.to_owned()),
         confirmation,
         body: Some("done by the caller".to_owned()),
+        image: None,
         failed: false,
         reprompt: false,
     }

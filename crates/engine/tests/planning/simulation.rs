@@ -7,16 +7,19 @@ use std::sync::Arc;
 
 use outcrop_engine::history::Utterance;
 use outcrop_engine::orchestration::{
-    Budget, CancelCause, Confirmation, Effect, Effects, Emission, Event, EventKind, Phase,
-    ReturnedResult, ReturnedTarget, Run,
+    Budget, CancelCause, CodeExecuted, Confirmation, Effect, Effects, Emission, Event, EventKind,
+    Phase, ReturnedResult, ReturnedTarget, Run,
 };
-use outcrop_engine::port::{ModelError, ModelRequest};
+use outcrop_engine::port::{CodeError, CodeReply, ModelError, ModelRequest};
 use outcrop_model::converse::{ContentBlock, ConversationRole, Message};
 use outcrop_model::runtime::InvocationInputMember;
+use outcrop_model::timestamp::Timestamp;
 use serde_json::{Value, json};
 
-use crate::harness::{Bench, call, lambda_reply, lines, plan, text};
+use crate::harness::{Bench, call, code_plan, lambda_reply, lines, text};
 
+/// The tool that runs code.
+const RUN: &str = "get__codeinterpreteraction__execute";
 const SEEDS: u64 = 1_500;
 const TURNS: u32 = 3;
 /// Facts fed to one turn before the simulation gives up on it ending.
@@ -54,7 +57,7 @@ fn budget(random: &mut Random) -> Budget {
 fn random_call(random: &mut Random, index: u64) -> ContentBlock {
     let id = format!("t{index}");
     let order = json!({"order_id": format!("A-{}", random.below(9))});
-    match random.below(10) {
+    match random.below(11) {
         0 => call(&id, "No__such", json!({})),
         1 => call(&id, "Orders__status", json!("{broken")),
         2 => call(&id, "Orders__status", json!({"order_id": [1], "more": 2})),
@@ -62,6 +65,7 @@ fn random_call(random: &mut Random, index: u64) -> ContentBlock {
         4 => call(&id, "Client__open", json!({"date": "Monday"})),
         5 => call(&id, "Client__pay", json!({})),
         6 if random.one_in(3) => call(&id, "user__askuser", json!({"question": "Which?"})),
+        7 => call(&id, RUN, json!({"code": "1 + 1"})),
         _ => call(&id, "Orders__status", order),
     }
 }
@@ -114,6 +118,9 @@ fn feed_random(random: &mut Random, bench: &mut Bench, open: &mut Open) -> Effec
                 panic!("acting with nothing open");
             };
             open.remove(&index);
+            if function == RUN {
+                return feed_code(random, bench, index);
+            }
             match random.below(12) {
                 0 => bench.returned(index, "not json", None),
                 1 => bench.returned(index, "{\"errorMessage\": \"x\"}", Some("Unhandled")),
@@ -124,6 +131,28 @@ fn feed_random(random: &mut Random, bench: &mut Bench, open: &mut Open) -> Effec
         Phase::AwaitingControl => panic!("answered by the caller"),
         Phase::Created | Phase::Finished => Effects::new(),
     }
+}
+
+fn feed_code(random: &mut Random, bench: &mut Bench, index: usize) -> Effects {
+    let at = Timestamp::from_nanos(1);
+    let result = match random.below(8) {
+        0 => Err(CodeError::Busy { limit: 1 }),
+        1 => Err(CodeError::Unavailable {
+            detail: "gone".to_owned(),
+        }),
+        more => Ok(CodeReply {
+            output: "2".to_owned(),
+            error: (more == 2).then(|| "NameError".to_owned()),
+            fresh: more == 3,
+            ..CodeReply::default()
+        }),
+    };
+    bench.feed(EventKind::CodeExecuted(Box::new(CodeExecuted {
+        index,
+        started_at: at,
+        ended_at: at,
+        result,
+    })))
 }
 
 fn answers(random: &mut Random, effects: &Effects) -> Option<Vec<ReturnedResult>> {
@@ -147,6 +176,7 @@ fn answers(random: &mut Random, effects: &Effects) -> Option<Vec<ReturnedResult>
                         Confirmation::Confirm
                     }),
                     body: Some("from the caller".to_owned()),
+                    image: None,
                     failed: random.one_in(10),
                     reprompt: false,
                 }
@@ -219,7 +249,11 @@ fn check_effects(effects: &Effects) {
         let json = serde_json::to_value(trace).expect("JSON");
         let part = &json["orchestrationTrace"];
         let observation = &part["observation"];
-        if observation["type"] == "ACTION_GROUP" || observation["type"] == "REPROMPT" {
+        let kinds = ["ACTION_GROUP", "ACTION_GROUP_CODE_INTERPRETER", "REPROMPT"];
+        if observation["type"]
+            .as_str()
+            .is_some_and(|kind| kinds.contains(&kind))
+        {
             assert!(open_input.take().is_some(), "an observation without input");
         } else if !part["invocationInput"].is_null() {
             let returns = part["invocationInput"]["actionGroupInvocationInput"]["executionType"]
@@ -236,7 +270,7 @@ fn turn(
     history: Vec<Arc<Utterance>>,
     log: &mut String,
 ) -> Vec<Arc<Utterance>> {
-    let mut bench = Bench::new(plan(), history);
+    let mut bench = Bench::new(code_plan(), history);
     let limits = budget(random);
     let mut open = Open::new();
     let mut effects = bench.start("Where is A-482?", limits);
@@ -257,6 +291,13 @@ fn turn(
                         open.insert(pending.index, function).is_none(),
                         "called once"
                     );
+                }
+                Effect::ExecuteCode(pending) => {
+                    assert!(
+                        open.values().all(|function| function != RUN),
+                        "one run of code at a time"
+                    );
+                    open.insert(pending.index, RUN.to_owned());
                 }
                 Effect::Emit(_) | Effect::ReturnControl(_) | Effect::Finish(_) => {}
             }
@@ -288,7 +329,7 @@ fn check_replay(bench: &Bench) {
         .map(|event| Event::decode(&event.encode()).expect("its own form"))
         .collect();
     assert_eq!(journal, bench.journal, "the journal keeps every fact");
-    let replayed = Run::replay(plan(), bench.history.clone(), &journal);
+    let replayed = Run::replay(code_plan(), bench.history.clone(), &journal);
     assert_eq!(replayed.phase(), bench.run.phase());
     assert_eq!(replayed.transcript(), bench.run.transcript());
     assert_eq!(

@@ -32,7 +32,12 @@ impl Service {
         let kind = self.action_group_kind(group).await?;
         let actions = actions_of(&group.action_group_name, &kind, strictness)
             .map_err(|cause| error::schema(&cause))?;
-        let mut count = actions.len();
+        // The quota is one of the agent's own actions; what AWS brings along does not count.
+        let mut count = if group.parent_action_signature.is_some() {
+            0
+        } else {
+            actions.len()
+        };
         for other in others {
             let known = known_actions(&other.body, strictness);
             count = count.saturating_add(known.len());

@@ -5,6 +5,7 @@ mod unsupported;
 
 use std::sync::Arc;
 
+use outcrop_engine::files::SessionFile;
 use outcrop_engine::orchestration::{
     ControlReturned, Effect, Effects, Event, EventKind, Phase, RequestInfo, ReturnedResult, Run,
     Started,
@@ -20,7 +21,7 @@ use super::envelope::Envelope;
 use super::request::{Ask, Invocation};
 use super::resolve::Target;
 use super::session::{OpenSession, key};
-use super::{LiveGuard, Shared, busy, check_model};
+use super::{LiveGuard, Shared, busy, check_model, files};
 use crate::error;
 use crate::records::{self, Scope, SessionDoc};
 
@@ -68,6 +69,7 @@ pub(super) async fn begin(
     if matches!(invocation.ask, Ask::Nothing) {
         return end(shared, key, &invocation.session_id).await;
     }
+    let files = shared.fetch_files(&invocation.files).await?;
     let mut attempt = 1;
     loop {
         let session = match &invocation.ask {
@@ -83,6 +85,7 @@ pub(super) async fn begin(
             scope,
             target,
             invocation: &invocation,
+            files: &files,
         };
         let Opening {
             mut session,
@@ -143,7 +146,10 @@ async fn end(shared: &Shared, key: Key, session_id: &str) -> Result<Begun, Excep
             expect: Expect::Revision(session.revision),
         };
         match shared.commit(vec![write]).await {
-            Ok(_) => return Ok(Begun::Ended),
+            Ok(_) => {
+                shared.ports.code.end(&session.body.journal);
+                return Ok(Begun::Ended);
+            }
             Err(StoreError::Stale { .. }) => {}
             Err(cause) => return Err(error::store(cause)),
         }
@@ -157,6 +163,7 @@ struct Beginning<'a> {
     scope: &'a Scope,
     target: &'a Target,
     invocation: &'a Invocation,
+    files: &'a [Arc<SessionFile>],
 }
 
 impl Beginning<'_> {
@@ -192,9 +199,15 @@ impl Beginning<'_> {
                     );
                 }
                 let plan = self.plan().await?;
+                let model = check_model(self.shared, &plan)?;
+                files::check(self.files, &session.files, &plan, model)?;
+                if plan.runs_code {
+                    self.shared.ports.code.prepare();
+                }
                 let started = self.started(&session, input_text);
                 session.doc.turns += 1;
-                let run = Run::new(plan, std::mem::take(&mut session.history));
+                let run = Run::new(plan, std::mem::take(&mut session.history))
+                    .with_files(std::mem::take(&mut session.files));
                 Ok(opening(
                     session,
                     run,
@@ -221,7 +234,10 @@ impl Beginning<'_> {
             // A run that never started has the words for results that nothing waits for.
             None => Run::new(self.plan().await?, Vec::new()),
         };
-        if let Err(message) = run.check_results(invocation_id, results) {
+        let checked = run
+            .check_results(invocation_id, results)
+            .and_then(|()| self.check_images(&run, results));
+        if let Err(message) = checked {
             session.unfinished = waits.then_some(run);
             self.shared.sessions.keep_if_stored(session.clone());
             return Err(Exception::validation(message));
@@ -233,6 +249,22 @@ impl Beginning<'_> {
             prompt_session_attributes: self.invocation.prompt_session_attributes.clone(),
         };
         Ok((run, EventKind::ControlReturned(Box::new(returned))))
+    }
+
+    /// Refuses an image that the model could not be shown.
+    fn check_images(&self, run: &Run, results: &[ReturnedResult]) -> Result<(), String> {
+        let Some(result) = results.iter().find(|result| result.image.is_some()) else {
+            return Ok(());
+        };
+        let model = run.plan().model();
+        match self.shared.ports.models.capabilities(model) {
+            Ok(capabilities) if capabilities.images => Ok(()),
+            Ok(_) => Err(format!(
+                "Validation failed: IMAGES given for actionGroup: {}, but the model {model} takes no images. Give the result as TEXT.",
+                result.action_group
+            )),
+            Err(cause) => Err(format!("Validation failed: {cause}")),
+        }
     }
 
     async fn plan(&self) -> Result<Arc<AgentPlan>, Exception> {
@@ -255,6 +287,7 @@ impl Beginning<'_> {
             session_attributes,
             prompt_session_attributes: self.invocation.prompt_session_attributes.clone(),
             conversation_history: self.invocation.conversation_history.clone(),
+            files: self.files.to_vec(),
             budget: self.shared.settings.budget,
         }
     }
@@ -311,8 +344,7 @@ fn close(
     if let Some(attributes) = run.session_attributes() {
         session.doc.attributes.clone_from(attributes);
     }
-    let added = run.transcript().len();
-    session.set_history(run.conversation(), added);
+    session.settle(run);
 }
 
 impl Shared {

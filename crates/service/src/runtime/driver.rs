@@ -10,10 +10,10 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::orchestration::{
-    ActionResult, ActionReturned, CancelCause, Effect, Effects, Event, EventKind, Outcome,
-    PendingAction, Phase,
+    ActionResult, ActionReturned, CancelCause, CodeExecuted, Effect, Effects, Event, EventKind,
+    Outcome, PendingAction, PendingCode, Phase,
 };
-use outcrop_engine::port::ActionCall;
+use outcrop_engine::port::{ActionCall, CodeCall};
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::ResponseStream;
 use outcrop_store::{Expect, Write};
@@ -111,6 +111,14 @@ impl Driver {
                 Effect::CallAction(pending) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
                     self.work.push(call_action(ports, pending).boxed());
+                }
+                Effect::ExecuteCode(pending) => {
+                    let ports = Arc::clone(&self.turn.shared.ports);
+                    let session = self.turn.session.doc.journal.clone();
+                    let definition = &self.turn.run.plan().definition;
+                    let idle_ttl = Duration::from_secs(definition.idle_session_ttl_s.into());
+                    let call = execute_code(ports, pending, session, idle_ttl);
+                    self.work.push(call.boxed());
                 }
                 Effect::ReturnControl(payload) => {
                     batch.push(Ok(ResponseStream::ReturnControl(*payload)));
@@ -270,10 +278,9 @@ impl Driver {
                 session.unfinished = Some(run);
                 shared.sessions.keep(session);
             }
-            _ if self.turn.end_session => {}
+            _ if self.turn.end_session => shared.ports.code.end(&session.doc.journal),
             _ => {
-                let added = run.transcript().len();
-                session.set_history(run.conversation(), added);
+                session.settle(run);
                 shared.sessions.keep(session);
             }
         }
@@ -328,6 +335,29 @@ async fn call_action(ports: Arc<Ports>, pending: PendingAction) -> EventKind {
     EventKind::ActionReturned(Box::new(ActionReturned {
         index: pending.index,
         client_request_id,
+        started_at,
+        ended_at: ports.clock.now(),
+        result,
+    }))
+}
+
+/// Runs code once and gives the event to journal.
+async fn execute_code(
+    ports: Arc<Ports>,
+    pending: PendingCode,
+    session: String,
+    idle_ttl: Duration,
+) -> EventKind {
+    let started_at = ports.clock.now();
+    let call = CodeCall {
+        session,
+        idle_ttl,
+        code: pending.code,
+        files: pending.files.iter().map(|file| file.code_file()).collect(),
+    };
+    let result = ports.code.execute(call).await;
+    EventKind::CodeExecuted(Box::new(CodeExecuted {
+        index: pending.index,
         started_at,
         ended_at: ports.clock.now(),
         result,

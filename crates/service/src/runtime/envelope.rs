@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use outcrop_engine::orchestration::{AgentIdentity, Emission};
 use outcrop_model::blob::Blob;
-use outcrop_model::runtime::{Caller, PayloadPart, ResponseStream, TracePart};
+use outcrop_model::runtime::{Caller, FilePart, PayloadPart, ResponseStream, TracePart};
 
 /// The members around every trace part of one turn.
 #[derive(Clone, Debug)]
@@ -27,6 +27,7 @@ impl Envelope {
     pub(super) fn wrap(&self, emission: Emission) -> ResponseStream {
         match emission {
             Emission::Chunk(text) => chunk(text),
+            Emission::Files(files) => ResponseStream::Files(FilePart { files: Some(files) }),
             Emission::Trace { at, trace } => ResponseStream::Trace(TracePart {
                 agent_alias_id: Some(self.identity.alias_id.clone()),
                 agent_id: Some(self.identity.agent_id.clone()),

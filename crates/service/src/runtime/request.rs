@@ -6,12 +6,20 @@ use outcrop_model::converse;
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::{
     ApiResult, ConfirmationState, ContentBlock, ContentBody, ConversationRole, FunctionResult,
-    InvocationResultMember, InvokeAgentRequest, Message, ResponseState, SessionState,
+    ImageInput, ImageInputFormat, ImageInputSource, InvocationResultMember, InvokeAgentRequest,
+    Message, ResponseState, SessionState,
 };
 use std::collections::BTreeMap;
 
+use super::files::{self, GivenFile};
+
 /// Why an empty history message is refused (behaviour.md 3.4).
 const EMPTY_HISTORY_TEXT: &str = "The conversation history that you provided is incorrectly formatted. The text in content block cannot be null or empty.";
+
+/// The content type of an image among results.
+const IMAGES: &str = "IMAGES";
+/// Largest image of a result. Anthropic takes 5 MB in Base64; no model that AWS offers takes more.
+const IMAGE_BYTES_MAX: usize = 3_750_000;
 
 /// A request, read.
 #[derive(Debug)]
@@ -36,6 +44,8 @@ pub(crate) struct Invocation {
     pub(crate) prompt_session_attributes: Attributes,
     /// `conversationHistory`.
     pub(crate) conversation_history: Vec<converse::Message>,
+    /// `files`.
+    pub(crate) files: Vec<GivenFile>,
 }
 
 /// What a request wants done.
@@ -65,6 +75,12 @@ impl Invocation {
         let streaming = input.streaming_configurations.unwrap_or_default();
         let state = input.session_state.unwrap_or_default();
         let ask = ask(input.input_text, &state, end_session)?;
+        let files = files::read(state.files.unwrap_or_default())?;
+        if matches!(ask, Ask::Results { .. }) && !files.is_empty() {
+            return Err(Exception::validation(
+                "Validation failed: sessionState.files cannot be given with sessionState.returnControlInvocationResults. Give the files with the next inputText.",
+            ));
+        }
         Ok(Self {
             agent: input.agent_id,
             alias: input.agent_alias_id,
@@ -80,6 +96,7 @@ impl Invocation {
                     .conversation_history
                     .and_then(|history| history.messages),
             )?,
+            files,
         })
     }
 }
@@ -94,11 +111,8 @@ fn refuse_unsupported(input: &InvokeAgentRequest) -> Result<(), Exception> {
             "You can only provide configurations for up to 0 knowledge bases in the session state. Reduce the number of configurations and retry your request.",
         ));
     }
-    let files =
-        state.is_some_and(|state| state.files.as_ref().is_some_and(|files| !files.is_empty()));
     let cases = [
         (input.memory_id.is_some(), "memoryId"),
-        (files, "sessionState.files"),
         (
             input.prompt_creation_configurations.is_some(),
             "promptCreationConfigurations",
@@ -160,11 +174,13 @@ fn function_result(result: &FunctionResult) -> Result<ReturnedResult, Exception>
             "Validation failed: functionResult.function is required.",
         ));
     };
+    let Content { body, image } = content(result.response_body.as_ref(), &["TEXT", IMAGES])?;
     Ok(ReturnedResult {
         action_group: result.action_group.clone(),
         target: ReturnedTarget::Function(function.clone()),
         confirmation: confirmation(result.confirmation_state),
-        body: body(result.response_body.as_ref(), &["TEXT"])?,
+        body,
+        image,
         failed: result.response_state == Some(ResponseState::Failure),
         reprompt: result.response_state == Some(ResponseState::Reprompt),
     })
@@ -177,6 +193,8 @@ fn api_result(result: &ApiResult) -> Result<ReturnedResult, Exception> {
         ));
     };
     let client_error = result.http_status_code.is_some_and(|status| status >= 400);
+    let Content { body, image } =
+        content(result.response_body.as_ref(), &["application/json", "TEXT"])?;
     Ok(ReturnedResult {
         action_group: result.action_group.clone(),
         target: ReturnedTarget::Api {
@@ -184,7 +202,8 @@ fn api_result(result: &ApiResult) -> Result<ReturnedResult, Exception> {
             method: method.clone(),
         },
         confirmation: confirmation(result.confirmation_state),
-        body: body(result.response_body.as_ref(), &["application/json", "TEXT"])?,
+        body,
+        image,
         failed: result.response_state == Some(ResponseState::Failure),
         reprompt: client_error || result.response_state == Some(ResponseState::Reprompt),
     })
@@ -197,28 +216,83 @@ fn confirmation(state: Option<ConfirmationState>) -> Option<Confirmation> {
     }
 }
 
-/// The body under the first of `keys` that is given.
-fn body(
+/// What a result holds.
+#[derive(Default)]
+struct Content {
+    body: Option<String>,
+    image: Option<converse::ImageBlock>,
+}
+
+/// The content under the first of `keys` that is given.
+fn content(
     bodies: Option<&BTreeMap<String, ContentBody>>,
     keys: &[&str],
-) -> Result<Option<String>, Exception> {
+) -> Result<Content, Exception> {
     let Some(bodies) = bodies.filter(|bodies| !bodies.is_empty()) else {
-        return Ok(None);
+        return Ok(Content::default());
     };
-    match keys.iter().find_map(|key| bodies.get(*key)) {
-        Some(content) if content.images.is_some() => Err(Exception::validation(
-            "responseBody.IMAGES is not supported by Outcrop. Give the result as TEXT.",
-        )),
-        Some(content) => Ok(content.body.clone()),
-        None => {
-            let given: Vec<&str> = bodies.keys().map(String::as_str).collect();
-            Err(Exception::validation(format!(
-                "Validation failed: expected responseBody to have the key {}, got {}.",
-                keys.join(" or "),
-                given.join(", ")
-            )))
-        }
+    let found = keys.iter().find_map(|key| bodies.get_key_value(*key));
+    let Some((key, content)) = found else {
+        let given: Vec<&str> = bodies.keys().map(String::as_str).collect();
+        return Err(Exception::validation(format!(
+            "Validation failed: expected responseBody to have the key {}, got {}.",
+            keys.join(" or "),
+            given.join(", ")
+        )));
+    };
+    if keys.contains(&IMAGES) && bodies.len() > 1 {
+        return Err(Exception::validation(
+            "Validation failed: expected responseBody to have one of TEXT and IMAGES, got both.",
+        ));
     }
+    match (&content.images, key == IMAGES) {
+        (None, false) => Ok(Content {
+            body: content.body.clone(),
+            image: None,
+        }),
+        (Some(images), true) => Ok(Content {
+            body: content.body.clone(),
+            image: Some(image(images)?),
+        }),
+        (Some(_), false) => Err(Exception::validation(format!(
+            "Validation failed: images belong under responseBody.IMAGES, got them under {key}."
+        ))),
+        (None, true) => Err(Exception::validation(
+            "Validation failed: responseBody.IMAGES.images is required.",
+        )),
+    }
+}
+
+/// The one image of a result.
+fn image(images: &[ImageInput]) -> Result<converse::ImageBlock, Exception> {
+    let [image] = images else {
+        return Err(Exception::validation(format!(
+            "Validation failed: expected exactly one image in responseBody.IMAGES.images, got {}.",
+            images.len()
+        )));
+    };
+    let format = match image.format {
+        ImageInputFormat::Jpeg => converse::ImageFormat::Jpeg,
+        ImageInputFormat::Gif => converse::ImageFormat::Gif,
+        ImageInputFormat::Webp => converse::ImageFormat::Webp,
+        _ => converse::ImageFormat::Png,
+    };
+    let ImageInputSource::Bytes(bytes) = &image.source else {
+        return Err(Exception::validation(
+            "Validation failed: expected bytes as the source of an image in responseBody.IMAGES.images.",
+        ));
+    };
+    let length = bytes.as_bytes().len();
+    if length > IMAGE_BYTES_MAX {
+        return Err(Exception::validation(format!(
+            "Validation failed: expected an image of at most {IMAGE_BYTES_MAX} bytes in responseBody.IMAGES.images, got {length}."
+        )));
+    }
+    Ok(converse::ImageBlock {
+        error: None,
+        format,
+        source: converse::ImageSource::Bytes(bytes.clone()),
+    })
 }
 
 fn history(messages: Option<Vec<Message>>) -> Result<Vec<converse::Message>, Exception> {

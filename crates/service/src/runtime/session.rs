@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use outcrop_engine::files::SessionFile;
 use outcrop_engine::history::Utterance;
 use outcrop_engine::orchestration::{Event, EventKind, Phase, Run};
 use outcrop_model::exception::Exception;
@@ -33,6 +34,8 @@ pub(super) struct OpenSession {
     /// Last sequence number of the journal.
     pub(super) seq: u64,
     pub(super) history: Vec<Arc<Utterance>>,
+    /// What code of the session may read.
+    pub(super) files: Vec<Arc<SessionFile>>,
     /// The turn that waits for a return of control, or that a crash cut off.
     pub(super) unfinished: Option<Run>,
     bytes: u64,
@@ -43,7 +46,9 @@ struct ByBytes;
 
 impl Weighter<Key, Arc<OpenSession>> for ByBytes {
     fn weight(&self, _: &Key, session: &Arc<OpenSession>) -> u64 {
-        session.bytes + UTTERANCE_OVERHEAD_BYTES
+        let files = session.files.iter();
+        let file_bytes: u64 = files.map(|file| file.content.as_bytes().len() as u64).sum();
+        session.bytes + file_bytes + UTTERANCE_OVERHEAD_BYTES
     }
 }
 
@@ -102,13 +107,17 @@ impl OpenSession {
             },
             seq: 0,
             history: Vec::new(),
+            files: Vec::new(),
             unfinished: None,
             bytes: 0,
         }
     }
 
-    /// Replaces the history; a finished turn's messages are weighed as they come.
-    pub(super) fn set_history(&mut self, history: Vec<Arc<Utterance>>, added: usize) {
+    /// Takes a finished turn's messages and files into the session. They are weighed as they come.
+    pub(super) fn settle(&mut self, run: Run) {
+        let added = run.transcript().len();
+        self.files = run.files().to_vec();
+        let history = run.conversation();
         let start = history.len().saturating_sub(added);
         for utterance in history.iter().skip(start) {
             self.bytes += UTTERANCE_OVERHEAD_BYTES + utterance.approximate_bytes();
@@ -220,7 +229,9 @@ impl Shared {
                 if let EventKind::Started(started) = &event.kind {
                     settle(&mut session, run.take());
                     let plan = self.plan(scope, &started.plan).await?;
-                    run = Some(Run::new(plan, std::mem::take(&mut session.history)));
+                    let history = std::mem::take(&mut session.history);
+                    let files = std::mem::take(&mut session.files);
+                    run = Some(Run::new(plan, history).with_files(files));
                 }
                 if let Some(run) = &mut run {
                     run.restore(&event);
@@ -240,10 +251,7 @@ impl Shared {
 fn settle(session: &mut OpenSession, run: Option<Run>) {
     let Some(run) = run else { return };
     match run.phase() {
-        Phase::Finished => {
-            let added = run.transcript().len();
-            session.set_history(run.conversation(), added);
-        }
+        Phase::Finished => session.settle(run),
         Phase::Created | Phase::Planning | Phase::Acting | Phase::AwaitingControl => {
             session.unfinished = Some(run);
         }

@@ -11,7 +11,7 @@ use futures_core::future::BoxFuture;
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{
     ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource, Ids,
-    ModelError, ModelProvider, ModelRequest, ModelStream, SourceError,
+    ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter, SourceError,
 };
 use outcrop_model::control::ops as op;
 use outcrop_model::exception::{Exception, ExceptionKind};
@@ -59,6 +59,7 @@ impl World {
             store: Arc::clone(&store) as _,
             models: Arc::new(Nothing),
             actions: Arc::new(Nothing),
+            code: Arc::new(NoCodeInterpreter),
             documents: Arc::clone(&objects) as _,
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(TestIds::default()),
@@ -221,6 +222,7 @@ pub(crate) fn processes(store: &Arc<dyn Store>, count: usize) -> Vec<Service> {
             store: Arc::clone(store),
             models: Arc::new(Nothing),
             actions: Arc::new(Nothing),
+            code: Arc::new(NoCodeInterpreter),
             documents: Arc::new(Objects::default()),
             clock: Arc::clone(&clock) as _,
             ids: Arc::clone(&ids) as _,

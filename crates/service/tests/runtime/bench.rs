@@ -10,8 +10,9 @@ use futures_core::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{
-    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource, Ids,
-    ModelError, ModelProvider, ModelRequest, ModelStream, SourceError,
+    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource,
+    Documents, Ids, ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter,
+    SourceError,
 };
 use outcrop_model::control::ops::{CreateAgent, CreateAgentActionGroup, PrepareAgent};
 use outcrop_model::converse::{
@@ -79,6 +80,8 @@ impl ModelProvider for Model {
             stop_sequences: true,
             sampling: true,
             temperature_with_top_p: true,
+            images: true,
+            documents: Documents::All,
         })
     }
 
@@ -265,6 +268,7 @@ impl Bench {
             store,
             models: Arc::clone(&model) as Arc<dyn ModelProvider>,
             actions: Arc::clone(&actions) as Arc<dyn ActionExecutor>,
+            code: Arc::new(NoCodeInterpreter),
             documents: Arc::new(NoDocuments),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ids: Arc::new(Counter::default()),

@@ -36,7 +36,7 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     stop_sequences: &'a [String],
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    tools: Vec<ToolDefinition<'a>>,
+    tools: Vec<Definition<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<Choice<'a>>,
     #[serde(flatten)]
@@ -110,6 +110,14 @@ enum Source<'a> {
     },
 }
 
+/// A tool as the request describes it, or as the vendor knows it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Definition<'a> {
+    Own(ToolDefinition<'a>),
+    Vendor(&'a Value),
+}
+
 #[derive(Serialize)]
 struct ToolDefinition<'a> {
     name: &'a str,
@@ -149,7 +157,7 @@ pub(super) fn body(request: &ModelRequest) -> Result<Vec<u8>, ModelError> {
         top_p: inference.top_p,
         top_k: inference.top_k,
         stop_sequences: &inference.stop_sequences,
-        tools: tools(&request.tools)?,
+        tools: tools(request)?,
         tool_choice: match &request.tool_choice {
             Some(choice) if !request.tools.is_empty() => Some(tool_choice(choice)?),
             Some(_) | None => None,
@@ -350,19 +358,36 @@ fn tool_result(result: &ToolResultBlock) -> Result<Block<'_>, ModelError> {
     })
 }
 
-fn tools(tools: &[Tool]) -> Result<Vec<ToolDefinition<'_>>, ModelError> {
-    let mut definitions: Vec<ToolDefinition<'_>> = Vec::with_capacity(tools.len());
-    for tool in tools {
+/// The betas that the vendor's own tools of a request belong to, for the header.
+pub(super) fn betas(request: &ModelRequest) -> Vec<&str> {
+    let mut betas: Vec<&str> = request
+        .vendor_tools
+        .iter()
+        .filter_map(|tool| tool.beta.as_deref())
+        .collect();
+    betas.sort_unstable();
+    betas.dedup();
+    betas
+}
+
+fn tools(request: &ModelRequest) -> Result<Vec<Definition<'_>>, ModelError> {
+    let mut definitions: Vec<Definition<'_>> = Vec::with_capacity(request.tools.len());
+    for tool in &*request.tools {
         match tool {
-            Tool::ToolSpec(spec) => definitions.push(ToolDefinition {
-                name: &spec.name,
-                description: spec.description.as_deref(),
-                input_schema: content::schema(&spec.input_schema)?,
-                strict: spec.strict,
-                cache_control: None,
-            }),
+            Tool::ToolSpec(spec) => {
+                definitions.push(match vendor_definition(request, &spec.name) {
+                    Some(vendor) => Definition::Vendor(vendor),
+                    None => Definition::Own(ToolDefinition {
+                        name: &spec.name,
+                        description: spec.description.as_deref(),
+                        input_schema: content::schema(&spec.input_schema)?,
+                        strict: spec.strict,
+                        cache_control: None,
+                    }),
+                });
+            }
             Tool::CachePoint(_) => {
-                if let Some(last) = definitions.last_mut() {
+                if let Some(Definition::Own(last)) = definitions.last_mut() {
                     last.cache_control = Some(CacheControl::EPHEMERAL);
                 }
             }
@@ -370,6 +395,12 @@ fn tools(tools: &[Tool]) -> Result<Vec<ToolDefinition<'_>>, ModelError> {
         }
     }
     Ok(definitions)
+}
+
+fn vendor_definition<'a>(request: &'a ModelRequest, name: &str) -> Option<&'a Value> {
+    let mut tools = request.vendor_tools.iter();
+    let tool = tools.find(|tool| tool.name == name)?;
+    Some(&tool.definition)
 }
 
 fn tool_choice(choice: &ToolChoice) -> Result<Choice<'_>, ModelError> {

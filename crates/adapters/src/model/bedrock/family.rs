@@ -3,7 +3,7 @@
 //! From AWS's table of models and the features of Converse. An unknown family is taken to be able to do
 //! what recent models can; Bedrock's own message tells when that is wrong.
 
-use outcrop_engine::port::Capabilities;
+use outcrop_engine::port::{Capabilities, Documents};
 use serde_json::{Value, json};
 
 use crate::model::anthropic;
@@ -26,6 +26,23 @@ const WITHOUT_TOOLS: [&str; 14] = [
     "stability.",
 ];
 
+/// Families that take no images, by the table of features that Converse supports.
+const TEXT_ONLY: [&str; 13] = [
+    "ai21.",
+    "amazon.nova-micro",
+    "amazon.titan",
+    "cohere.",
+    "deepseek.",
+    "meta.llama2",
+    "meta.llama3-1",
+    "meta.llama3-3",
+    "meta.llama3-8b",
+    "meta.llama3-70b",
+    "mistral.mi",
+    "openai.gpt-oss",
+    "qwen.",
+];
+
 /// A model id without what stands before its family: an ARN, a geography.
 fn bare(model: &str) -> &str {
     let last = model.rsplit_once('/').map_or(model, |(_, last)| last);
@@ -38,7 +55,10 @@ fn bare(model: &str) -> &str {
 pub(super) fn capabilities(model: &str) -> Capabilities {
     let id = bare(model);
     if id.starts_with("anthropic.") {
-        return anthropic::capabilities(&anthropic::native_id(id));
+        return Capabilities {
+            documents: Documents::All,
+            ..anthropic::capabilities(&anthropic::native_id(id))
+        };
     }
     let tools = !WITHOUT_TOOLS.iter().any(|family| id.starts_with(family));
     Capabilities {
@@ -49,6 +69,8 @@ pub(super) fn capabilities(model: &str) -> Capabilities {
         stop_sequences: !id.starts_with("ai21.j2"),
         sampling: true,
         temperature_with_top_p: true,
+        images: !TEXT_ONLY.iter().any(|family| id.starts_with(family)),
+        documents: Documents::All,
     }
 }
 

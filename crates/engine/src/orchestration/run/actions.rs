@@ -8,11 +8,12 @@ use outcrop_model::timestamp::Timestamp;
 
 use super::messages::{answered, invocation_id, results};
 use super::{Phase, Run, emit_trace};
+use crate::action::Strictness;
 use crate::action::call::CalledAction;
 use crate::action::lambda::{self, EventAgent, EventInput};
 use crate::definition::Executor;
 use crate::orchestration::acting::{
-    Acting, CallSlot, NOT_MADE, OUTCOME_UNKNOWN, Observed, SlotState,
+    Acting, CallSlot, NOT_MADE, OUTCOME_UNKNOWN, Observed, ObservedCall, SlotState,
 };
 use crate::orchestration::control::{self, ReturnedResult};
 use crate::orchestration::effect::{Effect, Effects, PendingAction};
@@ -53,6 +54,19 @@ impl Run {
                 ));
             };
             let slot = open.remove(position);
+            if result.image.is_some()
+                && self.plan.strictness == Strictness::Strict
+                && !slot
+                    .action
+                    .as_ref()
+                    .is_some_and(|action| action.computer_use)
+            {
+                return Err(format!(
+                    "Validation failed: IMAGES can be given for a computer use action only, not for actionGroup: {} and function : {}",
+                    result.action_group,
+                    result.target_label()
+                ));
+            }
             let confirms = slot
                 .action
                 .as_ref()
@@ -80,7 +94,8 @@ impl Run {
         self.spent.actions += invoked;
         let limit = self.budget().actions;
         if self.spent.actions > limit {
-            effects.retain(|effect| !matches!(effect, Effect::CallAction(_)));
+            effects
+                .retain(|effect| !matches!(effect, Effect::CallAction(_) | Effect::ExecuteCode(_)));
             for slot in self.acting.iter_mut().flat_map(|acting| &mut acting.slots) {
                 if slot.state == SlotState::Running {
                     slot.refuse(NOT_MADE.to_owned());
@@ -91,7 +106,8 @@ impl Run {
         }
     }
 
-    /// Asks the driver to invoke the running slots that `choose` picks; gives their number.
+    /// Asks the driver to invoke the running slots that `choose` picks; gives their number. Of those
+    /// that run code only the first is begun: the others build on what it leaves behind.
     pub(super) fn call_running(
         &self,
         choose: impl Fn(usize) -> bool,
@@ -105,11 +121,13 @@ impl Run {
             let Some(action) = slot.action.as_ref().filter(|_| choose(index)) else {
                 continue;
             };
-            let (SlotState::Running, Executor::Lambda(function)) = (&slot.state, &action.executor)
-            else {
+            if slot.state != SlotState::Running {
+                continue;
+            }
+            invoked += 1;
+            let Executor::Lambda(function) = &action.executor else {
                 continue;
             };
-            invoked += 1;
             effects.push(Effect::CallAction(PendingAction {
                 index,
                 function: function.clone(),
@@ -217,10 +235,12 @@ impl Run {
             ToolResultStatus::Success
         };
         let observation = Observed {
-            client_request_id: returned.client_request_id.clone(),
             started_at: returned.started_at,
             ended_at: returned.ended_at,
-            reprompt: reply.reprompt,
+            of: ObservedCall::Action {
+                client_request_id: returned.client_request_id.clone(),
+                reprompt: reply.reprompt,
+            },
         };
         if let Some(slot) = self
             .acting
@@ -229,6 +249,7 @@ impl Run {
         {
             slot.state = SlotState::Done {
                 text: reply.text,
+                image: None,
                 status,
                 observation: Some(Box::new(observation)),
             };
@@ -286,6 +307,7 @@ impl Run {
             return self.fail(at, Failure::returned(&action_group), effects);
         }
         let invoked = self.call_running(|index| confirmed.contains(&index), effects);
+        self.begin_code(effects);
         self.spend_actions(at, invoked, effects);
         self.advance(at, effects);
     }
@@ -309,19 +331,30 @@ impl Run {
                     text, observation, ..
                 } => (text, observation.take()),
             };
-            if self.traces()
-                && let (Some(observed), Some(action)) = (observation, &slot.action)
-            {
-                let input = trace::invocation_input(action, &slot.arguments, None, self.trace_id());
-                emit_trace(at, input, effects);
-                let output = trace::action_observation(
-                    text,
-                    &observed.client_request_id,
-                    (observed.started_at, observed.ended_at),
-                    observed.reprompt,
-                    self.trace_id(),
-                );
-                emit_trace(at, output, effects);
+            if let (Some(observed), Some(action)) = (observation, &slot.action) {
+                let times = (observed.started_at, observed.ended_at);
+                match observed.of {
+                    ObservedCall::Code(reply) => {
+                        self.show_code(at, &slot.arguments, times, reply, effects);
+                    }
+                    ObservedCall::Action {
+                        client_request_id,
+                        reprompt,
+                    } if self.traces() => {
+                        let id = self.trace_id();
+                        let input = trace::invocation_input(action, &slot.arguments, None, id);
+                        emit_trace(at, input, effects);
+                        let output = trace::action_observation(
+                            text,
+                            &client_request_id,
+                            times,
+                            reprompt,
+                            self.trace_id(),
+                        );
+                        emit_trace(at, output, effects);
+                    }
+                    ObservedCall::Action { .. } => {}
+                }
             }
             acting.traced += 1;
         }

@@ -8,6 +8,7 @@ use outcrop_model::converse::{
 
 use crate::converse::tool_uses;
 use crate::definition::Executor;
+use crate::files;
 use crate::history::Utterance;
 use crate::orchestration::acting::{Acting, CallSlot, DENIED, SlotState, conversation_input};
 use crate::orchestration::control::{self, Confirmation, ReturnedResult};
@@ -15,11 +16,12 @@ use crate::orchestration::event::Started;
 use crate::plan::ASK_USER_TOOL;
 use crate::prompt::answer::Reading;
 
-/// The messages that the caller put before the question.
-pub(super) fn given(started: &Started) -> Vec<Arc<Utterance>> {
-    let messages = started.conversation_history.iter();
+/// The messages that the caller put before the question, and the files to be shown with it.
+pub(super) fn given(started: &Started, history: &[Arc<Utterance>]) -> Vec<Arc<Utterance>> {
+    let messages = started.conversation_history.iter().cloned();
     messages
-        .map(|message| Utterance::new(message.clone()))
+        .chain(files::shown(&started.files, history))
+        .map(Utterance::new)
         .collect()
 }
 
@@ -41,13 +43,14 @@ pub(super) fn invocation_id(acting: &Acting) -> String {
 
 /// What a returned result makes of the call it answers.
 pub(super) fn answered(slot: &CallSlot, result: &ReturnedResult) -> SlotState {
-    let done = |text: String, status| SlotState::Done {
+    let done = |text: String, image, status| SlotState::Done {
         text,
+        image,
         status,
         observation: None,
     };
     if result.confirmation == Some(Confirmation::Deny) {
-        return done(DENIED.to_owned(), ToolResultStatus::Error);
+        return done(DENIED.to_owned(), None, ToolResultStatus::Error);
     }
     let by_lambda = slot
         .action
@@ -56,12 +59,19 @@ pub(super) fn answered(slot: &CallSlot, result: &ReturnedResult) -> SlotState {
     if by_lambda {
         return SlotState::Running;
     }
-    let status = if result.reprompt {
+    // AWS's own samples give every result of computer use as REPROMPT, and Anthropic's models refuse
+    // an image in a result that is an error.
+    let computer_use = slot
+        .action
+        .as_ref()
+        .is_some_and(|action| action.computer_use);
+    let status = if result.reprompt && !computer_use && result.image.is_none() {
         ToolResultStatus::Error
     } else {
         ToolResultStatus::Success
     };
-    done(result.body.clone().unwrap_or_default(), status)
+    let image = result.image.clone().map(Box::new);
+    done(result.body.clone().unwrap_or_default(), image, status)
 }
 
 pub(super) fn results(acting: &Acting, open: &str) -> Arc<Utterance> {

@@ -10,6 +10,7 @@ use super::messages::{
 };
 use super::{Phase, Run, emit_trace};
 use crate::converse::{text_of, tool_result, tool_uses, user_text};
+use crate::files;
 use crate::history::{Utterance, alternating};
 use crate::orchestration::acting::{Acting, CallSlot, NOT_MADE};
 use crate::orchestration::effect::{Effect, Effects, Emission, Outcome};
@@ -28,6 +29,7 @@ impl Run {
     pub(super) fn start(&mut self, at: Timestamp, started: &Started, effects: &mut Effects) {
         self.started = Some(Box::new(started.clone()));
         self.request_started_at = at;
+        self.files = files::joined(&self.files, &started.files);
         self.fill_template(true);
         self.plan_next(at, effects);
     }
@@ -37,23 +39,26 @@ impl Run {
         let Some(started) = &self.started else { return };
         if !self.plan.definition.orchestration.enabled {
             if begins {
-                self.turn = given(started);
+                self.turn = given(started, &self.history);
                 self.turn
                     .push(Utterance::new(user_text(&started.input_text)));
             }
             return;
         }
         let attributes = trace::prompt_attributes(&started.prompt_session_attributes);
+        let code_interpreter_files = files::listed(&self.files);
         let filled = self.plan.template.fill(&Values {
             instruction: &self.plan.definition.instruction,
             question: &started.input_text,
             ask_user: self.plan.ask_user_rule(),
             prompt_session_attributes: &attributes,
             tools: &self.plan.tools_text,
+            code_interpreter: self.plan.code_rule(),
+            code_interpreter_files: &code_interpreter_files,
         });
         self.system = Arc::from(filled.system.trim());
         if begins {
-            self.turn = given(started);
+            self.turn = given(started, &self.history);
             self.turn.extend(filled.before.into_iter().map(utterance));
         }
         self.suffix = filled.after.into_iter().map(utterance).collect();
@@ -93,6 +98,7 @@ impl Run {
                 .map(|utterance| Arc::clone(utterance.message()))
                 .collect(),
             tools: Arc::clone(&self.plan.tools),
+            vendor_tools: Arc::clone(&self.plan.vendor_tools),
             tool_choice: None,
             inference: self.plan.inference(),
             additional_fields: self.plan.definition.orchestration.additional_fields.clone(),
@@ -221,6 +227,7 @@ impl Run {
         });
         self.phase = Phase::Acting;
         let invoked = self.call_running(|_| true, effects);
+        self.begin_code(effects);
         self.spend_actions(at, invoked, effects);
         self.advance(at, effects);
     }

@@ -5,7 +5,7 @@
 //! turn, so that what a later release can run needs no new `PrepareAgent`.
 
 use outcrop_engine::definition::{ActionGroupKind, AgentDefinition};
-use outcrop_model::control::PromptType;
+use outcrop_model::control::{ActionGroupSignature, PromptType};
 use outcrop_model::exception::Exception;
 
 /// Refuses a definition that uses what cannot be run.
@@ -60,7 +60,9 @@ fn unsupported(definition: &AgentDefinition) -> Vec<String> {
         }
     }
     for group in &definition.action_groups {
-        if let ActionGroupKind::BuiltIn { signature, .. } = group.kind {
+        if let ActionGroupKind::BuiltIn { signature, .. } = group.kind
+            && signature == ActionGroupSignature::AmazonCodeInterpreter
+        {
             things.push(format!("parentActionGroupSignature {signature}"));
         }
     }

@@ -1,5 +1,6 @@
 //! Requests that break a rule every model has.
 
+use outcrop_engine::port::Documents;
 use serde_json::{Value, json};
 
 use super::*;
@@ -13,6 +14,8 @@ const EVERYTHING: Capabilities = Capabilities {
     stop_sequences: true,
     sampling: true,
     temperature_with_top_p: true,
+    images: true,
+    documents: Documents::All,
 };
 
 fn fault(conversation: &Value) -> String {
