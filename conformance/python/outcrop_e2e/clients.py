@@ -9,12 +9,17 @@ import logging
 import os
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.eventstream import EventStreamBuffer
+from botocore.loaders import create_loader
 
 from . import strict
 
 STREAM_OPERATIONS = ("InvokeAgent", "InvokeInlineAgent")
+
+# Reads each service model once; a new client would otherwise spend a quarter of a second on it.
+LOADER = create_loader()
 
 # The operations of each service whose successful answers were checked in this run.
 SUCCEEDED = {"bedrock-agent": set(), "bedrock-agent-runtime": set()}
@@ -107,8 +112,10 @@ class Clients:
     """The two clients of one endpoint, with one watch over both."""
 
     def __init__(self, url, access_key="AKIDEXAMPLE", secret="any-secret", region="us-west-2", checked=True):
+        core = botocore.session.get_session()
+        core.register_component("data_loader", LOADER)
         session = boto3.session.Session(
-            aws_access_key_id=access_key, aws_secret_access_key=secret, region_name=region
+            aws_access_key_id=access_key, aws_secret_access_key=secret, region_name=region, botocore_session=core
         )
         # No retries: a test wants to see each failure. Long reads: a test may hold a call.
         config = Config(
