@@ -10,6 +10,7 @@ import pytest
 from outcrop_e2e import postgres
 from outcrop_e2e.clients import Clients, acceptance_check
 from outcrop_e2e.process import Outcrop, Stub
+from outcrop_e2e.samples import clones
 from outcrop_e2e.terraform import tools
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -43,9 +44,12 @@ def pytest_report_header(config):
     found = "runs" if acceptance_check() else "is skipped: OUTCROP_ACCEPTANCE names no file"
     lacking = tools.missing()
     terraform = f"ARE SKIPPED: {lacking}" if lacking else "run"
+    lacking = clones.missing()
+    samples = f"ARE SKIPPED: {lacking}" if lacking else "run"
     return [
         f"acceptance check of agent streams {found}",
         f"terraform tests {terraform}",
+        f"tests of AWS's public samples {samples}",
         f"store: {config.getoption('--store')}",
     ]
 
