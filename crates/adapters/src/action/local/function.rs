@@ -91,6 +91,16 @@ impl LocalFunction {
             )),
         }
     }
+
+    /// The folders it may write, as the system knows them.
+    pub(super) async fn written(&self) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        for folder in &self.writable {
+            // One that is not there cannot be written either.
+            found.extend(tokio::fs::canonicalize(folder).await.ok());
+        }
+        found
+    }
 }
 
 fn absolute(path: &Path) -> PathBuf {

@@ -1,10 +1,11 @@
 //! What a worker prints: kept as the last few kilobytes of the invocation, and passed line by line to
-//! the server's own debug log.
+//! the server's own log, with the function's name and the invocation's id.
 //!
 //! Standard output and standard error share one pipe, so their order is the handler's. The pipe is
 //! read by a background task, and once more by hand when an invocation ends: a handler flushes before
 //! it answers, so at that moment everything it printed is in the pipe, and the tail is complete
-//! without waiting for the task to be scheduled. Memory is bounded whatever the handler prints.
+//! without waiting for the task to be scheduled. Memory is bounded whatever the handler prints, and so
+//! is what one invocation adds to the server's log.
 
 use std::collections::VecDeque;
 use std::io::{self, PipeWriter};
@@ -12,8 +13,13 @@ use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::net::unix::pipe::Receiver;
-use tracing::debug;
+use tracing::info;
 
+/// The target of a function's lines in the server's log, for filters: `info,function=off`.
+const TARGET: &str = "function";
+/// What one invocation may add to the server's log: enough for a stack trace or two, and for nobody to
+/// drown the lines of the others.
+const LOGGED_BYTES: usize = 64 * 1024;
 /// Lambda's own size of a log tail (`LogResult`).
 const TAIL_BYTES: usize = 4 * 1024;
 /// A longer line is logged in pieces.
@@ -36,6 +42,8 @@ pub(super) struct LogCapture {
 struct Kept {
     tail: VecDeque<u8>,
     line: Vec<u8>,
+    request_id: String,
+    logged: usize,
 }
 
 impl LogCapture {
@@ -61,16 +69,25 @@ impl LogCapture {
         }
     }
 
-    /// Forgets what was printed so far, such as by a thread left over from the previous invocation.
-    pub(super) fn reset(&self) {
+    /// From here on, output is that of the invocation `request_id`. What was printed before, such as by
+    /// a thread left over from the previous one, is forgotten unless `keep` says otherwise.
+    pub(super) fn begin(&self, request_id: &str, keep: bool) {
         self.drain();
-        self.kept().tail.clear();
+        let mut kept = self.kept();
+        kept.end_line(&self.function);
+        if !keep {
+            kept.tail.clear();
+        }
+        kept.request_id.clear();
+        kept.request_id.push_str(request_id);
+        kept.logged = 0;
     }
 
-    /// The last 4 KB printed since the last reset, with whatever is still in the pipe.
+    /// The last 4 KB printed by the invocation, with whatever is still in the pipe.
     pub(super) fn tail(&self) -> Option<String> {
         self.drain();
-        let kept = self.kept();
+        let mut kept = self.kept();
+        kept.end_line(&self.function);
         let (front, back) = kept.tail.as_slices();
         let text = String::from_utf8_lossy(&[front, back].concat()).into_owned();
         (!text.is_empty()).then(|| readable(&text))
@@ -115,14 +132,32 @@ impl Kept {
         self.tail.extend(bytes);
         let surplus = self.tail.len().saturating_sub(TAIL_BYTES);
         self.tail.drain(..surplus);
+        if self.logged > LOGGED_BYTES {
+            return;
+        }
         for piece in bytes.split_inclusive(|&byte| byte == b'\n') {
             self.line.extend_from_slice(piece);
             if piece.ends_with(b"\n") || self.line.len() >= LINE_BYTES {
-                let text = String::from_utf8_lossy(&self.line);
-                debug!(function, line = %readable(text.trim_end()), "function output");
-                self.line.clear();
+                self.end_line(function);
             }
         }
+    }
+
+    /// Logs the line as far as it has come.
+    fn end_line(&mut self, function: &str) {
+        if self.line.is_empty() || self.logged > LOGGED_BYTES {
+            self.line.clear();
+            return;
+        }
+        self.logged += self.line.len();
+        let request_id = self.request_id.as_str();
+        let text = readable(String::from_utf8_lossy(&self.line).trim_end());
+        info!(target: TARGET, function, request_id, "{text}");
+        if self.logged > LOGGED_BYTES {
+            let bytes = self.logged;
+            info!(target: TARGET, function, request_id, bytes, "the rest of its output is not logged");
+        }
+        self.line.clear();
     }
 }
 
@@ -148,7 +183,9 @@ mod tests {
             .write_all(b"one\ntwo\rthree\n")
             .expect("the pipe takes it");
         assert_eq!(log.tail().as_deref(), Some("one\ntwo\nthree\n"));
-        log.reset();
+        log.begin("id", true);
+        assert!(log.tail().is_some());
+        log.begin("id", false);
         assert_eq!(log.tail(), None);
     }
 

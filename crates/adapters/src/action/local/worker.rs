@@ -20,19 +20,12 @@ use super::fault::Fault;
 use super::launch::Launch;
 use super::log::LogCapture;
 use super::process::Process;
+use super::roster::Member;
 use super::runtime_api;
+use super::start::{Cause, StartFailure};
 
 /// The exit status by which the bootstrap says that the interpreter has no `awslambdaric`.
 const NO_RUNTIME_CLIENT: i32 = 78;
-
-/// How long a worker may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// To import the handler.
-    pub(super) start: Duration,
-    /// To answer one invocation.
-    pub(super) invocation: Duration,
-}
 
 /// What became of an invocation.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,10 +36,10 @@ pub(super) enum Outcome {
     Raised(Bytes),
     /// The worker has to go.
     Broken(Bytes),
+    /// The worker has ended.
+    Exited(ExitStatus),
     /// An idle worker had ended before it fetched the event: another may be tried.
     Unfetched,
-    /// The interpreter cannot import `awslambdaric`.
-    NoRuntimeClient,
 }
 
 /// See the module's description.
@@ -56,14 +49,17 @@ pub(super) struct Worker {
     log: Arc<LogCapture>,
     process: Process,
     tasks: [AbortHandle; 2],
-    warm: bool,
+    generation: u64,
+    fresh: bool,
 }
 
 impl Worker {
-    /// Starts the process, known as `function` in the log; does not wait for it to import the handler.
+    /// Starts the process, known as `function` in the log, with the code of `generation`; does not
+    /// wait for it to import the handler.
     pub(super) async fn start(
         function: &str,
         launch: &Launch,
+        generation: u64,
         tracker: &TaskTracker,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
@@ -81,13 +77,38 @@ impl Worker {
             log,
             process,
             tasks: [server.abort_handle(), pump.abort_handle()],
-            warm: false,
+            generation,
+            fresh: true,
         })
     }
 
-    /// Whether the process has not ended.
-    pub(super) fn is_alive(&self) -> bool {
-        self.process.is_alive()
+    /// Waits until the handler is imported.
+    pub(super) async fn ready(&self, limit: Duration) -> Result<(), StartFailure> {
+        let cause = tokio::select! {
+            biased;
+            progress = self.exchange.started() => match progress {
+                Progress::Failed(error) => Cause::Reported(error),
+                Progress::Starting | Progress::Ready => return Ok(()),
+            },
+            status = self.process.ended() => Cause::Exited(status),
+            () = tokio::time::sleep(limit) => Cause::TimedOut(limit),
+        };
+        let log_tail = self.log.tail();
+        if let Cause::Exited(status) = &cause
+            && status.code() == Some(NO_RUNTIME_CLIENT)
+        {
+            return Err(StartFailure::Setup(format!(
+                "its python environment cannot import awslambdaric; install it there with `python -m pip \
+                 install awslambdaric`:\n{}",
+                log_tail.unwrap_or_default()
+            )));
+        }
+        Err(StartFailure::Died { cause, log_tail })
+    }
+
+    /// Whether it has not served an invocation yet.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.fresh
     }
 
     /// The last 4 KB of what the current or latest invocation printed.
@@ -95,20 +116,17 @@ impl Worker {
         self.log.tail()
     }
 
-    /// Runs one invocation. `prepare` makes it when the worker is ready to take it, since only then
-    /// does the handler's time begin.
+    /// Runs one invocation, which may take `limit`. Made by `prepare` at the last moment, since with
+    /// it the handler's time begins.
     pub(super) async fn invoke(
         &mut self,
         request_id: &str,
-        limits: Limits,
+        limit: Duration,
         prepare: impl FnOnce() -> Invocation,
     ) -> Outcome {
-        let warm = std::mem::replace(&mut self.warm, true);
-        if warm {
-            self.log.reset();
-        } else if let Some(outcome) = self.wait_for_start(request_id, limits.start).await {
-            return outcome;
-        }
+        let fresh = std::mem::replace(&mut self.fresh, false);
+        // What was printed at start belongs to the first invocation.
+        self.log.begin(request_id, fresh);
         let answered = self.exchange.submit(prepare());
         // In this order: an answer counts even if the process ended right after giving it.
         tokio::select! {
@@ -119,37 +137,26 @@ impl Worker {
                 Answer::TooLarge => Outcome::Broken(Fault::reply_too_large().payload),
             },
             status = self.process.ended() => {
-                if warm && self.exchange.withdraw() {
-                    return Outcome::Unfetched;
+                if !fresh && self.exchange.withdraw() {
+                    Outcome::Unfetched
+                } else {
+                    Outcome::Exited(status)
                 }
-                Outcome::Broken(Fault::exited(request_id, status).payload)
             }
-            () = tokio::time::sleep(limits.invocation) => {
-                Outcome::Broken(Fault::timed_out(request_id, limits.invocation).payload)
-            }
-        }
-    }
-
-    async fn wait_for_start(&self, request_id: &str, limit: Duration) -> Option<Outcome> {
-        tokio::select! {
-            biased;
-            progress = self.exchange.started() => match progress {
-                Progress::Failed(error) => Some(Outcome::Broken(error)),
-                Progress::Starting | Progress::Ready => None,
-            },
-            status = self.process.ended() => Some(ended_at_start(request_id, status)),
             () = tokio::time::sleep(limit) => {
-                Some(Outcome::Broken(Fault::timed_out(request_id, limit).payload))
+                Outcome::Broken(Fault::timed_out(request_id, limit).payload)
             }
         }
     }
 }
 
-fn ended_at_start(request_id: &str, status: ExitStatus) -> Outcome {
-    if status.code() == Some(NO_RUNTIME_CLIENT) {
-        Outcome::NoRuntimeClient
-    } else {
-        Outcome::Broken(Fault::exited(request_id, status).payload)
+impl Member for Worker {
+    fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    fn is_alive(&self) -> bool {
+        self.process.is_alive()
     }
 }
 

@@ -10,6 +10,9 @@ const util = require("node:util");
 const { createRequire } = require("node:module");
 const { pathToFileURL } = require("node:url");
 
+// `node -e` makes these global, where a module of the handler would find them.
+for (const leaked of ["require", "module", "exports", "__filename", "__dirname"]) delete globalThis[leaked];
+
 const API = "/2018-06-01/runtime/";
 const taskRoot = process.env.LAMBDA_TASK_ROOT;
 const address = process.env.AWS_LAMBDA_RUNTIME_API;
@@ -66,7 +69,8 @@ function postError(name, error) {
 
 function describe(error) {
   if (util.types.isNativeError(error) || error instanceof Error) {
-    const trace = (error.stack ?? "").split("\n");
+    // The frames of this file tell nobody anything.
+    const trace = (error.stack ?? "").split("\n").filter((line) => !/^ +at .*\[eval\]/.test(line));
     return { errorType: error.name, errorMessage: error.message, trace };
   }
   const text = typeof error === "string" ? error : JSON.stringify(error) ?? String(error);
@@ -121,8 +125,8 @@ function write(descriptor, text) {
 
 function logFault(title, error) {
   const { errorType, errorMessage, trace } = describe(error);
-  const stack = trace.length > 0 ? trace.join("\n") : errorMessage;
-  logLine("ERROR", `${title} ${errorType}: ${errorMessage}\n${stack}`);
+  const text = trace.length > 0 ? trace.join("\n") : `${errorType}: ${errorMessage}`;
+  logLine("ERROR", `${title} ${text}`);
 }
 
 // Handler -------------------------------------------------------------------------------------------

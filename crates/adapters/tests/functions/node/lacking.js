@@ -1,0 +1,1 @@
+require("a-package-that-nobody-has");
