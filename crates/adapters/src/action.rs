@@ -60,7 +60,7 @@ pub enum FunctionRuntime {
 }
 
 /// What all functions share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct FunctionSettings {
     /// Of a function that is named without an ARN.
     pub region: String,

@@ -18,6 +18,8 @@ use outcrop_adapters::http::{Secret, Timeouts};
 #[cfg(feature = "local")]
 use outcrop_adapters::model::local::{LocalModel, LocalSettings, WeightsLocation};
 use outcrop_adapters::model::registry::{ModelMapping, ModelRegistry, ProviderKind as Kind};
+#[cfg(target_os = "linux")]
+use outcrop_adapters::sandbox::{Sandbox, SandboxSettings};
 use outcrop_adapters::source::BucketFolder;
 use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
@@ -70,7 +72,9 @@ impl App {
 pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let store = open_store(config).await?;
     let directory = FunctionDirectory::new(store.clone(), Arc::new(SystemClock));
-    let functions = functions(config)?.with_registered(Arc::new(Registered(directory)));
+    let functions = functions(config)
+        .await?
+        .with_registered(Arc::new(Registered(directory)));
     let functions = Arc::new(functions);
     let root = config.buckets.clone();
     let buckets = BucketFolder::new(root.unwrap_or_else(|| config.data_dir.join("buckets")))?;
@@ -223,13 +227,25 @@ fn mapping(route: &ModelRoute, config: &Config) -> ModelMapping {
     }
 }
 
-fn functions(config: &Config) -> anyhow::Result<FunctionRegistry> {
+/// What keeps the server's children apart, found out by trying.
+#[cfg(target_os = "linux")]
+async fn sandbox() -> anyhow::Result<Sandbox> {
+    let made = || Sandbox::new(SandboxSettings::of_this_program());
+    let sandbox = tokio::task::spawn_blocking(made).await?;
+    let (strength, missing) = (sandbox.strength(), sandbox.strength().missing());
+    tracing::info!(in_force = %strength, ?missing, "functions run in a sandbox");
+    Ok(sandbox)
+}
+
+async fn functions(config: &Config) -> anyhow::Result<FunctionRegistry> {
     let settings = FunctionSettings {
         region: config.region.clone(),
         account_id: config.account_id.clone(),
         workers: WorkerSettings {
             python: config.python.interpreter.clone(),
             node: config.node.clone(),
+            #[cfg(target_os = "linux")]
+            sandbox: Some(sandbox().await?),
             ..WorkerSettings::new(&config.python.environments)
         },
     };

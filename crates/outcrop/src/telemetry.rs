@@ -1,7 +1,8 @@
 //! Logs: lines on standard error, for people or as JSON.
 //!
 //! What may be logged where is each crate's care: no secret at any level, no text of a prompt, a
-//! model or a tool above `debug`. A panic is logged like any other error, so that JSON logs stay JSON.
+//! model or a tool above `debug`. What a function prints is a log of its own: it is passed on at `info`,
+//! under the target `function`. A panic is logged like any other error, so that JSON logs stay JSON.
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;

@@ -49,7 +49,7 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What all functions of this machine share.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct WorkerSettings {
     /// The interpreter that managed environments are made with; Python 3.10 or newer.
     pub python: PathBuf,
@@ -60,6 +60,9 @@ pub struct WorkerSettings {
     pub packages: Vec<String>,
     /// The Node.js that handlers run in; version 18 or newer.
     pub node: PathBuf,
+    /// Where workers run; none: as processes like any other, without a limit of memory.
+    #[cfg(target_os = "linux")]
+    pub sandbox: Option<crate::sandbox::Sandbox>,
     /// A worker without work for this long is ended.
     pub idle_ttl: Duration,
     /// How long a worker may take to import its handler.
@@ -75,6 +78,8 @@ impl WorkerSettings {
             environments: environments.into(),
             packages: vec!["awslambdaric==4.2.2".to_owned(), "boto3==1.44.5".to_owned()],
             node: PathBuf::from("node"),
+            #[cfg(target_os = "linux")]
+            sandbox: None,
             idle_ttl: Duration::from_mins(10),
             start_limit: Duration::from_mins(1),
         }

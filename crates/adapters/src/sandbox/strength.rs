@@ -40,6 +40,11 @@ impl Strength {
         ))
     }
 
+    /// Whether a child that is to have no network gets an empty one of its own.
+    pub fn own_network(&self) -> bool {
+        self.namespaces.network
+    }
+
     /// Whether children cannot read the host's files beyond those of the system.
     pub fn keeps_files(&self) -> bool {
         self.namespaces.mount || self.landlock > 0

@@ -50,6 +50,20 @@ impl Fault {
         }))
     }
 
+    /// The worker held more memory than it may.
+    pub(super) fn out_of_memory(request_id: &str, used: u64, limit: u64) -> Self {
+        let megabytes = |bytes: u64| bytes.div_ceil(1024 * 1024);
+        Self::new(&json!({
+            "errorType": "Runtime.OutOfMemory",
+            "errorMessage": format!(
+                "RequestId: {request_id} Error: Runtime exited with error: signal: killed (it used {} MB; \
+                 its memory is {} MB)",
+                megabytes(used),
+                megabytes(limit)
+            ),
+        }))
+    }
+
     /// The reply is larger than Lambda passes on.
     pub(super) fn reply_too_large() -> Self {
         Self::new(&json!({

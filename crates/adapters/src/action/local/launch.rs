@@ -24,6 +24,14 @@ pub(super) struct Launch {
     pub(super) code: PathBuf,
     /// Every variable the process gets, but for the address of the Runtime API.
     pub(super) environment: BTreeMap<String, OsString>,
+    /// What it may read besides the code, the system's own and the program's installation.
+    pub(super) readable: Vec<PathBuf>,
+    /// What it may write besides its temporary folder.
+    pub(super) writable: Vec<PathBuf>,
+    /// Whether it may open connections.
+    pub(super) network: bool,
+    /// What it may hold in memory.
+    pub(super) memory_bytes: u64,
 }
 
 impl Launch {
@@ -34,10 +42,12 @@ impl Launch {
         name: &FunctionName,
     ) -> Result<Self, String> {
         let code = function.folder().await?;
+        let mut readable = variables::folders();
         let (program, arguments) = match &function.runtime {
             LocalRuntime::Python => {
                 let interpreter = interpreter(shared, &code).await?;
                 let arguments = python::arguments(&interpreter);
+                readable.extend(interpreter.runtime_packages);
                 (interpreter.program, arguments)
             }
             LocalRuntime::Node => {
@@ -53,6 +63,10 @@ impl Launch {
             arguments,
             code,
             environment,
+            readable,
+            writable: function.written().await,
+            network: function.network,
+            memory_bytes: u64::from(function.memory_mb) * 1024 * 1024,
         })
     }
 }

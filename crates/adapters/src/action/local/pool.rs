@@ -213,12 +213,9 @@ impl Pool {
         let launch = Launch::of(shared, &self.function, &self.name).await;
         let launch = launch.map_err(StartFailure::Setup)?;
         let begun = Instant::now();
-        let worker = Worker::start(&self.name.name, &launch, generation, &shared.processes)
+        let worker = Worker::start(&self.name.name, &launch, generation, shared)
             .await
-            .map_err(|error| {
-                let program = launch.program.display();
-                StartFailure::Setup(format!("{program} cannot be started: {error}"))
-            })?;
+            .map_err(StartFailure::Setup)?;
         worker.ready(shared.settings.start_limit).await?;
         debug!(
             function = self.name.name,

@@ -1,10 +1,12 @@
 //! The HTTP face of the Lambda Runtime API (version 2018-06-01), one loopback listener a worker.
 //!
 //! The protocol has no worker identity; the listener is the identity. A worker ends with its process,
-//! and the task that serves it with the worker. What it asks for is decided by the exchange. Whoever
-//! may open a connection on this machine may pose as the worker, as with AWS's own emulator.
+//! and the task that serves it with the worker. What it asks for is decided by the exchange. Where
+//! others of this machine could connect, the [`Door`] knows whom to let in, if that can be known: outside
+//! of the sandbox anybody may pose as the worker, as with AWS's own emulator.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tracing::debug;
+use tracing::{debug, warn};
 
 use super::MAX_REPLY_BYTES;
 use super::exchange::{Answer, Exchange, Invocation, UnknownRequest};
@@ -32,12 +34,53 @@ const MAX_HEAD_BYTES: usize = 2 * 1024 * 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const VERSION: &str = "2018-06-01";
 
+/// Where a worker comes to.
+pub(super) struct Door {
+    listener: TcpListener,
+    /// Whether a connection, by its two addresses, is the worker's.
+    guard: Option<Box<Guard>>,
+}
+
+type Guard = dyn Fn(SocketAddr, SocketAddr) -> bool + Send + Sync;
+
+impl Door {
+    /// Lets everybody in who can connect.
+    pub(super) fn open(listener: TcpListener) -> Self {
+        Self {
+            listener,
+            guard: None,
+        }
+    }
+
+    /// Lets in whom `guard` knows.
+    #[cfg(target_os = "linux")]
+    pub(super) fn guarded(
+        listener: TcpListener,
+        guard: impl Fn(SocketAddr, SocketAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            listener,
+            guard: Some(Box::new(guard)),
+        }
+    }
+
+    fn admits(&self, stream: &TcpStream, peer: SocketAddr) -> bool {
+        let Some(guard) = &self.guard else {
+            return true;
+        };
+        stream.local_addr().is_ok_and(|local| guard(local, peer))
+    }
+}
+
 /// Serves one worker until the task is aborted.
-pub(super) async fn serve(listener: TcpListener, exchange: Arc<Exchange>) {
+pub(super) async fn serve(door: Door, exchange: Arc<Exchange>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+            accepted = door.listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, peer)) if !door.admits(&stream, peer) => {
+                    warn!(%peer, "somebody else came to a worker's runtime api");
+                }
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, Arc::clone(&exchange)));
                 }

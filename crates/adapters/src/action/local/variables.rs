@@ -22,6 +22,9 @@ const INHERITED: [&str; 7] = [
     "SSL_CERT_DIR",
 ];
 
+/// Those of [`INHERITED`] that name files and folders a worker has to be able to read.
+const INHERITED_PATHS: [&str; 3] = ["LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// What the runtime needs for itself; a mapping that set one of these would break its worker.
 const RESERVED: [&str; 4] = [
     "AWS_LAMBDA_RUNTIME_API",
@@ -45,6 +48,15 @@ impl LocalFunction {
             None => Ok(()),
         }
     }
+}
+
+/// What the inherited variables refer to.
+pub(super) fn folders() -> Vec<PathBuf> {
+    let values = INHERITED_PATHS.iter().filter_map(std::env::var_os);
+    values
+        .flat_map(|value| std::env::split_paths(&value).collect::<Vec<_>>())
+        .filter(|path| path.is_absolute())
+        .collect()
 }
 
 /// The variables of a worker of `function`, but for the address of its Runtime API.

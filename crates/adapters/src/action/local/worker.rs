@@ -4,17 +4,14 @@
 //! raising are behaviour, a timeout, an exit and an over-long reply are not. Dropping a worker, also
 //! in the middle of an invocation, ends its process group.
 
-use std::io;
-use std::net::Ipv4Addr;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
-use tokio_util::task::TaskTracker;
 
+use super::Shared;
 use super::exchange::{Answer, Exchange, Invocation, Progress};
 use super::fault::Fault;
 use super::launch::Launch;
@@ -50,6 +47,7 @@ pub(super) struct Worker {
     process: Process,
     tasks: [AbortHandle; 2],
     generation: u64,
+    memory_bytes: u64,
     fresh: bool,
 }
 
@@ -60,14 +58,14 @@ impl Worker {
         function: &str,
         launch: &Launch,
         generation: u64,
-        tracker: &TaskTracker,
-    ) -> io::Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let (log, output) = LogCapture::new(function)?;
-        let process = Process::start(launch, listener.local_addr()?, output, tracker)?;
+        shared: &Shared,
+    ) -> Result<Self, String> {
+        let captured = LogCapture::new(function);
+        let (log, output) = captured.map_err(|error| format!("its output: {error}"))?;
+        let (process, door) = Process::start(launch, output, shared).await?;
         let exchange = Arc::new(Exchange::new());
         let log = Arc::new(log);
-        let server = tokio::spawn(runtime_api::serve(listener, Arc::clone(&exchange)));
+        let server = tokio::spawn(runtime_api::serve(door, Arc::clone(&exchange)));
         let pump = tokio::spawn({
             let log = Arc::clone(&log);
             async move { log.pump().await }
@@ -78,6 +76,7 @@ impl Worker {
             process,
             tasks: [server.abort_handle(), pump.abort_handle()],
             generation,
+            memory_bytes: launch.memory_bytes,
             fresh: true,
         })
     }
@@ -145,6 +144,10 @@ impl Worker {
             }
             () = tokio::time::sleep(limit) => {
                 Outcome::Broken(Fault::timed_out(request_id, limit).payload)
+            }
+            used = self.process.exceeds(self.memory_bytes) => {
+                let fault = Fault::out_of_memory(request_id, used, self.memory_bytes);
+                Outcome::Broken(fault.payload)
             }
         }
     }

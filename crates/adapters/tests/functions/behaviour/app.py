@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -82,3 +83,24 @@ def recurse(event, context):
 
 def unserialisable(event, context):
     return {"set": {1, 2}}
+
+
+def hoard(event, context):
+    hoarded = b"x" * event
+    time.sleep(1)
+    return len(hoarded)
+
+
+def shout(event, context):
+    line = "x" * 1023
+    for _ in range(event * 1024):
+        print(line)
+    return "done"
+
+
+def reach(event, context):
+    try:
+        with socket.create_connection(tuple(event), timeout=5) as found:
+            return found.recv(5).decode()
+    except OSError as error:
+        return type(error).__name__

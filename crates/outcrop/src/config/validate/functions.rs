@@ -11,8 +11,8 @@ use super::{At, Checker, Range, narrow, size};
 
 /// Lambda's own bounds and a kinder default than its three seconds.
 const FUNCTION_TIMEOUT_S: Range = Range(1, 900, 30);
-/// Lambda's own bounds and default.
-const MEMORY_MB: Range = Range(128, 10_240, 128);
+/// Lambda's own bounds, and room for a data library: Lambda's default of 128 ends many a first try.
+const MEMORY_MB: Range = Range(128, 10_240, 512);
 const MAX_WORKERS: Range = Range(1, 256, 4);
 
 impl Checker<'_> {

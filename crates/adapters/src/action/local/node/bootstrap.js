@@ -22,6 +22,8 @@ process.env.AWS_EXECUTION_ENV ??= `AWS_Lambda_nodejs${major}.x`;
 // The server holds the other end of this pipe and never writes to it: its end means that the server
 // is gone, and that nobody else will stop this process group.
 function endWithTheServer() {
+  if (process.env.OUTCROP_LIFELINE === undefined) return;
+  delete process.env.OUTCROP_LIFELINE;
   process.stdin.on("end", () => process.kill(0, "SIGKILL"));
   process.stdin.on("error", () => process.kill(0, "SIGKILL"));
   process.stdin.resume();

@@ -1,5 +1,5 @@
-# The first lines a worker runs: it ties the worker's life to the server's, then hands over to AWS's
-# own runtime interface client, which imports the handler and speaks the Lambda Runtime API.
+# The first lines a worker runs: it ties the worker's life to the server's where nobody else does, then
+# hands over to AWS's own runtime interface client, which imports the handler and speaks the Lambda Runtime API.
 
 import os
 import signal
@@ -83,9 +83,10 @@ class PortableRuntimeClient:
 
 
 def main():
-    threading.Thread(
-        target=end_with_the_server, args=(take_over_stdin(),), daemon=True
-    ).start()
+    if os.environ.pop("OUTCROP_LIFELINE", None):
+        threading.Thread(
+            target=end_with_the_server, args=(take_over_stdin(),), daemon=True
+        ).start()
     task_root = os.environ["LAMBDA_TASK_ROOT"]
     # The last of these holds the client where the environment has none. It comes last, so that the
     # environment's own packages win.
