@@ -27,6 +27,8 @@ use name::FunctionName;
 
 pub use emulator::EmulatedFunction;
 pub use lambda::LambdaFunction;
+#[cfg(target_os = "linux")]
+pub(crate) use local::python::Environments;
 pub use local::{LocalFunction, LocalRuntime, ReservedVariable, WorkerSettings};
 
 /// The one value of `X-Amz-Function-Error` that functions of today cause.

@@ -5,6 +5,8 @@
 //! the driver does, because only it knows whether output has already begun.
 
 pub mod action;
+#[cfg(target_os = "linux")]
+pub mod code;
 pub mod http;
 pub mod model;
 #[cfg(target_os = "linux")]

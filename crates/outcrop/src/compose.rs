@@ -14,6 +14,8 @@ use outcrop_adapters::action::{
     LambdaFunction, LocalFunction, LocalRuntime, RegisteredFunction, RegisteredFunctions,
     WorkerSettings,
 };
+#[cfg(target_os = "linux")]
+use outcrop_adapters::code::{CodeSettings, PythonInterpreter};
 use outcrop_adapters::http::{Secret, Timeouts};
 #[cfg(feature = "local")]
 use outcrop_adapters::model::local::{LocalModel, LocalSettings, WeightsLocation};
@@ -23,7 +25,7 @@ use outcrop_adapters::sandbox::{Sandbox, SandboxSettings};
 use outcrop_adapters::source::BucketFolder;
 use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
-use outcrop_engine::port::{DocumentSource, ModelProvider, NoCodeInterpreter};
+use outcrop_engine::port::{DocumentSource, ModelProvider};
 use outcrop_service::Service;
 use outcrop_service::outcrop_api::functions::{self, FunctionDirectory};
 use outcrop_service::ports::Ports;
@@ -45,6 +47,8 @@ use crate::server::signature::Signatures;
 pub(crate) struct App {
     service: Arc<Service>,
     functions: Arc<FunctionRegistry>,
+    #[cfg(target_os = "linux")]
+    code: Arc<PythonInterpreter>,
     router: Router,
 }
 
@@ -65,6 +69,8 @@ impl App {
     pub(crate) async fn close(&self) {
         self.service.shutdown().await;
         self.functions.shutdown().await;
+        #[cfg(target_os = "linux")]
+        self.code.shutdown().await;
     }
 }
 
@@ -79,11 +85,17 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let root = config.buckets.clone();
     let buckets = BucketFolder::new(root.unwrap_or_else(|| config.data_dir.join("buckets")))?;
     let documents: Arc<dyn DocumentSource> = Arc::new(buckets.clone());
+    #[cfg(target_os = "linux")]
+    let code = Arc::new(code_interpreter(config, sandbox().await?));
     let ports = Ports {
         store: store.clone(),
         models: Arc::new(models(config)?),
         actions: functions.clone(),
-        code: Arc::new(NoCodeInterpreter),
+        #[cfg(target_os = "linux")]
+        code: code.clone(),
+        // Code is run in the sandbox or not at all.
+        #[cfg(not(target_os = "linux"))]
+        code: Arc::new(outcrop_engine::port::NoCodeInterpreter),
         documents,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
@@ -104,6 +116,8 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     Ok(App {
         service,
         functions,
+        #[cfg(target_os = "linux")]
+        code,
         router,
     })
 }
@@ -251,6 +265,28 @@ async fn functions(config: &Config) -> anyhow::Result<FunctionRegistry> {
     };
     let mappings = config.functions.iter().map(function).collect();
     Ok(FunctionRegistry::new(mappings, settings)?)
+}
+
+/// Finds out what this machine gives to confine children with.
+#[cfg(target_os = "linux")]
+async fn sandbox() -> anyhow::Result<Sandbox> {
+    let made = || Sandbox::new(SandboxSettings::of_this_program());
+    Ok(tokio::task::spawn_blocking(made).await?)
+}
+
+/// Starts nothing before code is to be run.
+#[cfg(target_os = "linux")]
+fn code_interpreter(config: &Config, sandbox: Sandbox) -> PythonInterpreter {
+    let given = &config.code_interpreter;
+    let mut settings = CodeSettings {
+        python: config.python.interpreter.clone(),
+        time_limit: given.time_limit,
+        memory_bytes: given.memory_bytes,
+        sessions_max: given.sessions,
+        ..CodeSettings::new(&config.python.environments)
+    };
+    settings.packages.extend(given.packages.iter().cloned());
+    PythonInterpreter::new(settings, sandbox)
 }
 
 fn function(function: &Function) -> FunctionMapping {

@@ -110,6 +110,8 @@ pub(crate) struct Config {
     pub(crate) python: Python,
     /// The Node.js that functions run in.
     pub(crate) node: PathBuf,
+    /// Python that models write.
+    pub(crate) code_interpreter: CodeInterpreter,
     /// The embedded model.
     #[cfg_attr(
         all(not(feature = "local"), not(test)),
@@ -373,6 +375,19 @@ pub(crate) struct Python {
     pub(crate) interpreter: PathBuf,
     /// Folder of the environments that functions run in; worth sharing between servers.
     pub(crate) environments: PathBuf,
+}
+
+/// `[code_interpreter]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CodeInterpreter {
+    /// How long one run may take.
+    pub(crate) time_limit: Duration,
+    /// Memory of each process of a session.
+    pub(crate) memory_bytes: u64,
+    /// Sessions with a state at once.
+    pub(crate) sessions: usize,
+    /// What is installed besides what always is, as pip takes it.
+    pub(crate) packages: Vec<String>,
 }
 
 /// What flags of `outcrop serve` say.

@@ -32,6 +32,8 @@ pub(super) struct LowConfig {
     #[serde(default)]
     pub(super) node: LowNode,
     #[serde(default)]
+    pub(super) code_interpreter: LowCodeInterpreter,
+    #[serde(default)]
     pub(super) s3: LowS3,
     #[serde(default)]
     pub(super) credentials: Vec<LowCredential>,
@@ -94,6 +96,17 @@ pub(super) struct LowPython {
 #[serde(deny_unknown_fields)]
 pub(super) struct LowNode {
     pub(super) interpreter: Option<String>,
+}
+
+/// `[code_interpreter]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowCodeInterpreter {
+    pub(super) timeout_s: Option<u64>,
+    pub(super) memory_mb: Option<u64>,
+    pub(super) sessions: Option<u64>,
+    #[serde(default)]
+    pub(super) packages: Vec<String>,
 }
 
 /// `[s3]`.
@@ -203,7 +216,7 @@ pub(super) struct Table {
 }
 
 /// Every table whose keys are fixed (`environment` of a function is free).
-pub(super) const TABLES: [Table; 11] = [
+pub(super) const TABLES: [Table; 12] = [
     Table {
         name: "",
         keys: keys_of::<LowConfig>,
@@ -227,6 +240,10 @@ pub(super) const TABLES: [Table; 11] = [
     Table {
         name: "node",
         keys: keys_of::<LowNode>,
+    },
+    Table {
+        name: "code_interpreter",
+        keys: keys_of::<LowCodeInterpreter>,
     },
     Table {
         name: "s3",

@@ -14,10 +14,11 @@ use outcrop_engine::orchestration::Budget;
 use outcrop_store::DatabaseUrl;
 
 use super::document::{Document, Step};
-use super::low::{LowConfig, LowCredential, LowLimits, LowPython};
+use super::low::{LowCodeInterpreter, LowConfig, LowCredential, LowLimits, LowPython};
 use super::overrides::Origins;
 use super::{
-    Config, Credential, Environment, HttpLimits, Local, Log, Place, Problem, Python, Secret,
+    CodeInterpreter, Config, Credential, Environment, HttpLimits, Local, Log, Place, Problem,
+    Python, Secret,
 };
 
 const DEFAULT_PORT: u16 = 8474;
@@ -63,6 +64,10 @@ const BUFFERED_BODY_BYTES: Range = Range(KIB, 64 * 1024 * MIB, 256 * MIB);
 const BODY_TIMEOUT_S: Range = Range(1, 3_600, 60);
 const SHUTDOWN_S: Range = Range(0, 3_600, 20);
 const THREADS: Range = Range(1, 1_024, 1);
+/// A turn has 600 s by default; below 128 MB pandas cannot be imported.
+const CODE_TIMEOUT_S: Range = Range(1, 3_600, 60);
+const CODE_MEMORY_MB: Range = Range(128, 1024 * 1024, 1_024);
+const CODE_SESSIONS: Range = Range(1, 1_024, 25);
 
 /// What a value is checked against and reported to.
 struct Checker<'a> {
@@ -177,6 +182,7 @@ pub(super) fn validate(
         functions: check.functions(low.functions),
         python: check.python_settings(&low.python, directory),
         node: PathBuf::from(low.node.interpreter.as_deref().unwrap_or("node")),
+        code_interpreter: check.code_interpreter(low.code_interpreter),
         local: Local {
             weights: check.weights(low.local.weights, directory),
             threads: low.local.threads.and_then(|threads| {
@@ -488,6 +494,16 @@ impl Checker<'_> {
                 PathBuf::from(interpreter)
             },
             environments,
+        }
+    }
+
+    fn code_interpreter(&mut self, low: LowCodeInterpreter) -> CodeInterpreter {
+        let at = |key| At::table("code_interpreter", key);
+        CodeInterpreter {
+            time_limit: self.seconds(at("timeout_s"), low.timeout_s, CODE_TIMEOUT_S),
+            memory_bytes: MIB * self.number(at("memory_mb"), low.memory_mb, CODE_MEMORY_MB),
+            sessions: size(self.number(at("sessions"), low.sessions, CODE_SESSIONS)),
+            packages: low.packages,
         }
     }
 

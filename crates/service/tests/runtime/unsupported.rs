@@ -1,8 +1,7 @@
 //! Agents that have what no turn can run: kept, prepared, and refused by name when invoked.
 
 use outcrop_model::control::ops::{
-    AssociateAgentCollaborator, CreateAgent, CreateAgentActionGroup, CreateAgentAlias,
-    PrepareAgent, UpdateAgent,
+    AssociateAgentCollaborator, CreateAgent, CreateAgentAlias, PrepareAgent, UpdateAgent,
 };
 use outcrop_model::exception::ExceptionKind;
 use serde_json::{Value, json};
@@ -74,21 +73,6 @@ async fn what_an_agent_has_and_no_turn_runs_is_named() {
     bench.model.says([Say::Text("fine")]);
     let answer = bench.ask(json!({"inputText": "hi"})).await;
     assert_eq!(answer, Answer::Text("fine".to_owned()));
-}
-
-#[tokio::test]
-async fn a_built_in_group_is_named_while_it_is_enabled() {
-    let bench = Bench::new().await;
-    bench
-        .control::<CreateAgentActionGroup>(json!({
-            "agentId": bench.agent_id, "agentVersion": "DRAFT", "actionGroupName": "Code",
-            "parentActionGroupSignature": "AMAZON.CodeInterpreter"}))
-        .await;
-    redefine(&bench, json!({})).await;
-    assert_eq!(
-        refusal(&bench).await,
-        "parentActionGroupSignature AMAZON.CodeInterpreter is not supported by Outcrop"
-    );
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@
 //! before it begins, rather than run without it. Judged anew from the frozen definition with each
 //! turn, so that what a later release can run needs no new `PrepareAgent`.
 
-use outcrop_engine::definition::{ActionGroupKind, AgentDefinition};
-use outcrop_model::control::{ActionGroupSignature, PromptType};
+use outcrop_engine::definition::AgentDefinition;
+use outcrop_model::control::PromptType;
 use outcrop_model::exception::Exception;
 
 /// Refuses a definition that uses what cannot be run.
@@ -57,13 +57,6 @@ fn unsupported(definition: &AgentDefinition) -> Vec<String> {
             things.push(format!(
                 "parserMode OVERRIDDEN of the {prompt_type} prompt type"
             ));
-        }
-    }
-    for group in &definition.action_groups {
-        if let ActionGroupKind::BuiltIn { signature, .. } = group.kind
-            && signature == ActionGroupSignature::AmazonCodeInterpreter
-        {
-            things.push(format!("parentActionGroupSignature {signature}"));
         }
     }
     for knowledge_base in &definition.knowledge_bases {

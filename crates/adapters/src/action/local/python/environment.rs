@@ -121,6 +121,16 @@ impl Environments {
         })
     }
 
+    /// The interpreter of the environment that belongs to no function.
+    pub(crate) async fn shared(
+        &self,
+        tracker: &TaskTracker,
+        closed: &CancellationToken,
+    ) -> Result<PathBuf, EnvironmentError> {
+        let recipe = self.recipe(None).await?;
+        self.made(recipe, tracker, closed).await
+    }
+
     /// The interpreter of the environment that `recipe` describes.
     async fn made(
         &self,
