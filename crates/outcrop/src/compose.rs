@@ -78,15 +78,20 @@ impl App {
 pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let store = open_store(config).await?;
     let directory = FunctionDirectory::new(store.clone(), Arc::new(SystemClock));
-    let functions = functions(config)
-        .await?
-        .with_registered(Arc::new(Registered(directory)));
+    #[cfg(target_os = "linux")]
+    let sandbox = sandbox().await?;
+    let functions = functions(
+        config,
+        #[cfg(target_os = "linux")]
+        sandbox.clone(),
+    )?
+    .with_registered(Arc::new(Registered(directory)));
     let functions = Arc::new(functions);
     let root = config.buckets.clone();
     let buckets = BucketFolder::new(root.unwrap_or_else(|| config.data_dir.join("buckets")))?;
     let documents: Arc<dyn DocumentSource> = Arc::new(buckets.clone());
     #[cfg(target_os = "linux")]
-    let code = Arc::new(code_interpreter(config, sandbox().await?));
+    let code = Arc::new(code_interpreter(config, sandbox));
     let ports = Ports {
         store: store.clone(),
         models: Arc::new(models(config)?),
@@ -251,7 +256,10 @@ async fn sandbox() -> anyhow::Result<Sandbox> {
     Ok(sandbox)
 }
 
-async fn functions(config: &Config) -> anyhow::Result<FunctionRegistry> {
+fn functions(
+    config: &Config,
+    #[cfg(target_os = "linux")] sandbox: Sandbox,
+) -> anyhow::Result<FunctionRegistry> {
     let settings = FunctionSettings {
         region: config.region.clone(),
         account_id: config.account_id.clone(),
@@ -259,19 +267,12 @@ async fn functions(config: &Config) -> anyhow::Result<FunctionRegistry> {
             python: config.python.interpreter.clone(),
             node: config.node.clone(),
             #[cfg(target_os = "linux")]
-            sandbox: Some(sandbox().await?),
+            sandbox: Some(sandbox),
             ..WorkerSettings::new(&config.python.environments)
         },
     };
     let mappings = config.functions.iter().map(function).collect();
     Ok(FunctionRegistry::new(mappings, settings)?)
-}
-
-/// Finds out what this machine gives to confine children with.
-#[cfg(target_os = "linux")]
-async fn sandbox() -> anyhow::Result<Sandbox> {
-    let made = || Sandbox::new(SandboxSettings::of_this_program());
-    Ok(tokio::task::spawn_blocking(made).await?)
 }
 
 /// Starts nothing before code is to be run.
