@@ -31,7 +31,7 @@ FUNCTIONS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["relaxed"])
+@pytest.fixture(scope="module", params=["relaxed", "strict"])
 def limits(request):
     return request.param
 
@@ -184,6 +184,19 @@ def test_a_path_with_a_parameter(claims):
     offered = [tool["name"] for tool in claims.stub.model_calls()[0]["tools"]]
     tool, = [name for name in offered if "read_claim" in name]
     assert said(claims.call(tool, claim="claim-7")) == {"claim": "claim-7"}
+
+
+def test_a_list_in_a_body(claims):
+    """AWS writes it as Java does, which Powertools cannot read; the agent's tag makes JSON of it."""
+    wanted = {"holder": "Ada", "amount": 12.5, "items": ["door", "roof"]}
+    assert said(claims.call("fileClaim", **wanted))["statusCode"] == 422
+    control = claims.clients.control
+    arn = control.get_agent(agentId=claims.agent)["agent"]["agentArn"]
+    control.tag_resource(resourceArn=arn, tags={"outcrop:typed-arguments": "Claims"})
+    agents.prepare(control, claims.agent)
+    assert said(claims.call("fileClaim", **wanted)) == {"filed": {**wanted, "urgent": False}}
+    control.untag_resource(resourceArn=arn, tagKeys=["outcrop:typed-arguments"])
+    agents.prepare(control, claims.agent)
 
 
 def test_a_function_with_typed_arguments(tools):

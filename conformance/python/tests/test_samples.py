@@ -86,7 +86,7 @@ def buckets(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope="module", params=["relaxed"])
+@pytest.fixture(scope="module", params=["relaxed", "strict"])
 def limits(request):
     return request.param
 

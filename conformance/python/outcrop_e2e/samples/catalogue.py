@@ -249,6 +249,14 @@ def mortgages(folder, name, script):
     ]
 
 
+def portfolio(sample):
+    """A handler of three operations, one of which sends mail through AWS and is left alone."""
+    group = {"actionGroupName": "Portfolio", "description": "Research of companies, and portfolios of them."}
+    return {"agentName": "portfolio", "instruction": INSTRUCTION}, [group]
+
+
+FINANCE = f"{TEAMS}financial_assistant_agent/Fianancial Assistant Agent/"
+
 CONTRACT = {"contract_id": words("12345")}
 
 SAMPLES = [
@@ -324,6 +332,28 @@ SAMPLES = [
     ),
     *mortgages("mortgage_assistant", "", "main.py"),
     *mortgages("not_yet_optimized_models_agent", "_mistral", "main-mistral.py"),
+    Sample(
+        "portfolio", "agent-samples", f"{FINANCE}portfolio.py", portfolio,
+        [
+            # Its replies are JSON and not, as the guide asks, JSON in a string.
+            operation(
+                "post_companyResearch", "POST", "/companyResearch", {"name": words("TechStashNova Inc.")},
+                says=r'\{"companyId":1,"companyName":"TechStashNova Inc\.",.*\}',
+            ),
+            operation(
+                "post_createPortfolio", "POST", "/createPortfolio",
+                {"industry": words("Real Estate"), "numCompanies": ("integer", 2)},
+                says=r'\[\{"companyId":20,.*\},\{"companyId":19,.*\}\]',
+            ),
+            operation(
+                "post_companyResearch", "POST", "/companyResearch", {"name": words("Nobody & Sons")},
+                fails=PROCESSING + ".*application/json.body: expected a string, got null",
+            ),
+        ],
+        # Without operation ids, from the time before models called tools by them.
+        handler="portfolio.lambda_handler", schema=f"{FINANCE}Schema.json", fits_strict=False,
+        untried=("post_sendEmail",),
+    ),
     Sample(
         "sdk_profile", "agent-samples", "examples/sdk/lambda_lookup_user_profile.py",
         helper_agent("examples/sdk/getting_started.ipynb", "test_user_data_agent"),
