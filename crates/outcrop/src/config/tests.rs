@@ -392,12 +392,13 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 19),
+            ("", 20),
             ("log", 2),
             ("limits", 16),
             ("local", 2),
             ("python", 2),
             ("node", 1),
+            ("code_interpreter", 4),
             ("s3", 3),
             ("credentials", 3),
             ("models", 9),
