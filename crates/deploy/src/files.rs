@@ -130,6 +130,6 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 /// The hash of a text, shortened to what names need.
-pub(crate) fn digest(text: &str) -> String {
+pub fn digest(text: &str) -> String {
     hex(&Sha256::digest(text))
 }

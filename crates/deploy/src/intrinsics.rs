@@ -127,8 +127,8 @@ pub struct Scope<'a> {
     pub conditions: &'a BTreeMap<String, bool>,
     /// Pseudo parameters.
     pub pseudo: &'a Pseudo,
-    /// What other stacks export.
-    pub exports: &'a BTreeMap<String, String>,
+    /// What other stacks export; `None`: not known.
+    pub exports: Option<&'a BTreeMap<String, String>>,
     /// Names of exports that were asked for.
     pub imported: &'a RefCell<BTreeSet<String>>,
     /// Where `Fn::File` reads.
@@ -338,7 +338,10 @@ impl Scope<'_> {
     fn import(&self, mark: Mark, argument: &Node) -> Result<Node, Failed> {
         let name = self.argument(argument)?;
         let name = text_of(&name, "Fn::ImportValue takes the name of an export")?;
-        match self.exports.get(name) {
+        let Some(exports) = self.exports else {
+            return Ok(Node::new(mark, Content::Later(name.to_owned())));
+        };
+        match exports.get(name) {
             Some(value) => {
                 self.imported.borrow_mut().insert(name.to_owned());
                 Ok(Node::text(mark, value))
@@ -385,6 +388,12 @@ pub(crate) fn function(node: &Node) -> Option<(&Key, &Node)> {
     };
     let is_function = key.text == "Ref" || key.text.starts_with("Fn::");
     is_function.then_some((key, argument))
+}
+
+/// The path of the file whose text a node takes in, where it is written out.
+pub fn file_of(node: &Node) -> Option<&str> {
+    let (name, argument) = function(node)?;
+    argument.as_text().filter(|_| name.text == "Fn::File")
 }
 
 fn text_of<'a>(node: &'a Node, usage: &str) -> Result<&'a str, Failed> {

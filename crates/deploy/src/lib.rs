@@ -1,4 +1,5 @@
-//! Infrastructure templates as agents on a server: CloudFormation and SAM, read, planned, applied.
+//! Infrastructure templates as agents on a server: CloudFormation and SAM, read, planned, applied; and
+//! agents as templates and handlers.
 //!
 //! [`template`] reads a template and keeps every position, [`mapping`] turns properties into members
 //! of the API and back. Knows no HTTP client, no runtime and no terminal.
@@ -16,6 +17,7 @@ pub mod node;
 pub mod plan;
 pub mod pull;
 pub mod resource;
+pub mod scaffold;
 pub mod stack;
 pub mod state;
 pub mod template;

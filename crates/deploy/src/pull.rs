@@ -14,7 +14,6 @@ mod read;
 mod report;
 mod scan;
 mod shapes;
-mod stub;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,7 +24,6 @@ use crate::api::ApiError;
 
 pub use folder::{Folder, FolderError, PushedStack, folder, stacks};
 pub use read::read;
-pub use stub::{ActionGroupUse, Events, Operation, OperationKind};
 
 /// The alias of the working draft, which every agent has.
 pub const TEST_ALIAS: &str = "TSTALIASID";

@@ -24,8 +24,9 @@ pub struct Given<'a> {
     pub ids: &'a BTreeMap<String, String>,
     /// Account, region, name.
     pub pseudo: Pseudo,
-    /// What other stacks of the server export.
-    pub exports: BTreeMap<String, String>,
+    /// What other stacks of the server export; `None` where no server was asked, so that imported
+    /// values are taken to be known later.
+    pub exports: Option<BTreeMap<String, String>>,
     /// Files beside the template.
     pub files: &'a dyn Files,
 }
@@ -205,7 +206,7 @@ impl<'a> Stack<'a> {
             mappings: self.template.mappings.as_ref(),
             conditions: &self.conditions,
             pseudo: &self.given.pseudo,
-            exports: &self.given.exports,
+            exports: self.given.exports.as_ref(),
             imported: &self.imported,
             files: self.given.files,
             lookup,

@@ -3,12 +3,18 @@
 //! Exit codes: 0 done; 1 the server, the agent or the machine said no; 2 the command or the
 //! configuration makes no sense.
 
+mod contract;
 mod deploy;
+mod function;
 mod invoke;
+mod json_text;
+mod keep;
+mod lint;
 #[cfg(feature = "local")]
 mod local;
 mod pull;
 mod remote;
+mod scaffold;
 mod serve;
 
 #[cfg(test)]
@@ -39,10 +45,49 @@ enum Command {
     Diff(deploy::DiffArgs),
     Delete(deploy::DeleteArgs),
     Pull(pull::Args),
+    Lint(lint::Args),
+    Scaffold(scaffold::Args),
+    Function(function::Args),
     #[cfg(feature = "local")]
     Local(local::Args),
     /// Print the version
     Version,
+}
+
+/// `KEY=VALUE`, as several flags take it.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected KEY=VALUE".to_owned())
+}
+
+/// Runs what a command does on the network.
+fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Where a server of ours is.
+#[derive(Debug, clap::Args)]
+struct Reach {
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The server [default: OUTCROP_ENDPOINT, else http://127.0.0.1:8474]"
+    )]
+    endpoint: Option<String>,
+    /// AWS region [default: the AWS environment's, else the server's]
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+}
+
+impl Reach {
+    async fn server(self) -> Result<remote::Remote, Failure> {
+        Ok(remote::Remote::ours(self.endpoint, self.region).await?)
+    }
 }
 
 /// What ended a command badly.
@@ -50,6 +95,8 @@ enum Command {
 enum Failure {
     /// The command or the configuration makes no sense.
     Usage(anyhow::Error),
+    /// The outcome is bad, and has been told.
+    Told,
     /// Something said no.
     Refused(anyhow::Error),
 }
@@ -70,6 +117,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Diff(args) => deploy::run_diff(args),
         Command::Delete(args) => deploy::run_delete(args),
         Command::Pull(args) => pull::run(args),
+        Command::Lint(args) => lint::run(args),
+        Command::Scaffold(args) => scaffold::run(args),
+        Command::Function(args) => function::run(args),
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(args),
         Command::Version => {
@@ -79,6 +129,7 @@ pub(crate) fn run() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Told) => ExitCode::from(1),
         Err(Failure::Usage(error)) => report(&error, 2),
         Err(Failure::Refused(error)) => report(&error, 1),
     }

@@ -115,6 +115,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
             service: service.clone(),
             buckets,
             register_functions: config.register_functions,
+            configured: config.functions.clone(),
         },
         store,
     });
@@ -256,11 +257,24 @@ async fn sandbox() -> anyhow::Result<Sandbox> {
     Ok(sandbox)
 }
 
-fn functions(
+/// A registry of functions that this process runs for itself, in the same sandbox as a server's.
+pub(crate) async fn function_registry(
+    config: &Config,
+    mappings: Vec<FunctionMapping>,
+) -> anyhow::Result<FunctionRegistry> {
+    let settings = function_settings(
+        config,
+        #[cfg(target_os = "linux")]
+        sandbox().await?,
+    );
+    Ok(FunctionRegistry::new(mappings, settings)?)
+}
+
+fn function_settings(
     config: &Config,
     #[cfg(target_os = "linux")] sandbox: Sandbox,
-) -> anyhow::Result<FunctionRegistry> {
-    let settings = FunctionSettings {
+) -> FunctionSettings {
+    FunctionSettings {
         region: config.region.clone(),
         account_id: config.account_id.clone(),
         workers: WorkerSettings {
@@ -270,7 +284,18 @@ fn functions(
             sandbox: Some(sandbox),
             ..WorkerSettings::new(&config.python.environments)
         },
-    };
+    }
+}
+
+fn functions(
+    config: &Config,
+    #[cfg(target_os = "linux")] sandbox: Sandbox,
+) -> anyhow::Result<FunctionRegistry> {
+    let settings = function_settings(
+        config,
+        #[cfg(target_os = "linux")]
+        sandbox,
+    );
     let mappings = config.functions.iter().map(function).collect();
     Ok(FunctionRegistry::new(mappings, settings)?)
 }

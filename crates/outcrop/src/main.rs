@@ -3,6 +3,7 @@
 mod cli;
 mod compose;
 mod config;
+mod functions;
 mod server;
 mod telemetry;
 

@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::ports::Ports;
+use crate::records::Scope;
 use crate::settings::Settings;
 use crate::{Service, error, scope};
 use request::Invocation;
@@ -68,6 +69,15 @@ impl Runtime {
             ports,
             settings,
         }))
+    }
+
+    /// The plan with this content hash, for whoever only reads it.
+    pub(crate) async fn plan(
+        &self,
+        scope: &Scope,
+        hash: &str,
+    ) -> Result<Arc<AgentPlan>, Exception> {
+        self.0.plan(scope, hash).await
     }
 
     pub(crate) async fn shutdown(&self) {

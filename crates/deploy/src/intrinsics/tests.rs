@@ -72,7 +72,7 @@ fn evaluate(text: &str) -> (Value, Vec<String>) {
         mappings: root.get("Mappings"),
         conditions: &BTreeMap::new(),
         pseudo: &pseudo,
-        exports: &exports,
+        exports: Some(&exports),
         imported: &RefCell::default(),
         files: &Fixed,
         lookup: &Fixed,

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use super::layout::{Layout, Resource};
 use super::names::file_name;
-use super::stub::Events;
-use super::{Source, report, stub};
+use super::{Source, report};
+use crate::scaffold::{self, Events};
 use crate::template::emit;
 
 /// Of the report.
@@ -28,7 +28,7 @@ pub struct PushedStack {
 pub struct Folder {
     /// Written anew by every pull.
     pub files: BTreeMap<String, String>,
-    /// Written only where they are not there yet: they are meant to be edited.
+    /// Meant to be edited, and never written over where they have been.
     pub stubs: BTreeMap<String, String>,
 }
 
@@ -100,8 +100,8 @@ pub fn folder(source: &Source, events: &dyn Events) -> Result<Folder, FolderErro
     let text = template(name, layout.resources.iter());
     folder.files.insert(TEMPLATE.to_owned(), text);
     for (name, (_, uses)) in &layout.functions {
-        for (path, text) in stub::files(name, uses) {
-            let is_stub = path == "handler.py";
+        for (path, text) in scaffold::plain_files(name, uses) {
+            let is_stub = !path.starts_with("events/");
             let path = format!("{}/{path}", function_folder(name));
             let files = if is_stub {
                 &mut folder.stubs

@@ -10,9 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::names::Names;
 use super::read::text;
-use super::stub::{ActionGroupUse, Events, Uses};
 use super::{Notes, Snapshot, Source, SourceAgent, TEST_ALIAS, scan};
 use crate::mapping::{self, Form};
+use crate::scaffold::{ActionGroupUse, Events, HANDLER_NAME, Uses};
 
 /// The tag that fixes an id at creation.
 const ID_TAG: &str = "outcrop:id";
@@ -528,7 +528,7 @@ impl<'a> Layout<'a> {
             let properties = json!({
                 "FunctionName": name,
                 "Runtime": "python3.12",
-                "Handler": "handler.handle",
+                "Handler": HANDLER_NAME,
                 "Code": super::folder::function_folder(name),
                 "Timeout": FUNCTION_TIMEOUT_S,
             });

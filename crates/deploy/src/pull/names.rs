@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(super) use crate::scaffold::name_of_file as file_name;
+
 /// Names that are taken.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -67,24 +69,6 @@ fn pascal(text: &str) -> String {
             first.into_iter().chain(characters)
         })
         .collect()
-}
-
-/// Text as part of a file's name: no separators, no dots to climb by, nothing a shell expands.
-pub(super) fn file_name(text: &str) -> String {
-    let kept: String = text
-        .chars()
-        .map(|character| {
-            let fits = character.is_ascii_alphanumeric() || character == '_' || character == '-';
-            if fits { character } else { '-' }
-        })
-        .take(100)
-        .collect();
-    let trimmed = kept.trim_matches('-');
-    if trimmed.is_empty() {
-        "unnamed".to_owned()
-    } else {
-        trimmed.to_owned()
-    }
 }
 
 #[cfg(test)]

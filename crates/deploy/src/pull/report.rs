@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 
 use super::folder::function_folder;
 use super::layout::definition_text;
-use super::stub::Uses;
 use super::{Notes, Source, SourceAgent};
+use crate::scaffold::Uses;
 
 /// What no copy carries over.
 const NEVER: [&str; 3] = [

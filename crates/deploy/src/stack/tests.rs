@@ -35,7 +35,7 @@ fn read(text: &str) -> Result<Stack<'static>, Vec<String>> {
             region: "us-west-2".to_owned(),
             stack_name: "shop".to_owned(),
         },
-        exports: BTreeMap::new(),
+        exports: Some(BTreeMap::new()),
         files: &Disk,
     };
     Stack::read(text, given).map_err(|problems| problems.iter().map(ToString::to_string).collect())

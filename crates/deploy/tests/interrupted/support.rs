@@ -42,7 +42,7 @@ pub(crate) fn stack<'a>(template: &str, none: &'a BTreeMap<String, String>) -> S
         parameters: none,
         ids: none,
         pseudo: pseudo(),
-        exports: BTreeMap::new(),
+        exports: Some(BTreeMap::new()),
         files: &FILES,
     };
     Stack::read(template, given).unwrap_or_else(|problems| panic!("{problems:#?}"))

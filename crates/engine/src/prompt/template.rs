@@ -287,6 +287,54 @@ fn segments(text: &str) -> Vec<Segment> {
     out
 }
 
+/// Longest text between two `$` that may be meant for a placeholder.
+const PLACEHOLDER_CHARS_MAX: usize = 64;
+
+/// A `$name$` in a template that no placeholder is called: it would reach the model as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownPlaceholder {
+    /// Without the `$`.
+    pub name: String,
+    /// From 1, in the text as it was given.
+    pub line: usize,
+}
+
+/// The placeholders of a template's text that are none, each once.
+pub fn unknown_placeholders(text: &str) -> Vec<UnknownPlaceholder> {
+    let mut found: Vec<UnknownPlaceholder> = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let mut rest = line;
+        while let Some((_, tail)) = rest.split_once('$') {
+            rest = tail;
+            let Some((name, after)) = tail.split_once('$') else {
+                break;
+            };
+            let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic())
+                && name.len() <= PLACEHOLDER_CHARS_MAX
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            if !is_name {
+                continue;
+            }
+            rest = after;
+            let is_new = found.iter().all(|one| one.name != name);
+            if is_new && !PLACEHOLDERS.contains(&name) {
+                found.push(UnknownPlaceholder {
+                    name: name.to_owned(),
+                    line: index + 1,
+                });
+            }
+        }
+    }
+    found
+}
+
+/// All placeholders there are, sorted.
+pub fn placeholders() -> &'static [&'static str] {
+    &PLACEHOLDERS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -297,6 +345,17 @@ mod tests {
             question: "Where is $instruction$?",
             ..Values::default()
         }
+    }
+
+    #[test]
+    fn placeholders_that_are_none_are_found() {
+        let text = "$instruction$ costs $5 and $6\n$instructions$ $question$ US$ $todays_date$ $todays_date$";
+        let found = unknown_placeholders(text);
+        let found: Vec<(&str, usize)> = found
+            .iter()
+            .map(|one| (one.name.as_str(), one.line))
+            .collect();
+        assert_eq!(found, [("instructions", 2), ("todays_date", 2)]);
     }
 
     #[test]

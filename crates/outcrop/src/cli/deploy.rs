@@ -2,9 +2,8 @@
 //!
 //! Reads the template and asks; what is done and in which order is `outcrop_deploy`'s business.
 
-mod environment;
+pub(super) mod environment;
 mod lock;
-mod server;
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
@@ -21,10 +20,9 @@ use outcrop_deploy::plan::{self, Plan};
 use outcrop_deploy::stack::{Given, Outputs, Stack};
 use outcrop_deploy::state::State;
 
-use super::Failure;
-use super::invoke::target::{Place, Target};
+use super::remote::Remote;
+use super::{Failure, Reach, block_on, key_value};
 use environment::stack_name;
-use server::Server;
 
 /// The template and what it is read with
 #[derive(Debug, clap::Args)]
@@ -46,20 +44,6 @@ struct Source {
     ids: Vec<(String, String)>,
     #[command(flatten)]
     reach: Reach,
-}
-
-/// Where the server is
-#[derive(Debug, clap::Args)]
-struct Reach {
-    #[arg(
-        long,
-        value_name = "URL",
-        help = "The server [default: OUTCROP_ENDPOINT, else http://127.0.0.1:8474]"
-    )]
-    endpoint: Option<String>,
-    /// AWS region [default: the AWS environment's, else the server's]
-    #[arg(long, value_name = "REGION")]
-    region: Option<String>,
 }
 
 /// Bring a stack to its template
@@ -100,13 +84,6 @@ pub(super) struct DeleteArgs {
     yes: bool,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
-    text.split_once('=')
-        .filter(|(key, _)| !key.is_empty())
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .ok_or_else(|| "expected KEY=VALUE".to_owned())
-}
-
 pub(super) fn run_deploy(args: DeployArgs) -> Result<(), Failure> {
     block_on(deploy(args))
 }
@@ -117,13 +94,6 @@ pub(super) fn run_diff(args: DiffArgs) -> Result<(), Failure> {
 
 pub(super) fn run_delete(args: DeleteArgs) -> Result<(), Failure> {
     block_on(delete(args))
-}
-
-fn block_on(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(work)
 }
 
 /// A template read from disk, with all that the command line says of it.
@@ -172,7 +142,7 @@ impl Loaded {
             parameters: &self.parameters,
             ids: &self.ids,
             pseudo: pseudo(&identity, &self.name),
-            exports,
+            exports: Some(exports),
             files: &self.folder,
         };
         Stack::read(&self.text, given).map_err(|problems| {
@@ -194,15 +164,6 @@ fn pseudo(identity: &serde_json::Value, name: &str) -> Pseudo {
         account_id: text("accountId"),
         region: text("region"),
         stack_name: name.to_owned(),
-    }
-}
-
-impl Reach {
-    async fn server(self) -> Result<Server, Failure> {
-        let place = self
-            .endpoint
-            .map_or_else(Place::default_outcrop, Place::Outcrop);
-        Ok(Server(Target::new(place, self.region).await?))
     }
 }
 
@@ -254,7 +215,7 @@ pub(super) async fn deploy_text(
 }
 
 async fn deploy_loaded(
-    server: &Server,
+    server: &Remote,
     loaded: &Loaded,
     yes: bool,
     no_rollback: bool,
@@ -268,7 +229,7 @@ async fn deploy_loaded(
 }
 
 async fn deploy_locked(
-    server: &Server,
+    server: &Remote,
     stack: &Stack<'_>,
     keeper: &mut Keeper<'_>,
     yes: bool,
@@ -333,7 +294,7 @@ async fn delete(args: DeleteArgs) -> Result<(), Failure> {
 }
 
 async fn delete_locked(
-    server: &Server,
+    server: &Remote,
     pseudo: &Pseudo,
     keeper: &mut Keeper<'_>,
     yes: bool,
@@ -354,7 +315,7 @@ async fn delete_locked(
     finished(&outcome)
 }
 
-async fn open<'a>(server: &'a Server, name: &str) -> Result<Keeper<'a>, Failure> {
+async fn open<'a>(server: &'a Remote, name: &str) -> Result<Keeper<'a>, Failure> {
     let owner = lock::owner();
     // Numbers creations: a stack made anew after it was deleted shares no token with the old one.
     let seed = SystemTime::now()

@@ -20,7 +20,7 @@ use std::io::{IsTerminal as _, Read as _};
 use anyhow::{Context as _, anyhow};
 use outcrop_model::runtime::{InvokeAgentRequest, SessionState, StreamingConfigurations};
 
-use super::Failure;
+use super::{Failure, block_on, key_value};
 use target::{Place, Target};
 use terminal::Terminal;
 use turn::{Outcome, View};
@@ -79,13 +79,6 @@ pub(super) struct Args {
     text: Vec<String>,
 }
 
-fn key_value(text: &str) -> Result<(String, String), String> {
-    text.split_once('=')
-        .filter(|(key, _)| !key.is_empty())
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .ok_or_else(|| "expected KEY=VALUE".to_owned())
-}
-
 pub(super) fn run(args: Args) -> Result<(), Failure> {
     let text = args.text.join(" ");
     let on_terminal = std::io::stdin().is_terminal();
@@ -95,10 +88,7 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     } else {
         text
     };
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(converse(args, text, interactive))
+    block_on(converse(args, text, interactive))
 }
 
 fn read_text() -> Result<String, Failure> {

@@ -3,7 +3,6 @@
 //! The source is only read.
 
 mod disk;
-mod events;
 mod s3;
 
 use std::path::PathBuf;
@@ -11,9 +10,9 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use outcrop_deploy::pull::{self, Request, Source};
 
+use super::contract::Contract;
 use super::remote::Remote;
-use super::{Failure, deploy};
-use events::Contract;
+use super::{Failure, block_on, deploy};
 use s3::Buckets;
 
 /// Copy an agent from AWS, or from another server
@@ -56,10 +55,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(copy(args))
+    block_on(copy(args))
 }
 
 async fn copy(args: Args) -> Result<(), Failure> {

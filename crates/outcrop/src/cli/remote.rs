@@ -1,8 +1,10 @@
 //! A control plane over HTTP, as `outcrop_deploy` sees one: operations by name, JSON in and out.
 //!
-//! Reads are repeated while the other side is busy or out of reach. A write is repeated only where the
-//! answer says that it was not begun.
+//! Reads are repeated while the other side is busy or out of reach. A write is repeated only where it is
+//! known that it was not begun: the answer says so, or no connection was made. A side that has never
+//! answered is not waited for, since then the address is likely to be wrong.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -16,7 +18,7 @@ use outcrop_model::operation::{OperationSpec, Service};
 use outcrop_wire::client::{CallError, Client, Signer};
 use serde_json::Value;
 
-use super::invoke::target::{TargetError, aws_identity, check_endpoint, outcrop_signer};
+use super::invoke::target::{Place, TargetError, aws_identity, check_endpoint, outcrop_signer};
 
 /// A host that takes no connection in this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +28,14 @@ const ANSWER_LIMIT_BYTES: usize = 32 * 1024 * 1024;
 const TRIES: u32 = 6;
 /// Before the second try; each further one waits twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
+/// A function that a client has called through one of Outcrop's own endpoints (`POST`) may run for
+/// fifteen minutes, and says nothing before its end.
+const CALL_TIME: Timeouts = Timeouts {
+    connect: CONNECT_TIMEOUT,
+    response: Duration::from_mins(16),
+    idle: Duration::from_mins(2),
+    overall: Duration::from_mins(18),
+};
 /// Where Outcrop's own endpoints lie.
 const OWN_PREFIX: &str = "/_outcrop/v1/";
 
@@ -40,6 +50,24 @@ pub(crate) struct Remote {
     is_signed: bool,
     /// Whether it is AWS's own.
     is_aws: bool,
+    /// Whether it has ever answered.
+    has_answered: AtomicBool,
+}
+
+/// A call without an answer, and what is known of how far it came.
+struct Failed {
+    error: ApiError,
+    /// No connection was made, so that nothing was begun.
+    is_unconnected: bool,
+}
+
+impl From<ApiError> for Failed {
+    fn from(error: ApiError) -> Self {
+        Self {
+            error,
+            is_unconnected: false,
+        }
+    }
 }
 
 impl Remote {
@@ -70,6 +98,16 @@ impl Remote {
         Self::new(endpoint, signer, is_signed, false)
     }
 
+    /// The server that the command line names: `--endpoint`, else `OUTCROP_ENDPOINT`, else the default
+    /// listener.
+    pub(crate) async fn ours(
+        endpoint: Option<String>,
+        region: Option<String>,
+    ) -> Result<Self, TargetError> {
+        let endpoint = endpoint.unwrap_or_else(Place::default_endpoint);
+        Self::server(endpoint, region, None).await
+    }
+
     fn new(
         endpoint: String,
         signer: Signer,
@@ -86,6 +124,7 @@ impl Remote {
             endpoint,
             is_signed,
             is_aws,
+            has_answered: AtomicBool::new(false),
         })
     }
 
@@ -114,25 +153,17 @@ impl Remote {
         let is_read = operation.starts_with("Get") || operation.starts_with("List");
         // One token for all tries, so that they are one call.
         let token = uuid::Uuid::new_v4().to_string();
-        let mut pause = FIRST_PAUSE;
-        for last in (0..TRIES).rev() {
-            let request = self
+        self.repeated(is_read, || {
+            let made = self
                 .client
-                .request_json(spec, input.clone(), SystemTime::now(), || token.clone())
-                .map_err(|error| invalid(&error))?;
-            let outcome = self.exchange(request).await.and_then(|answer| {
-                let (status, headers, body) = answer;
+                .request_json(spec, input.clone(), SystemTime::now(), || token.clone());
+            async move {
+                let (status, headers, body) = self.exchange(made, Timeouts::default()).await?;
                 let output = self.client.output_json(spec, status, &headers, &body);
-                output.map_err(|error| refused(error, status))
-            });
-            match outcome {
-                Err(error) if last > 0 && may_repeat(&error, is_read) => {}
-                other => return other,
+                output.map_err(|error| refused(error, status).into())
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
-        }
-        Err(ApiError::Lost(format!("{operation} was never answered")))
+        })
+        .await
     }
 
     async fn ask(&self, own: OwnRequest) -> Result<Value, ApiError> {
@@ -141,39 +172,97 @@ impl Remote {
         if let Some(revision) = own.revision {
             headers.push(("if-match".to_owned(), format!("\"{revision}\"")));
         }
-        let request = self
-            .client
-            .plain_request(
+        let time = match own.method {
+            "POST" => CALL_TIME,
+            _ => Timeouts::default(),
+        };
+        self.repeated(own.method == "GET", || {
+            let made = self.client.plain_request(
                 own.method,
-                path,
-                headers,
+                path.clone(),
+                headers.clone(),
                 own.body.as_ref(),
                 SystemTime::now(),
-            )
-            .map_err(|error| invalid(&error))?;
-        let (status, headers, body) = self.exchange(request).await?;
-        let answer = self.client.plain_answer(status, &headers, &body);
-        answer.map_err(|error| refused(error, status))
+            );
+            async move {
+                let (status, headers, body) = self.exchange(made, time).await?;
+                let answer = self.client.plain_answer(status, &headers, &body);
+                answer.map_err(|error| refused(error, status).into())
+            }
+        })
+        .await
+    }
+
+    /// Tries until there is an answer that stands.
+    async fn repeated<F>(&self, is_read: bool, one: impl Fn() -> F) -> Result<Value, ApiError>
+    where
+        F: Future<Output = Result<Value, Failed>>,
+    {
+        let mut pause = FIRST_PAUSE;
+        let mut tries = 1;
+        loop {
+            let failed = match one().await {
+                Ok(answer) => return Ok(answer),
+                Err(failed) => failed,
+            };
+            if tries == TRIES || !self.may_repeat(&failed, is_read) {
+                return Err(failed.error);
+            }
+            tries += 1;
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    fn may_repeat(&self, failed: &Failed, is_read: bool) -> bool {
+        match &failed.error {
+            ApiError::Refused { name, .. } => match name.as_str() {
+                "ThrottlingException" | "TooManyRequestsException" => true,
+                "InternalServerException" | "ServiceUnavailableException" => is_read,
+                _ => false,
+            },
+            ApiError::Lost(_) => {
+                let is_known = self.is_aws || self.has_answered.load(Ordering::Relaxed);
+                is_known && (is_read || failed.is_unconnected)
+            }
+        }
     }
 
     async fn exchange(
         &self,
-        mut request: Request<Bytes>,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), ApiError> {
+        made: Result<Request<Bytes>, CallError>,
+        time: Timeouts,
+    ) -> Result<(StatusCode, HeaderMap, Bytes), Failed> {
+        let mut request = made.map_err(|error| invalid(&error))?;
         if !self.is_signed {
             request.headers_mut().remove(AUTHORIZATION);
         }
         let request = reqwest::Request::try_from(request).map_err(|error| invalid(&error))?;
-        let deadline = Deadline::start(Timeouts::default());
+        let deadline = Deadline::start(time);
+        let mut is_unconnected = false;
         let exchanged = async {
             let sent = deadline.response(self.http.execute(request)).await?;
-            let mut response = sent.map_err(|error| HttpFailure::of(&error))?;
+            let mut response = sent.map_err(|error| {
+                is_unconnected = error.is_connect();
+                HttpFailure::of(&error)
+            })?;
+            self.has_answered.store(true, Ordering::Relaxed);
             let (status, headers) = (response.status(), response.headers().clone());
             let body = outbound::read_body(&mut response, ANSWER_LIMIT_BYTES, &deadline).await?;
             Ok::<_, HttpFailure>((status, headers, body))
         };
-        exchanged.await.map_err(|error| {
-            ApiError::Lost(format!("{} cannot be reached: {error}", self.endpoint))
+        let outcome = exchanged.await;
+        outcome.map_err(|error| {
+            let hint = if is_unconnected && !self.is_aws {
+                " (is `outcrop serve` running there?)"
+            } else {
+                ""
+            };
+            let text = format!("{} cannot be reached: {error}{hint}", self.endpoint);
+            Failed {
+                error: ApiError::Lost(text),
+                is_unconnected,
+            }
         })
     }
 }
@@ -230,16 +319,5 @@ fn refused(error: CallError, status: StatusCode) -> ApiError {
             ApiError::Refused { name, message }
         }
         CallError::Request(text) | CallError::Answer(text) => ApiError::Lost(text),
-    }
-}
-
-fn may_repeat(error: &ApiError, is_read: bool) -> bool {
-    match error {
-        ApiError::Refused { name, .. } => match name.as_str() {
-            "ThrottlingException" | "TooManyRequestsException" => true,
-            "InternalServerException" | "ServiceUnavailableException" => is_read,
-            _ => false,
-        },
-        ApiError::Lost(_) => is_read,
     }
 }

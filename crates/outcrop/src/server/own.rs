@@ -5,6 +5,7 @@
 //! machine run a folder's code for whoever may call, so that it is for loopback listeners, or where
 //! the configuration says so.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,11 +15,14 @@ use outcrop_adapters::source::{BucketError, BucketFolder};
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::CallContext;
 use outcrop_service::Service;
-use outcrop_service::outcrop_api::functions::LocalFunction;
+use outcrop_service::outcrop_api::functions::{LocalFunction, Runtime};
 use outcrop_service::outcrop_api::stacks::StackDocument;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+
+use crate::config::Function;
+use crate::functions::{self, Fit, handler, name_of};
 
 /// Where these endpoints lie.
 pub(crate) const PREFIX: &str = "/_outcrop/v1/";
@@ -31,6 +35,8 @@ pub(crate) struct Own {
     pub(crate) buckets: BucketFolder,
     /// Whether clients may register folders of this machine as functions.
     pub(crate) register_functions: bool,
+    /// The configuration's `[[functions]]`.
+    pub(crate) configured: Vec<Function>,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +77,14 @@ impl Own {
                     .await?
             }
             (&Method::GET, ["functions"]) => {
-                json!({"functions": self.service.functions(cx).await?})
+                let configured: Vec<Value> = self.configured.iter().map(functions::shown).collect();
+                json!({"functions": self.service.functions(cx).await?, "configured": configured})
+            }
+            (&Method::GET, ["functions", reference, "runner"]) => {
+                self.runner(cx, reference).await?
+            }
+            (&Method::GET, ["agents", agent, "schemas"]) => {
+                json!({"schemas": self.service.bucket_schemas(cx, agent).await?})
             }
             (&Method::GET, ["functions", name]) => {
                 serde_json::to_value(self.service.function(cx, name).await?).map_err(unreadable)?
@@ -83,6 +96,10 @@ impl Own {
             (&Method::DELETE, ["functions", name]) => {
                 self.service.delete_function(cx, name).await?;
                 Value::Null
+            }
+            (&Method::POST, ["functions", name, "invoke"]) => {
+                let outcome = self.service.call_function(cx, name, &read(body)?).await?;
+                serde_json::to_value(outcome).map_err(unreadable)?
             }
             (&Method::PUT, ["agents", agent, "versions", number]) => {
                 super::versions::put(&self.service, cx, agent, number, body).await?;
@@ -145,6 +162,36 @@ impl Own {
                 Value::Null
             }
             (method, _) => return Err(nothing(method, request.uri().path())),
+        })
+    }
+
+    /// Who runs a function, and whether its handler is there.
+    async fn runner(&self, cx: &CallContext, reference: &str) -> Result<Value, Exception> {
+        let named = functions::entry(&self.configured, reference, Fit::Named);
+        if named.is_none() {
+            match self.service.function(cx, name_of(reference)).await {
+                Ok(function) => {
+                    let code = Path::new(&function.code);
+                    let runtime = match function.runtime {
+                        Runtime::Python => "python",
+                        Runtime::Node => "node",
+                        Runtime::Provided => "provided",
+                    };
+                    let missing = handler::check(runtime, code, &function.handler);
+                    return Ok(json!({"known": true, "registered": function, "missing": missing}));
+                }
+                Err(exception) if exception.kind() == ExceptionKind::ResourceNotFound => {}
+                Err(exception) => return Err(exception),
+            }
+        }
+        let fits = named.or_else(|| functions::entry(&self.configured, reference, Fit::Glob));
+        Ok(match fits {
+            Some(function) => json!({
+                "known": true,
+                "configured": functions::shown(function),
+                "missing": functions::missing(function),
+            }),
+            None => json!({"known": false, "missing": null}),
         })
     }
 

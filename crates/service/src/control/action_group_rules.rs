@@ -1,6 +1,8 @@
 //! What an action group must be like before it is stored, and its form for the engine
 //! (behaviour.md 1.8, 7.4).
 
+use std::collections::BTreeMap;
+
 use outcrop_engine::action::openapi::DOCUMENT_BYTES_MAX;
 use outcrop_engine::action::{Action, SchemaError, Strictness};
 use outcrop_engine::definition::{ActionGroupKind, Executor};
@@ -10,10 +12,11 @@ use outcrop_model::control::{
     FunctionSchema, S3Identifier,
 };
 use outcrop_model::exception::Exception;
+use outcrop_model::handle::CallContext;
 
 use super::quotas;
 use crate::records::Stored;
-use crate::{Service, error};
+use crate::{Service, error, scope};
 
 impl Service {
     /// Refuses a group that breaks a rule by itself or beside the agent's other groups.
@@ -77,6 +80,28 @@ impl Service {
             Some(_) | None => return Err(no_schema()),
         };
         Ok(ActionGroupKind::Api { schema, executor })
+    }
+
+    /// The texts of the schemas in S3 that an agent's draft names, by action group. One that cannot be
+    /// read is left out: whoever asks sees that it is.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn bucket_schemas(
+        &self,
+        cx: &CallContext,
+        agent_id: &str,
+    ) -> Result<BTreeMap<String, String>, Exception> {
+        let groups = self.draft_groups(&scope(cx), agent_id).await?;
+        let mut schemas = BTreeMap::new();
+        for group in groups {
+            if let Some(APISchema::S3(location)) = &group.api_schema
+                && let Ok(text) = self.read_schema(&group.action_group_name, location).await
+            {
+                schemas.insert(group.action_group_name, text);
+            }
+        }
+        Ok(schemas)
     }
 
     async fn read_schema(&self, name: &str, location: &S3Identifier) -> Result<String, Exception> {

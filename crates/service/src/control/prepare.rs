@@ -154,7 +154,7 @@ impl Service {
     }
 
     /// The action groups of the draft, in order of their making.
-    async fn draft_groups(
+    pub(super) async fn draft_groups(
         &self,
         scope: &Scope,
         agent_id: &str,

@@ -354,7 +354,7 @@ impl Bench {
         }
     }
 
-    fn context(&self) -> CallContext {
+    pub(crate) fn context(&self) -> CallContext {
         let count = self.requests.fetch_add(1, Ordering::SeqCst);
         CallContext {
             request_id: format!("request-{count}"),

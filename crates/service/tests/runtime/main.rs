@@ -1,6 +1,7 @@
 //! Turns in process: the memory store, a scripted model, recorded actions, a clock that stands still.
 
 mod bench;
+mod calls;
 mod crashes;
 mod failures;
 mod processes;

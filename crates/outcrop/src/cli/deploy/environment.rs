@@ -55,7 +55,7 @@ pub(super) fn stack_name(given: Option<&str>, template: &Path, env: Option<&str>
 }
 
 /// The values of the environment's file.
-pub(super) fn parameters(
+pub(in crate::cli) fn parameters(
     folder: &Path,
     env: Option<&str>,
 ) -> anyhow::Result<BTreeMap<String, String>> {

@@ -12,15 +12,13 @@ use bytes::Bytes;
 use http::Request;
 use http::header::AUTHORIZATION;
 use outcrop_adapters::http::{self as outbound, Deadline, Timeouts};
-use outcrop_deploy::api::OwnRequest;
 use outcrop_model::control::{
     ListAgentAliasesRequest, ListAgentsRequest,
     ops::{ListAgentAliases, ListAgents},
 };
-use outcrop_model::operation::{Operation, OperationSpec, Service};
+use outcrop_model::operation::{Operation, Service};
 use outcrop_model::runtime::{InvokeAgentRequest, ops::InvokeAgent};
 use outcrop_wire::client::{CallError, Client, Signer};
-use serde_json::Value;
 
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:8474";
 const ENDPOINT_VARIABLE: &str = "OUTCROP_ENDPOINT";
@@ -45,12 +43,17 @@ pub(crate) enum Place {
 }
 
 impl Place {
-    /// `OUTCROP_ENDPOINT`, else the default listener.
+    /// A server of ours that nobody has named.
     pub(crate) fn default_outcrop() -> Self {
+        Self::Outcrop(Self::default_endpoint())
+    }
+
+    /// `OUTCROP_ENDPOINT`, else the default listener.
+    pub(crate) fn default_endpoint() -> String {
         let endpoint = std::env::var(ENDPOINT_VARIABLE)
             .ok()
             .filter(|endpoint| !endpoint.is_empty());
-        Self::Outcrop(endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned()))
+        endpoint.unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned())
     }
 }
 
@@ -198,37 +201,6 @@ impl Target {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = self.whole(response).await?;
         Ok(self.control.output::<Op>(status, &headers, &body)?)
-    }
-
-    /// One operation of the control plane, as JSON.
-    pub(crate) async fn operation(
-        &self,
-        spec: &'static OperationSpec,
-        input: Value,
-    ) -> Result<Value, TargetError> {
-        let now = SystemTime::now();
-        let request = self.control.request_json(spec, input, now, fresh_token)?;
-        let response = self.send(request).await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = self.whole(response).await?;
-        Ok(self.control.output_json(spec, status, &headers, &body)?)
-    }
-
-    /// One of Outcrop's own endpoints.
-    pub(crate) async fn own(&self, request: OwnRequest) -> Result<Value, TargetError> {
-        let revision = request.revision;
-        let headers = revision.map(|revision| ("if-match".to_owned(), format!("\"{revision}\"")));
-        let request = self.control.plain_request(
-            request.method,
-            format!("/_outcrop/v1/{}", request.path),
-            headers.into_iter().collect(),
-            request.body.as_ref(),
-            SystemTime::now(),
-        )?;
-        let response = self.send(request).await?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let body = self.whole(response).await?;
-        Ok(self.control.plain_answer(status, &headers, &body)?)
     }
 
     /// `InvokeAgent`; the answer's body is an event stream.

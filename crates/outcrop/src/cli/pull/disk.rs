@@ -7,13 +7,15 @@ use std::path::Path;
 
 use outcrop_deploy::pull::Folder;
 
+use crate::cli::keep::{self, KeepError};
+
 /// Begins a template that `outcrop pull` wrote.
 const MARK: &str = "# Written by `outcrop pull`";
 
 /// What became of files that were there.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// Stubs that differ from what would have been written.
+    /// Stubs that have been edited.
     pub(super) kept: BTreeSet<String>,
     /// Files of an earlier pull that this one does not have.
     pub(super) left: BTreeSet<String>,
@@ -35,23 +37,16 @@ pub(super) enum WriteError {
     },
 }
 
-/// Writes a folder. Stubs that are there stay as they are.
+/// Writes a folder. Stubs that have been edited stay as they are.
 pub(super) fn write(place: &Path, folder: &Folder) -> Result<Written, WriteError> {
     check(place)?;
     let mut written = Written::default();
     for (path, text) in &folder.files {
         put(place, path, text)?;
     }
-    for (path, text) in &folder.stubs {
-        match fs::read_to_string(place.join(path)) {
-            Ok(there) if there == *text => {}
-            Ok(_) => {
-                written.kept.insert(path.clone());
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => put(place, path, text)?,
-            Err(source) => return Err(failed(path, source)),
-        }
-    }
+    let kept = keep::write(place, &folder.stubs);
+    let kept = kept.map_err(|KeepError { path, source }| WriteError::Io { path, source })?;
+    written.kept = kept.edited;
     for below in ["schemas", "prompts"] {
         for name in names(&place.join(below)) {
             let path = format!("{below}/{name}");

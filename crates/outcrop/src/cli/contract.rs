@@ -1,6 +1,8 @@
-//! Example events for stubs, made by the engine that makes the real ones.
+//! What an action group's function is called with: operations and example events, made by the engine
+//! that makes the real ones.
 
-use outcrop_deploy::pull::{ActionGroupUse, DRAFT, Events, Operation, OperationKind, TEST_ALIAS};
+use outcrop_deploy::pull::{DRAFT, TEST_ALIAS};
+use outcrop_deploy::scaffold::{ActionGroupUse, Events, Operation, OperationKind, Parameter};
 use outcrop_engine::action::arguments::{self, Argument};
 use outcrop_engine::action::lambda::{self, Attributes, EventAgent, EventInput};
 use outcrop_engine::action::{Action, ActionTarget, Strictness, function, openapi};
@@ -8,11 +10,13 @@ use outcrop_engine::definition::Executor;
 use outcrop_model::control::Function;
 use serde_json::{Map, Value, json};
 
+use crate::cli::json_text::pretty;
+
 /// Schemas nest no deeper once their references are resolved; a sample needs far less.
 const SAMPLE_DEPTH_MAX: usize = 16;
 
 /// The contract of action groups' Lambda functions.
-pub(super) struct Contract;
+pub(crate) struct Contract;
 
 impl Events for Contract {
     fn operations(&self, given: &ActionGroupUse<'_>) -> Result<Vec<Operation>, String> {
@@ -46,10 +50,17 @@ fn operation(given: &ActionGroupUse<'_>, action: &Action) -> Result<Operation, S
             method: method.clone(),
         },
     };
-    let parameters = action.parameters.iter().map(|parameter| {
-        let type_ = parameter.type_.as_str().to_owned();
-        (parameter.name.clone(), type_)
+    let parameters = action.parameters.iter().map(|parameter| Parameter {
+        name: parameter.name.clone(),
+        required: parameter.required,
+        schema: parameter.schema.clone(),
     });
+    let name = match (&action.target, &action.operation) {
+        (ActionTarget::Function { name }, _) => name.clone(),
+        (ActionTarget::Api { .. }, Some(operation)) => operation.id.clone(),
+        (ActionTarget::Api { .. }, None) => action.tool_name.clone(),
+    };
+    let (example, arguments) = example(action)?;
     let none = Attributes::new();
     let event = lambda::event(&EventInput {
         agent: EventAgent {
@@ -62,13 +73,16 @@ fn operation(given: &ActionGroupUse<'_>, action: &Action) -> Result<Operation, S
         input_text: "what the user said",
         action_group: &action.action_group,
         target: &action.target,
-        arguments: &arguments_of(action)?,
+        arguments: &arguments,
+        typed_arguments: action.typed_arguments,
         session_attributes: &none,
         prompt_session_attributes: &none,
     });
     let event = String::from_utf8(event).map_err(|error| error.to_string())?;
     Ok(Operation {
         kind,
+        name,
+        example,
         description: action.description.clone(),
         parameters: parameters.collect(),
         event: pretty(&event),
@@ -76,15 +90,16 @@ fn operation(given: &ActionGroupUse<'_>, action: &Action) -> Result<Operation, S
 }
 
 /// Arguments that the schema allows: its own defaults where they fit, else made up ones.
-fn arguments_of(action: &Action) -> Result<Vec<Argument>, String> {
-    let input = |with_defaults: bool| {
+fn example(action: &Action) -> Result<(Map<String, Value>, Vec<Argument>), String> {
+    let made = |with_defaults: bool| {
         let members = action.parameters.iter().map(|parameter| {
             let value = sample(&parameter.schema, with_defaults, 0);
             (parameter.name.clone(), value)
         });
-        Value::Object(members.collect())
+        let members: Map<String, Value> = members.collect();
+        arguments::bind(action, &Value::Object(members.clone())).map(|bound| (members, bound))
     };
-    arguments::bind(action, &input(true)).or_else(|_| arguments::bind(action, &input(false)))
+    made(true).or_else(|_| made(false))
 }
 
 fn sample(schema: &Value, with_defaults: bool, depth: usize) -> Value {
@@ -94,7 +109,10 @@ fn sample(schema: &Value, with_defaults: bool, depth: usize) -> Value {
     {
         return first.clone();
     }
-    if with_defaults && let Some(value) = schema.get("default") {
+    if with_defaults
+        && let Some(value) = schema.get("default")
+        && is_of_type(schema, value)
+    {
         return value.clone();
     }
     let is_deep = depth >= SAMPLE_DEPTH_MAX;
@@ -120,45 +138,15 @@ fn sample(schema: &Value, with_defaults: bool, depth: usize) -> Value {
     }
 }
 
-/// JSON text over several lines, its members in the order they have.
-fn pretty(json: &str) -> String {
-    let mut text = String::new();
-    let mut depth = 0;
-    let mut characters = json.chars().peekable();
-    let line = |text: &mut String, depth: usize| {
-        text.push('\n');
-        text.push_str(&"  ".repeat(depth));
-    };
-    let mut in_string = false;
-    while let Some(character) = characters.next() {
-        text.push(character);
-        match character {
-            '\\' if in_string => text.extend(characters.next()),
-            '"' => in_string = !in_string,
-            _ if in_string => {}
-            '{' | '[' => {
-                if let Some(end) = characters.next_if(|next| matches!(next, '}' | ']')) {
-                    text.push(end);
-                } else {
-                    depth += 1;
-                    line(&mut text, depth);
-                }
-            }
-            ',' => line(&mut text, depth),
-            ':' => text.push(' '),
-            _ => {}
-        }
-        if !in_string
-            && characters
-                .peek()
-                .is_some_and(|next| matches!(next, '}' | ']'))
-        {
-            depth = depth.saturating_sub(1);
-            line(&mut text, depth);
-        }
+/// Whether a default is of its schema's own type; lists and objects are left alone.
+fn is_of_type(schema: &Value, value: &Value) -> bool {
+    match schema["type"].as_str() {
+        Some("string") => value.is_string(),
+        Some("number") => value.is_number(),
+        Some("integer") => value.is_i64() || value.is_u64(),
+        Some("boolean") => value.is_boolean(),
+        _ => false,
     }
-    text.push('\n');
-    text
 }
 
 #[cfg(test)]
@@ -229,13 +217,5 @@ mod tests {
             event["requestBody"]["content"]["application/json"]["properties"],
             json!([{"name": "kind", "type": "string", "value": "photo"}])
         );
-    }
-
-    #[test]
-    fn pretty_text_is_the_same_json() {
-        let value = json!({"a": [], "b": {"c": "x\"{[,:]}\\"}, "d": [1, {"e": {}}], "f": ""});
-        let text = pretty(&value.to_string());
-        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
-        assert_eq!(text, format!("{value:#}\n"));
     }
 }
