@@ -1,7 +1,7 @@
 //! From [`Config`] to a server's parts: store, providers, executors, buckets, service, router.
 //!
 //! The only function that knows all of them. Opens the store, which takes an exclusive lock on the
-//! data folder or connects to a database; contacts nothing else and starts no process.
+//! data folder or connects to a database, and tries what keeps functions apart; contacts nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,9 @@ use outcrop_service::ports::Ports;
 use outcrop_service::settings::Settings;
 use outcrop_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store};
 
+#[cfg(target_os = "linux")]
+use tracing::{info, warn};
+
 use crate::config::{
     AwsLimits, CodeRuntime, Config, Durability, Function, LocalCode, ModelRoute, ProviderKind,
     Runtime,
@@ -50,9 +53,17 @@ pub(crate) struct App {
     #[cfg(target_os = "linux")]
     code: Arc<PythonInterpreter>,
     router: Router,
+    #[cfg(target_os = "linux")]
+    sandbox: Sandbox,
 }
 
 impl App {
+    /// Which connections come from inside of a function, and are none of a client's.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn sandbox(&self) -> Sandbox {
+        self.sandbox.clone()
+    }
+
     /// What the listener serves.
     pub(crate) fn router(&self) -> Router {
         self.router.clone()
@@ -79,7 +90,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let store = open_store(config).await?;
     let directory = FunctionDirectory::new(store.clone(), Arc::new(SystemClock));
     #[cfg(target_os = "linux")]
-    let sandbox = sandbox().await?;
+    let sandbox = sandbox(&config.sandbox).await?;
     let functions = functions(
         config,
         #[cfg(target_os = "linux")]
@@ -125,7 +136,33 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
         #[cfg(target_os = "linux")]
         code,
         router,
+        #[cfg(target_os = "linux")]
+        sandbox,
     })
+}
+
+/// Finds out what keeps functions apart on this machine, and says so.
+#[cfg(target_os = "linux")]
+async fn sandbox(config: &crate::config::Sandbox) -> anyhow::Result<Sandbox> {
+    let settings = SandboxSettings {
+        first_user: config.first_user,
+        users: config.users,
+        allow_network_leak: config.network_off == crate::config::NetworkOff::BestEffort,
+        ..SandboxSettings::of_this_program()
+    };
+    let sandbox = tokio::task::spawn_blocking(|| Sandbox::new(settings)).await?;
+    let strength = sandbox.strength();
+    info!(in_force = %strength, "sandbox");
+    if !strength.missing().is_empty() {
+        let network_off = strength.network_off().err();
+        warn!(
+            missing = strength.missing().join("; "),
+            keeps_files = strength.keeps_files(),
+            network_off,
+            "the sandbox is weaker than it could be"
+        );
+    }
+    Ok(sandbox)
 }
 
 /// Opens the store, which reads and may migrate a database.
@@ -247,16 +284,6 @@ fn mapping(route: &ModelRoute, config: &Config) -> ModelMapping {
     }
 }
 
-/// What keeps the server's children apart, found out by trying.
-#[cfg(target_os = "linux")]
-async fn sandbox() -> anyhow::Result<Sandbox> {
-    let made = || Sandbox::new(SandboxSettings::of_this_program());
-    let sandbox = tokio::task::spawn_blocking(made).await?;
-    let (strength, missing) = (sandbox.strength(), sandbox.strength().missing());
-    tracing::info!(in_force = %strength, ?missing, "functions run in a sandbox");
-    Ok(sandbox)
-}
-
 /// A registry of functions that this process runs for itself, in the same sandbox as a server's.
 pub(crate) async fn function_registry(
     config: &Config,
@@ -265,7 +292,7 @@ pub(crate) async fn function_registry(
     let settings = function_settings(
         config,
         #[cfg(target_os = "linux")]
-        sandbox().await?,
+        sandbox(&config.sandbox).await?,
     );
     Ok(FunctionRegistry::new(mappings, settings)?)
 }

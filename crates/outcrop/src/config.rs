@@ -112,6 +112,8 @@ pub(crate) struct Config {
     pub(crate) node: PathBuf,
     /// Python that models write.
     pub(crate) code_interpreter: CodeInterpreter,
+    /// What keeps functions apart.
+    pub(crate) sandbox: Sandbox,
     /// The embedded model.
     #[cfg_attr(
         all(not(feature = "local"), not(test)),
@@ -388,6 +390,32 @@ pub(crate) struct CodeInterpreter {
     pub(crate) sessions: usize,
     /// What is installed besides what always is, as pip takes it.
     pub(crate) packages: Vec<String>,
+}
+
+/// `[sandbox]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "there is a sandbox on Linux only")
+)]
+pub(crate) struct Sandbox {
+    /// What becomes of code that is to have no network on a machine that cannot keep it off.
+    pub(crate) network_off: NetworkOff,
+    /// The first of the users that functions run as when the server runs as root.
+    pub(crate) first_user: u32,
+    /// How many there are.
+    pub(crate) users: u32,
+}
+
+/// `network_off` of `[sandbox]`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum NetworkOff {
+    /// It is refused.
+    #[default]
+    Enforce,
+    /// It runs all the same.
+    BestEffort,
 }
 
 /// What flags of `outcrop serve` say.

@@ -55,10 +55,15 @@ const STREAMS_PER_CONNECTION: u32 = 128;
 /// How often a silent HTTP/2 peer is asked whether it lives, and how long it has to answer.
 const HTTP2_PING: Duration = Duration::from_secs(20);
 
+/// Whether the connection between an address of the server's and another comes from where nobody may
+/// come from. May read from the disk.
+pub(crate) type IsClosedTo = Arc<dyn Fn(SocketAddr, SocketAddr) -> bool + Send + Sync>;
+
 /// A bound listener.
 pub(crate) struct Server {
     listener: TcpListener,
     limits: HttpLimits,
+    closed_to: Option<IsClosedTo>,
 }
 
 impl Server {
@@ -67,7 +72,20 @@ impl Server {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
             limits,
+            closed_to: None,
         })
+    }
+
+    /// Refuses connections of which this holds.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "functions are kept apart on Linux only")
+    )]
+    pub(crate) fn closed_to(self, closed_to: IsClosedTo) -> Self {
+        Self {
+            closed_to: Some(closed_to),
+            ..self
+        }
     }
 
     /// The address really bound.
@@ -78,11 +96,16 @@ impl Server {
     /// Serves until `stop` resolves; then accepts no more, lets requests in flight go on for `grace`,
     /// and drops what is left, which cancels it.
     pub(crate) async fn run(self, router: Router, stop: impl Future<Output = ()>, grace: Duration) {
-        let Self { listener, limits } = self;
+        let Self {
+            listener,
+            limits,
+            closed_to,
+        } = self;
         let shared = Shared {
             builder: Arc::new(builder(&limits)),
             service: TowerToHyperService::new(router),
             first_request: limits.header_timeout,
+            closed_to,
             linger_bytes: limits.request_body_bytes,
         };
         let slots = Arc::new(Semaphore::new(limits.connections));
@@ -95,11 +118,17 @@ impl Server {
                 () = &mut stop => break,
                 Some(_) = connections.join_next() => {}
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
+                    Ok((stream, peer)) => {
                         if let Ok(slot) = slots.clone().try_acquire_owned() {
-                            connections.spawn(serve(stream, slot, shared.clone(), graceful.watcher()));
+                            let shared = shared.clone();
+                            connections.spawn(serve(stream, peer, slot, shared, graceful.watcher()));
                         } else if let Ok(refusal) = refusals.clone().try_acquire_owned() {
-                            connections.spawn(refuse(stream, refusal, limits.connections));
+                            warn!(limit = limits.connections, "too many connections, one is refused");
+                            let answer = refusal::too_many_connections();
+                            connections.spawn(async move {
+                                refuse(stream, &answer).await;
+                                drop(refusal);
+                            });
                         }
                     }
                     Err(error) => {
@@ -134,6 +163,7 @@ struct Shared {
     builder: Arc<Builder<TokioExecutor>>,
     service: TowerToHyperService<Router>,
     first_request: Duration,
+    closed_to: Option<IsClosedTo>,
     /// What a peer may still send when its connection ends.
     linger_bytes: usize,
 }
@@ -156,8 +186,19 @@ fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
     builder
 }
 
-async fn serve(stream: TcpStream, slot: OwnedSemaphorePermit, shared: Shared, watcher: Watcher) {
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    slot: OwnedSemaphorePermit,
+    shared: Shared,
+    watcher: Watcher,
+) {
     let _slot = slot;
+    if shared.is_closed_to(&stream, peer).await {
+        warn!(%peer, "a connection from inside of a function is refused");
+        refuse(stream, &refusal::from_inside()).await;
+        return;
+    }
     // Without it each event of a stream may wait for the peer's delayed acknowledgement.
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "a connection went away before it was served");
@@ -204,11 +245,22 @@ async fn speak_http(stream: Lent, shared: &Shared, watcher: Watcher) {
     }
 }
 
-/// Says that there are too many connections, so that the peer knows to come back.
-async fn refuse(mut stream: TcpStream, refusal: OwnedSemaphorePermit, limit: usize) {
-    let _refusal = refusal;
-    warn!(limit, "too many connections, one is refused");
-    let answer = refusal::too_many_connections();
+impl Shared {
+    async fn is_closed_to(&self, stream: &TcpStream, peer: SocketAddr) -> bool {
+        let Some(closed_to) = self.closed_to.clone() else {
+            return false;
+        };
+        let Ok(local) = stream.local_addr() else {
+            return true;
+        };
+        let asked = tokio::task::spawn_blocking(move || closed_to(local, peer));
+        // It ends without an answer only when the server does.
+        asked.await.unwrap_or(true)
+    }
+}
+
+/// Answers a connection without reading its request, so that the peer knows why it was refused.
+async fn refuse(mut stream: TcpStream, answer: &str) {
     let written = tokio::time::timeout(REFUSAL_TIME, stream.write_all(answer.as_bytes())).await;
     if let Ok(Ok(())) = written {
         linger::close(stream, REFUSAL_READ_BYTES).await;

@@ -7,6 +7,9 @@ use std::io;
 /// More than a child may have by its limits: what a walk sees beyond is left out.
 const MAX_PROCESSES: usize = 8_192;
 
+/// A tree begins with the supervisor and its init, which are the server's.
+const LAUNCHERS: usize = 2;
+
 /// A process and all its descendants. What starts or ends meanwhile may be missing.
 pub(super) fn descendants(root: u32) -> Vec<u32> {
     let mut seen = HashSet::from([root]);
@@ -28,12 +31,12 @@ pub(super) fn descendants(root: u32) -> Vec<u32> {
     found
 }
 
-/// Memory of a process and its descendants that is backed by no file.
+/// Memory of what a launcher has started that is backed by no file.
 pub(super) fn resident_bytes(root: u32) -> io::Result<u64> {
     let page = u64::try_from(rustix::param::page_size()).unwrap_or(4_096);
     // A root that is gone is the caller's business; others may go while we look.
     fs::metadata(format!("/proc/{root}"))?;
-    let pages = descendants(root).into_iter().map(|pid| {
+    let pages = descendants(root).into_iter().skip(LAUNCHERS).map(|pid| {
         let counts = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
         let mut counts = counts.split(' ').skip(1).map(|pages| pages.parse::<u64>());
         match (counts.next(), counts.next()) {

@@ -1,5 +1,6 @@
 //! Files: what is read, what is written, and how much.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::support::{folder, python, run, sandboxes, shell, strong};
@@ -126,4 +127,18 @@ async fn python_finds_its_library_and_threads() {
         let (printed, status) = run(&sandbox, confinement).await;
         assert_eq!(printed, "thread\nTrue True\n", "{name}: {status}");
     }
+}
+
+#[tokio::test]
+async fn a_folder_that_only_its_owner_reads_is_read_all_the_same() {
+    let sandbox = strong();
+    // With the mode 700.
+    let own = tempfile::tempdir().unwrap();
+    std::fs::write(own.path().join("data"), "mine").unwrap();
+    let secret = own.path().join("data");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let script = "cat data; cat /etc/shadow /proc/1/environ 2>/dev/null; \
+                  (echo x > data) 2>/dev/null || echo ' is read-only'";
+    let (printed, _) = run(&sandbox, shell(script, own.path())).await;
+    assert_eq!(printed, "mine is read-only\n");
 }

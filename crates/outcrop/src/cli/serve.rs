@@ -1,6 +1,8 @@
 //! `outcrop serve`: from flags to a listener, and back out again.
 
 use std::path::PathBuf;
+#[cfg(target_os = "linux")]
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -65,6 +67,11 @@ async fn serve(config: Config) -> Result<(), Failure> {
         env!("CARGO_PKG_VERSION")
     );
     app.prepare();
+    #[cfg(target_os = "linux")]
+    let server = server.closed_to({
+        let sandbox = app.sandbox();
+        Arc::new(move |local, peer| sandbox.is_inside(local, peer))
+    });
     server.run(app.router(), stop, config.shutdown).await;
     app.close().await;
     info!("stopped");

@@ -34,6 +34,8 @@ pub(super) struct LowConfig {
     #[serde(default)]
     pub(super) code_interpreter: LowCodeInterpreter,
     #[serde(default)]
+    pub(super) sandbox: LowSandbox,
+    #[serde(default)]
     pub(super) s3: LowS3,
     #[serde(default)]
     pub(super) credentials: Vec<LowCredential>,
@@ -107,6 +109,15 @@ pub(super) struct LowCodeInterpreter {
     pub(super) sessions: Option<u64>,
     #[serde(default)]
     pub(super) packages: Vec<String>,
+}
+
+/// `[sandbox]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowSandbox {
+    pub(super) network_off: Option<super::NetworkOff>,
+    pub(super) first_user: Option<u64>,
+    pub(super) users: Option<u64>,
 }
 
 /// `[s3]`.
@@ -216,7 +227,7 @@ pub(super) struct Table {
 }
 
 /// Every table whose keys are fixed (`environment` of a function is free).
-pub(super) const TABLES: [Table; 12] = [
+pub(super) const TABLES: [Table; 13] = [
     Table {
         name: "",
         keys: keys_of::<LowConfig>,
@@ -244,6 +255,10 @@ pub(super) const TABLES: [Table; 12] = [
     Table {
         name: "code_interpreter",
         keys: keys_of::<LowCodeInterpreter>,
+    },
+    Table {
+        name: "sandbox",
+        keys: keys_of::<LowSandbox>,
     },
     Table {
         name: "s3",

@@ -392,13 +392,14 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 20),
+            ("", 21),
             ("log", 2),
             ("limits", 16),
             ("local", 2),
             ("python", 2),
             ("node", 1),
             ("code_interpreter", 4),
+            ("sandbox", 3),
             ("s3", 3),
             ("credentials", 3),
             ("models", 9),

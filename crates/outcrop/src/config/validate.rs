@@ -18,7 +18,7 @@ use super::low::{LowCodeInterpreter, LowConfig, LowCredential, LowLimits, LowPyt
 use super::overrides::Origins;
 use super::{
     CodeInterpreter, Config, Credential, Environment, HttpLimits, Local, Log, Place, Problem,
-    Python, Secret,
+    Python, Sandbox, Secret,
 };
 
 const DEFAULT_PORT: u16 = 8474;
@@ -68,6 +68,10 @@ const THREADS: Range = Range(1, 1_024, 1);
 const CODE_TIMEOUT_S: Range = Range(1, 3_600, 60);
 const CODE_MEMORY_MB: Range = Range(128, 1024 * 1024, 1_024);
 const CODE_SESSIONS: Range = Range(1, 1_024, 25);
+/// Above those that people have, below those that the system hands out, within what a container has.
+const FIRST_USER: Range = Range(1_000, 4_000_000_000, 59_000);
+/// One for each worker.
+const USERS: Range = Range(1, 65_536, 512);
 
 /// What a value is checked against and reported to.
 struct Checker<'a> {
@@ -183,6 +187,11 @@ pub(super) fn validate(
         python: check.python_settings(&low.python, directory),
         node: PathBuf::from(low.node.interpreter.as_deref().unwrap_or("node")),
         code_interpreter: check.code_interpreter(low.code_interpreter),
+        sandbox: Sandbox {
+            network_off: low.sandbox.network_off.unwrap_or_default(),
+            first_user: check.user("first_user", low.sandbox.first_user, FIRST_USER),
+            users: check.user("users", low.sandbox.users, USERS),
+        },
         local: Local {
             weights: check.weights(low.local.weights, directory),
             threads: low.local.threads.and_then(|threads| {
@@ -478,6 +487,11 @@ impl Checker<'_> {
             );
         }
         Some(path.to_string_lossy().into_owned())
+    }
+
+    fn user(&mut self, key: &'static str, value: Option<u64>, range: Range) -> u32 {
+        let number = self.number(At::table("sandbox", key), value, range);
+        u32::try_from(number).expect("ranges of users are within 32 bits")
     }
 
     fn python_settings(&mut self, low: &LowPython, directory: &Path) -> Python {

@@ -76,12 +76,29 @@ impl Refusal {
 
 /// The whole answer to a connection beyond the limit; no request of it is ever read.
 pub(crate) fn too_many_connections() -> String {
-    let body = message(
+    unread(
+        "503 Service Unavailable",
+        "ServiceUnavailableException",
+        "retry-after: 1\r\n",
         "The server has as many connections open as it takes (limits.connections). Retry your request.",
-    );
+    )
+}
+
+/// The whole answer to a connection that a function has made; no request of it is ever read.
+pub(crate) fn from_inside() -> String {
+    unread(
+        "403 Forbidden",
+        "AccessDeniedException",
+        "",
+        "A function cannot call the server that runs it.",
+    )
+}
+
+fn unread(status: &str, name: &str, headers: &str, text: &str) -> String {
+    let body = message(text);
     format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\n\
-         x-amzn-errortype: ServiceUnavailableException\r\ncontent-length: {}\r\nretry-after: 1\r\nconnection: close\r\n\r\n{body}",
+        "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nx-amzn-errortype: {name}\r\n\
+         content-length: {}\r\n{headers}connection: close\r\n\r\n{body}",
         body.len()
     )
 }

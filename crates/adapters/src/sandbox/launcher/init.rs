@@ -4,6 +4,7 @@
 //! binds this process too.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use rustix::process::{DumpableBehavior, Signal};
@@ -20,13 +21,16 @@ pub(super) fn run(server: &OwnedFd) -> Result<(), Refused> {
         return Ok(());
     };
     let listener = network(&mut task)?;
-    let own_proc = if task.mount {
+    let built = if task.mount {
         root::build(&task)?
     } else {
-        false
+        root::Built {
+            own_proc: false,
+            reading: privilege::Reading::AsItsUser,
+        }
     };
     limits::set(&task.limits)?;
-    privilege::give_up(task.user)?;
+    privilege::give_up(task.user, built.reading)?;
     // The supervisor's end ends this process, and with it its namespace. Asked for now, since giving
     // up rights forgets it; had it ended before, the server would know and close the channel.
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
@@ -34,7 +38,14 @@ pub(super) fn run(server: &OwnedFd) -> Result<(), Refused> {
     let landlock = landlock::apply(&task)?;
     std::env::set_current_dir(&task.directory).map_err(|error| Refused {
         step: "entering the working directory",
-        cause: format!("{}: {error}", task.directory.display()),
+        cause: match error.kind() {
+            std::io::ErrorKind::PermissionDenied if task.user.is_some() => format!(
+                "{}: {error}; the server runs as root, and what it starts as another user: make the \
+                 folder and those above it readable for all",
+                task.directory.display()
+            ),
+            _ => format!("{}: {error}", task.directory.display()),
+        },
     })?;
     if task.user.is_some() {
         // Children write for each other only where they are lent the same folder.
@@ -49,7 +60,7 @@ pub(super) fn run(server: &OwnedFd) -> Result<(), Refused> {
     let started = Report::Started {
         landlock,
         seccomp,
-        own_proc,
+        own_proc: built.own_proc,
     };
     let Some(mut command) = command(&task, stdin) else {
         return channel::send(server, &started, None).map_err(step("answering"));
@@ -102,6 +113,8 @@ fn command(task: &Task, stdin: Option<OwnedFd>) -> Option<Command> {
         .args(&task.arguments)
         .env_clear()
         .envs(&task.environment)
+        // A program that ends its group means its own, not the launchers.
+        .process_group(0)
         .stdin(stdin.map_or_else(Stdio::null, Stdio::from));
     Some(command)
 }

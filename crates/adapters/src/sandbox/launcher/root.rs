@@ -17,6 +17,7 @@ use rustix::mount::{
 
 use super::super::message::{Account, Reach, Task};
 use super::super::places;
+use super::privilege::Reading;
 use super::{Refused, step};
 
 const HOST: &str = "/host";
@@ -28,8 +29,17 @@ const FRAME_OPTIONS: &str = "size=1m,mode=0755";
 /// Each file of the private folder costs memory of the kernel.
 const PRIVATE_FILES: u32 = 65_536;
 
-/// Builds it and moves in. Tells whether `/proc` shows the namespace's own processes only.
-pub(super) fn build(task: &Task) -> Result<bool, Refused> {
+/// What was built.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Built {
+    /// Whether `/proc` shows the namespace's own processes only.
+    pub(super) own_proc: bool,
+    /// How the child can read what it was given.
+    pub(super) reading: Reading,
+}
+
+/// Builds it and moves in.
+pub(super) fn build(task: &Task) -> Result<Built, Refused> {
     // Links are followed while paths still mean what they mean on the host.
     let places = places::of(task);
     set_host_aside()?;
@@ -49,8 +59,28 @@ pub(super) fn build(task: &Task) -> Result<bool, Refused> {
     accounts(&root, task)?;
     let own_proc = proc(&root)?;
     root.link(Path::new("/var/tmp"), Path::new("/tmp"))?;
+    let reading = reading(task, &places.readable);
     move_in(&root)?;
-    Ok(own_proc)
+    Ok(Built { own_proc, reading })
+}
+
+/// Another user than the owner often cannot read what it was given: a folder of root's with the mode
+/// 700, such as people with a strict umask make. What it sees is what it may read, so that it then gets
+/// the right to read all of that, which is harmless only where system calls are filtered: with it,
+/// files can be opened past any path.
+fn reading(task: &Task, given: &[PathBuf]) -> Reading {
+    let is_readable = |path: &PathBuf| {
+        let source = Path::new(HOST).join(path.strip_prefix("/").unwrap_or(path));
+        fs::metadata(source).is_ok_and(|found| {
+            let needed = if found.is_dir() { 0o005 } else { 0o004 };
+            found.permissions().mode() & needed == needed
+        })
+    };
+    if task.user.is_none() || !task.seccomp || given.iter().all(is_readable) {
+        Reading::AsItsUser
+    } else {
+        Reading::Anything
+    }
 }
 
 fn set_host_aside() -> Result<(), Refused> {
