@@ -102,7 +102,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let buckets = BucketFolder::new(root.unwrap_or_else(|| config.data_dir.join("buckets")))?;
     let documents: Arc<dyn DocumentSource> = Arc::new(buckets.clone());
     #[cfg(target_os = "linux")]
-    let code = Arc::new(code_interpreter(config, sandbox));
+    let code = Arc::new(code_interpreter(config, sandbox.clone()));
     let ports = Ports {
         store: store.clone(),
         models: Arc::new(models(config)?),
