@@ -1,8 +1,13 @@
 # What every case has: a name of its own, and the outside world as literals, so that nothing but
-# bedrock-agent is called.
+# bedrock-agent and lambda are called.
 
 variable "name" {
   type = string
+}
+
+variable "archives" {
+  description = "The folder of function archives."
+  type        = string
 }
 
 locals {

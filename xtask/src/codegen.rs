@@ -24,22 +24,46 @@ use ir::{Model, Operation, Segment};
 use overlay::Overlay;
 
 /// The services, in the order of their modules.
-const TARGETS: [Target; 3] = [
+const TARGETS: [Target; 4] = [
     Target {
         module: "control",
         service: "Control",
         model: "bedrock-agent",
+        exceptions: None,
     },
     Target {
         module: "runtime",
         service: "Runtime",
         model: "bedrock-agent-runtime",
+        exceptions: None,
     },
     Target {
         module: "converse",
         service: "Converse",
         model: "bedrock-runtime",
+        exceptions: None,
     },
+    Target {
+        module: "lambda",
+        service: "Lambda",
+        model: "lambda",
+        exceptions: Some(&LAMBDA_EXCEPTIONS),
+    },
+];
+
+/// The exceptions of Lambda that this server has causes for, by what they are elsewhere. The others
+/// are about VPCs, file systems, keys and the like.
+const LAMBDA_EXCEPTIONS: [(&str, &str); 10] = [
+    ("CodeStorageExceededException", "ServiceQuotaExceeded"),
+    ("InvalidParameterValueException", "InvalidParameterValue"),
+    ("InvalidRequestContentException", "InvalidRequestContent"),
+    ("PolicyLengthExceededException", "PolicyLengthExceeded"),
+    ("PreconditionFailedException", "PreconditionFailed"),
+    ("RequestTooLargeException", "RequestTooLarge"),
+    ("ResourceConflictException", "Conflict"),
+    ("ResourceNotFoundException", "ResourceNotFound"),
+    ("ServiceException", "InternalServer"),
+    ("TooManyRequestsException", "Throttling"),
 ];
 
 /// Options of `cargo xtask codegen`.

@@ -1,7 +1,8 @@
 //! `cargo xtask models refresh`: vendors the service models from an installed botocore.
 //!
-//! Documentation and endpoint rules are dropped, keys are sorted, and of `bedrock-runtime` only what
-//! Converse needs is kept, so that the diff of a refresh is the review of the API's change.
+//! Documentation and endpoint rules are dropped, keys are sorted, of `bedrock-runtime` only what
+//! Converse needs is kept, and of `lambda` what is served and the routes of the rest, so that the diff
+//! of a refresh is the review of the API's change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -13,11 +14,56 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-/// The folder of each service in botocore's data, and the operations to keep (none: all).
-const SERVICES: [(&str, &[&str]); 3] = [
-    ("bedrock-agent", &[]),
-    ("bedrock-agent-runtime", &[]),
-    ("bedrock-runtime", &["Converse", "ConverseStream"]),
+/// The folder of each service in botocore's data, and what of it to keep.
+const SERVICES: [(&str, Keep); 4] = [
+    ("bedrock-agent", Keep::All),
+    ("bedrock-agent-runtime", Keep::All),
+    (
+        "bedrock-runtime",
+        Keep::Only(&["Converse", "ConverseStream"]),
+    ),
+    ("lambda", Keep::RoutesBesides(&LAMBDA)),
+];
+
+/// What of a service to keep.
+#[derive(Clone, Copy)]
+enum Keep {
+    /// Everything.
+    All,
+    /// These operations with their shapes.
+    Only(&'static [&'static str]),
+    /// These operations with their shapes, and of the others the routes, so that each can be refused
+    /// by its name. Routes that only a query tells apart are left out: the router ignores queries.
+    RoutesBesides(&'static [&'static str]),
+}
+
+/// What is served of Lambda: deploying and calling functions from zip archives.
+const LAMBDA: [&str; 25] = [
+    "AddPermission",
+    "CreateAlias",
+    "CreateFunction",
+    "DeleteAlias",
+    "DeleteFunction",
+    "DeleteFunctionConcurrency",
+    "GetAlias",
+    "GetFunction",
+    "GetFunctionCodeSigningConfig",
+    "GetFunctionConcurrency",
+    "GetFunctionConfiguration",
+    "GetPolicy",
+    "Invoke",
+    "ListAliases",
+    "ListFunctions",
+    "ListTags",
+    "ListVersionsByFunction",
+    "PublishVersion",
+    "PutFunctionConcurrency",
+    "RemovePermission",
+    "TagResource",
+    "UntagResource",
+    "UpdateAlias",
+    "UpdateFunctionCode",
+    "UpdateFunctionConfiguration",
 ];
 
 /// Dropped wherever they occur as traits.
@@ -157,8 +203,8 @@ fn sha256(bytes: &[u8]) -> String {
     text
 }
 
-/// Keeps metadata, operations and shapes; of these what the operations in `keep` need.
-fn strip_model(mut model: Value, keep: &[&str]) -> Result<Value> {
+/// Keeps metadata, operations and shapes; of these what `keep` says.
+fn strip_model(mut model: Value, keep: Keep) -> Result<Value> {
     let mut take = |key: &str| -> Result<Map<String, Value>> {
         let part = model.get_mut(key).map(Value::take);
         match part {
@@ -169,12 +215,25 @@ fn strip_model(mut model: Value, keep: &[&str]) -> Result<Value> {
     let metadata = take("metadata")?;
     let mut operations = take("operations")?;
     let mut shapes = take("shapes")?;
-    if !keep.is_empty() {
-        operations.retain(|name, _| keep.contains(&name.as_str()));
+    if let Keep::Only(names) | Keep::RoutesBesides(names) = keep {
         ensure!(
-            operations.len() == keep.len(),
+            names.iter().all(|name| operations.contains_key(*name)),
             "an operation to keep is missing"
         );
+        if matches!(keep, Keep::Only(_)) {
+            operations.retain(|name, _| names.contains(&name.as_str()));
+        } else {
+            operations.retain(|name, operation| {
+                names.contains(&name.as_str()) || !has_literal_query(operation)
+            });
+        }
+        for (name, operation) in &mut operations {
+            if !names.contains(&name.as_str())
+                && let Value::Object(traits) = operation
+            {
+                traits.retain(|name, _| name == "http" || name == "name");
+            }
+        }
         let needed = reachable(&operations, &shapes);
         shapes.retain(|name, _| needed.contains(name));
     }
@@ -193,6 +252,13 @@ fn strip_model(mut model: Value, keep: &[&str]) -> Result<Value> {
         ("shapes", shapes),
     ]);
     Ok(serde_json::to_value(parts)?)
+}
+
+fn has_literal_query(operation: &Value) -> bool {
+    let uri = operation
+        .pointer("/http/requestUri")
+        .and_then(Value::as_str);
+    uri.is_some_and(|uri| uri.contains('?'))
 }
 
 /// Removes the dropped traits from a value and its `http`, `input`, `member`…; members of structures

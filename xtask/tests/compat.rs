@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-const SERVICES: [(&str, &str, &str); 2] = [
+const SERVICES: [(&str, &str, &str); 3] = [
     (
         "bedrock-agent",
         "### bedrock-agent:",
@@ -15,6 +15,11 @@ const SERVICES: [(&str, &str, &str); 2] = [
     (
         "bedrock-agent-runtime",
         "### bedrock-agent-runtime:",
+        "### lambda:",
+    ),
+    (
+        "lambda",
+        "### lambda:",
         "## Not supported inside served operations",
     ),
 ];

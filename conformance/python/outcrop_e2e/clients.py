@@ -22,7 +22,7 @@ STREAM_OPERATIONS = ("InvokeAgent", "InvokeInlineAgent")
 LOADER = create_loader()
 
 # The operations of each service whose successful answers were checked in this run.
-SUCCEEDED = {"bedrock-agent": set(), "bedrock-agent-runtime": set()}
+SUCCEEDED = {"bedrock-agent": set(), "bedrock-agent-runtime": set(), "lambda": set()}
 
 
 def acceptance_check():
@@ -109,7 +109,7 @@ class Tee:
 
 
 class Clients:
-    """The two clients of one endpoint, with one watch over both."""
+    """The clients of one endpoint, with one watch over all."""
 
     def __init__(self, url, access_key="AKIDEXAMPLE", secret="any-secret", region="us-west-2", checked=True):
         core = botocore.session.get_session()
@@ -129,7 +129,8 @@ class Clients:
         self.watch = Watch()
         self.control = session.client("bedrock-agent", endpoint_url=url, config=config)
         self.runtime = session.client("bedrock-agent-runtime", endpoint_url=url, config=config)
-        for client in (self.control, self.runtime):
+        self.functions = session.client("lambda", endpoint_url=url, config=config)
+        for client in (self.control, self.runtime, self.functions):
             client.meta.events.register("before-parse", self.watch.before_parse)
         logging.getLogger("botocore").addHandler(self.watch)
 
@@ -138,4 +139,5 @@ class Clients:
         logging.getLogger("botocore").removeHandler(self.watch)
         self.control.close()
         self.runtime.close()
+        self.functions.close()
         assert not self.watch.errors, "\n".join(self.watch.errors)

@@ -25,7 +25,7 @@ def outcomes(request, server, tmp_path_factory):
     names = {item.name for item in request.session.items if item.path == request.path}
     cases = [case for case in CHOSEN if f"test_case[{case.name}]" in names]
     clients = Clients(server.url)
-    batch = Batch(tmp_path_factory.mktemp("terraform"), server.url, clients.control, cases)
+    batch = Batch(tmp_path_factory.mktemp("terraform"), server.url, clients, cases)
     problems = batch.run()
     clients.close()
     return problems

@@ -106,12 +106,14 @@ pub enum FunctionsError {
 
 /// Functions that are registered while the server runs.
 pub trait RegisteredFunctions: Send + Sync {
-    /// The function of this name, if one is registered; an error if that cannot be found out.
+    /// The function of this name in the version or alias `qualifier`, if one is registered; an error if
+    /// that cannot be found out.
     fn find<'a>(
         &'a self,
         account_id: &'a str,
         region: &'a str,
         name: &'a str,
+        qualifier: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Option<RegisteredFunction>, String>>;
 }
 
@@ -120,6 +122,8 @@ pub trait RegisteredFunctions: Send + Sync {
 pub struct RegisteredFunction {
     /// Differs whenever anything about the function does, its code included.
     pub identity: String,
+    /// The version that the handler is told; `None`: what the name by which it is called says.
+    pub version: Option<String>,
     /// What to run.
     pub function: LocalFunction,
 }
@@ -212,6 +216,7 @@ impl FunctionRegistry {
         let mut found = mappings.find(|(_, mapping)| mapping.names(&call.function, &name));
         if found.is_none() {
             if let Some(registered) = self.registered(&call, &name).await? {
+                let name = name.in_version(registered.version);
                 let source = Source::Registered(registered.identity);
                 let function = Arc::new(registered.function);
                 return self.workers.invoke(source, &function, name, call).await;
@@ -245,7 +250,8 @@ impl FunctionRegistry {
         let Some(registered) = &self.registered else {
             return Ok(None);
         };
-        let found = registered.find(&name.account, &name.region, &name.name);
+        let qualifier = name.qualifier.as_deref();
+        let found = registered.find(&name.account, &name.region, &name.name, qualifier);
         found.await.map_err(|detail| ActionError::Failed {
             function: call.function.clone(),
             detail,
@@ -317,11 +323,18 @@ fn hint(name: &FunctionName) -> String {
     )
 }
 
-/// The client context of an invocation, JSON in ASCII, as Lambda's Invoke and the Runtime API carry it.
-fn client_context(idempotency_key: &str) -> String {
-    let context = json!({"client": {}, "custom": {IDEMPOTENCY_KEY: idempotency_key}, "env": {}});
+/// The client context of an invocation, JSON in ASCII, as Lambda's Invoke and the Runtime API carry it:
+/// the caller's own, else the one with the idempotency key.
+fn client_context(own: Option<&str>, idempotency_key: &str) -> String {
+    let context = own.map_or_else(
+        || {
+            json!({"client": {}, "custom": {IDEMPOTENCY_KEY: idempotency_key}, "env": {}})
+                .to_string()
+        },
+        str::to_owned,
+    );
     let mut ascii = String::new();
-    for unit in context.to_string().encode_utf16() {
+    for unit in context.encode_utf16() {
         match u8::try_from(unit) {
             Ok(byte) if byte.is_ascii() => ascii.push(char::from(byte)),
             Ok(_) | Err(_) => ascii.extend(format!("\\u{unit:04x}").chars()),

@@ -9,6 +9,7 @@ pub mod action;
 pub mod code;
 pub mod http;
 pub mod model;
+pub mod packages;
 #[cfg(target_os = "linux")]
 pub mod sandbox;
 pub mod source;

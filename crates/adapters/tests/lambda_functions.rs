@@ -137,6 +137,7 @@ async fn invoke(registry: &FunctionRegistry) -> Result<ActionReply, ActionError>
         function: ARN.to_owned(),
         event: Bytes::from_static(b"{\"a\":1}"),
         idempotency_key: "run-1/4".to_owned(),
+        client_context: None,
         request_id: "0d5c2f0e-6f5e-4b53-9b0a-6a7f8f1c2d3e".to_owned(),
         action: None,
     };

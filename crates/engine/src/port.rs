@@ -5,6 +5,7 @@
 
 mod code;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -230,6 +231,9 @@ pub struct ActionCall {
     /// `run/seq`: the same for every delivery of this call, so that a tool can recognise a repeat.
     /// Reaches the handler as `context.client_context.custom["outcrop-idempotency-key"]`.
     pub idempotency_key: String,
+    /// The client context that a caller of Invoke gave, JSON; it takes the place of the one that carries
+    /// the idempotency key.
+    pub client_context: Option<String>,
     /// The call's `clientRequestId`, a UUID; Lambda's request id where the executor may choose it.
     pub request_id: String,
     /// The same call for executors that serve something else than a Lambda function; `None` where it
@@ -296,6 +300,59 @@ pub trait DocumentSource: Send + Sync {
         key: &'a str,
         limit_bytes: u64,
     ) -> BoxFuture<'a, Result<Bytes, SourceError>>;
+}
+
+/// Unpacks the archives of uploaded functions into folders of this machine, each once.
+pub trait FunctionPackages: Send + Sync {
+    /// The folder of the archive with this SHA-256, in lower-case hexadecimal digits, if it has been
+    /// unpacked here. It stays for as long as calls that begin now may take.
+    fn find<'a>(&'a self, sha256: &'a str) -> BoxFuture<'a, Option<PathBuf>>;
+
+    /// Unpacks a zip archive and gives its folder.
+    fn unpack<'a>(
+        &'a self,
+        sha256: &'a str,
+        archive: Bytes,
+    ) -> BoxFuture<'a, Result<PathBuf, PackageError>>;
+}
+
+/// Why an archive could not be unpacked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PackageError {
+    /// It is no zip archive.
+    #[error("this is no zip archive: {detail}")]
+    NotZip {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// Its content has too many bytes.
+    #[error("the content of the archive has more than {limit_bytes} bytes")]
+    TooLarge {
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// It holds too many files.
+    #[error("the archive holds {entries} entries, at most {limit}")]
+    TooManyEntries {
+        /// How many there are.
+        entries: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// One of its entries cannot be unpacked, or must not be.
+    #[error("the archive's entry {entry:?} {detail}")]
+    Entry {
+        /// Its name.
+        entry: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The file system says no.
+    #[error("the archive cannot be unpacked: {detail}")]
+    Failed {
+        /// Cause.
+        detail: String,
+    },
 }
 
 /// Why an object could not be read.

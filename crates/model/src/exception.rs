@@ -6,7 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-/// The kinds of exception the two services model, plus the unmodelled ones every AWS front end
+/// The kinds of exception the services model, plus the unmodelled ones every AWS front end
 /// answers before an operation is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExceptionKind {
@@ -20,6 +20,10 @@ pub enum ExceptionKind {
     DependencyFailed,
     /// A fault of this server.
     InternalServer,
+    /// The input breaks a rule that is not a constraint of the model (Lambda only).
+    InvalidParameterValue,
+    /// The payload of a call is no JSON (Lambda only).
+    InvalidRequestContent,
     /// The model failed while processing the request (Converse only).
     ModelError,
     /// The model is not loaded yet.
@@ -28,6 +32,12 @@ pub enum ExceptionKind {
     ModelStreamError,
     /// The model took too long (Converse only).
     ModelTimeout,
+    /// A resource policy would be too long (Lambda only).
+    PolicyLengthExceeded,
+    /// The resource is not at the revision that the request names (Lambda only).
+    PreconditionFailed,
+    /// The payload of a call is too large (Lambda only).
+    RequestTooLarge,
     /// No such resource.
     ResourceNotFound,
     /// A quota or a budget is used up.

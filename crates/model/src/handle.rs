@@ -20,6 +20,9 @@ pub struct CallContext {
     pub account_id: String,
     /// Region of the signature's scope, else the configured one. Partitions all data.
     pub region: String,
+    /// Host and port by which the client reached this server, where it named them: what links in
+    /// answers begin with.
+    pub host: Option<String>,
 }
 
 /// Serves one operation with a JSON answer.

@@ -26,7 +26,7 @@ pub trait StreamingOperation: Operation {
     type Event: Serialize + DeserializeOwned + Send + 'static;
 }
 
-/// The service an operation belongs to. All sign with the name `bedrock`.
+/// The service an operation belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Service {
     /// `bedrock-agent`, the control plane.
@@ -35,6 +35,8 @@ pub enum Service {
     Runtime,
     /// `bedrock-runtime`, of which only Converse is modelled.
     Converse,
+    /// `lambda`: functions from zip archives; the rest is known by its routes only.
+    Lambda,
 }
 
 impl Service {
@@ -44,6 +46,15 @@ impl Service {
             Self::Control => "bedrock-agent",
             Self::Runtime => "bedrock-agent-runtime",
             Self::Converse => "bedrock-runtime",
+            Self::Lambda => "lambda",
+        }
+    }
+
+    /// The service name of a signature's scope.
+    pub const fn signing_name(self) -> &'static str {
+        match self {
+            Self::Control | Self::Runtime | Self::Converse => "bedrock",
+            Self::Lambda => "lambda",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The only function that knows all of them. Opens the store, which takes an exclusive lock on the
 //! data folder or connects to a database, and tries what keeps functions apart; contacts nothing else.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,14 +21,16 @@ use outcrop_adapters::http::{Secret, Timeouts};
 #[cfg(feature = "local")]
 use outcrop_adapters::model::local::{LocalModel, LocalSettings, WeightsLocation};
 use outcrop_adapters::model::registry::{ModelMapping, ModelRegistry, ProviderKind as Kind};
+use outcrop_adapters::packages::PackageFolders;
 #[cfg(target_os = "linux")]
 use outcrop_adapters::sandbox::{Sandbox, SandboxSettings};
 use outcrop_adapters::source::BucketFolder;
 use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
-use outcrop_engine::port::{DocumentSource, ModelProvider};
+use outcrop_engine::port::{DocumentSource, FunctionPackages, ModelProvider};
 use outcrop_service::Service;
-use outcrop_service::outcrop_api::functions::{self, FunctionDirectory};
+use outcrop_service::lambda::directory::{Family, Found, FunctionDirectory, UploadedFunction};
+use outcrop_service::outcrop_api::functions;
 use outcrop_service::ports::Ports;
 use outcrop_service::settings::Settings;
 use outcrop_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store};
@@ -88,7 +91,14 @@ impl App {
 /// Puts the parts together.
 pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let store = open_store(config).await?;
-    let directory = FunctionDirectory::new(store.clone(), Arc::new(SystemClock));
+    let packages: Arc<dyn FunctionPackages> =
+        Arc::new(PackageFolders::new(config.data_dir.join("functions")));
+    let directory = FunctionDirectory::new(
+        store.clone(),
+        packages.clone(),
+        Arc::new(SystemClock),
+        Arc::new(RandomIds),
+    );
     #[cfg(target_os = "linux")]
     let sandbox = sandbox(&config.sandbox).await?;
     let functions = functions(
@@ -113,6 +123,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
         #[cfg(not(target_os = "linux"))]
         code: Arc::new(outcrop_engine::port::NoCodeInterpreter),
         documents,
+        packages,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
     };
@@ -207,6 +218,7 @@ fn settings(config: &Config) -> Settings {
             AwsLimits::Relaxed => Strictness::Relaxed,
             AwsLimits::Strict => Strictness::Strict,
         },
+        takes_code: config.register_functions,
         budget: config.turn,
         turns_max: config.concurrent_turns,
         // SQLite locks its folder; a database is anybody's.
@@ -385,6 +397,7 @@ fn local_function(local: &LocalCode, timeout: Duration) -> LocalFunction {
         network: local.network,
         writable: local.writable.clone(),
         reload: local.reload,
+        install: true,
     }
 }
 
@@ -397,11 +410,14 @@ impl RegisteredFunctions for Registered {
         account_id: &'a str,
         region: &'a str,
         name: &'a str,
+        qualifier: Option<&'a str>,
     ) -> BoxFuture<'a, Result<Option<RegisteredFunction>, String>> {
         Box::pin(async move {
-            let found = self.0.find(account_id, region, name).await;
-            let found = found.map_err(|error| error.to_string())?;
-            Ok(found.map(registered))
+            let found = self.0.find(account_id, region, name, qualifier).await?;
+            Ok(found.map(|found| match found {
+                Found::Registered(function) => registered(function),
+                Found::Uploaded(function) => uploaded(function),
+            }))
         })
     }
 }
@@ -423,6 +439,37 @@ fn registered(function: functions::LocalFunction) -> RegisteredFunction {
     };
     RegisteredFunction {
         identity,
+        version: None,
+        function: local,
+    }
+}
+
+/// Uploaded code is a stranger's: no network, nothing installed for it, and nothing of it is edited.
+fn uploaded(function: UploadedFunction) -> RegisteredFunction {
+    let runtime = match function.family {
+        Family::Python => LocalRuntime::Python,
+        Family::Node => LocalRuntime::Node,
+        Family::Provided => LocalRuntime::Provided {
+            command: Vec::new(),
+        },
+    };
+    let defaults = LocalFunction::new(runtime, function.folder, function.handler);
+    let reserved = function
+        .concurrency
+        .and_then(|reserved| NonZeroUsize::new(reserved as usize));
+    let local = LocalFunction {
+        timeout: Duration::from_secs(function.timeout_s.into()),
+        memory_mb: function.memory_mb,
+        environment: function.environment,
+        max_workers: reserved.unwrap_or(defaults.max_workers),
+        network: false,
+        reload: false,
+        install: false,
+        ..defaults
+    };
+    RegisteredFunction {
+        identity: function.identity,
+        version: Some(function.version),
         function: local,
     }
 }

@@ -40,9 +40,10 @@ use serde::de::DeserializeOwned;
 
 use crate::records::{self, AgentDoc, Scope, Stored, VersionDoc, kind};
 use crate::{Service, error, scope};
+pub(crate) use paging::List;
 pub use versions::{NUMBER_MAX, Restored};
-pub(crate) use writers::Lines;
-use writers::{Refused, attempts};
+use writers::attempts;
+pub(crate) use writers::{Lines, Refused};
 
 /// The version that can be edited.
 const DRAFT: &str = "DRAFT";

@@ -5,6 +5,7 @@
 
 pub mod control;
 mod error;
+pub mod lambda;
 pub mod outcrop_api;
 pub mod ports;
 mod records;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outcrop_engine::port::{
-    ActionExecutor, Clock, CodeInterpreter, DocumentSource, Ids, ModelProvider,
+    ActionExecutor, Clock, CodeInterpreter, DocumentSource, FunctionPackages, Ids, ModelProvider,
 };
 use outcrop_store::Store;
 
@@ -20,6 +20,8 @@ pub struct Ports {
     pub code: Arc<dyn CodeInterpreter>,
     /// S3 objects.
     pub documents: Arc<dyn DocumentSource>,
+    /// The code of uploaded functions, unpacked.
+    pub packages: Arc<dyn FunctionPackages>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Identifiers and jitter.

@@ -79,6 +79,16 @@ pub(crate) mod kind {
     pub(crate) const TAGS: &str = "tags";
     /// [`crate::outcrop_api::functions::LocalFunction`], parent empty, id the name.
     pub(crate) const FUNCTION: &str = "function";
+    /// [`crate::lambda`]'s `FunctionDoc`, parent empty, id the name.
+    pub(crate) const LAMBDA_FUNCTION: &str = "lambda-function";
+    /// [`crate::lambda`]'s `VersionDoc`, parent the function's name, id the number.
+    pub(crate) const LAMBDA_VERSION: &str = "lambda-version";
+    /// `AliasConfiguration`, parent the function's name, id the alias's.
+    pub(crate) const LAMBDA_ALIAS: &str = "lambda-alias";
+    /// A piece of an archive: parent `function/upload`, id its number, body Base64 in a JSON string.
+    pub(crate) const LAMBDA_CODE: &str = "lambda-code";
+    /// What links to archives are sealed with: scope and parent empty, id fixed, body a JSON string.
+    pub(crate) const LAMBDA_LINK_KEY: &str = "lambda-link-key";
     /// [`crate::outcrop_api::stacks::StackDocument`], parent empty, id the name.
     pub(crate) const STACK: &str = "stack";
     /// [`crate::outcrop_api::stacks::Lock`], parent empty, id the stack's name.
@@ -98,6 +108,7 @@ pub(crate) mod kind {
 pub const LISTINGS: &[(&str, Order)] = &[
     (kind::AGENT, Order::UpdatedDescending),
     (kind::VERSION, Order::Created),
+    (kind::LAMBDA_VERSION, Order::Created),
     (kind::KNOWLEDGE_BASE, Order::Created),
     (kind::DATA_SOURCE, Order::Created),
     (kind::PROMPT, Order::Created),

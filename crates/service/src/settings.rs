@@ -10,6 +10,8 @@ use outcrop_engine::orchestration::Budget;
 pub struct Settings {
     /// `aws_limits`.
     pub strictness: Strictness,
+    /// Whether clients may upload functions.
+    pub takes_code: bool,
     /// Limits of one turn.
     pub budget: Budget,
     /// Most turns in flight at once; above it `InvokeAgent` answers `ThrottlingException`.
@@ -28,6 +30,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             strictness: Strictness::Relaxed,
+            takes_code: true,
             budget: Budget::default(),
             turns_max: 1_024,
             exclusive_store: true,

@@ -21,6 +21,8 @@ mod data_sources;
 mod fixed_ids;
 #[path = "control/knowledge_bases.rs"]
 mod knowledge_bases;
+#[path = "control/lambda.rs"]
+mod lambda;
 #[path = "control/lists.rs"]
 mod lists;
 #[path = "control/prepare.rs"]

@@ -17,7 +17,7 @@ use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::operation::{
     Binding, Operation, OperationSpec, Service, ServiceSpec, StreamingOperation,
 };
-use outcrop_model::{control, converse, runtime};
+use outcrop_model::{control, converse, lambda, runtime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -31,9 +31,6 @@ use crate::path::Path;
 use crate::rejection::Rejection;
 use crate::render::ERROR_TYPE;
 use crate::schema::Schema;
-
-/// The service name of every scope.
-const SIGNING_NAME: &str = "bedrock";
 
 /// Credentials to sign with.
 #[derive(Clone)]
@@ -91,6 +88,7 @@ impl Client {
             Service::Control => &control::tables::SERVICE,
             Service::Runtime => &runtime::tables::SERVICE,
             Service::Converse => &converse::tables::SERVICE,
+            Service::Lambda => &lambda::tables::SERVICE,
         };
         Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),
@@ -227,7 +225,7 @@ impl Client {
         let params = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.signer.region)
-            .name(SIGNING_NAME)
+            .name(self.schema.spec.service.signing_name())
             .time(now)
             .settings(SigningSettings::default())
             .build()

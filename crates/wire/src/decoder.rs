@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, header};
 use outcrop_model::operation::OperationSpec;
-use outcrop_model::{control, runtime};
+use outcrop_model::{control, lambda, runtime};
 use serde_json::Value;
 
 use crate::bind::RequestParts;
@@ -27,13 +27,16 @@ pub struct Decoder {
 impl Decoder {
     /// A decoder for every modelled operation.
     pub fn new() -> Self {
-        let codecs = [&control::tables::SERVICE, &runtime::tables::SERVICE]
-            .into_iter()
-            .flat_map(|service| {
-                let schema = Arc::new(Schema::new(service));
-                let operations = service.operations.iter();
-                operations.map(move |operation| Codec::new(&schema, operation))
-            });
+        let services = [
+            &control::tables::SERVICE,
+            &runtime::tables::SERVICE,
+            &lambda::tables::SERVICE,
+        ];
+        let codecs = services.into_iter().flat_map(|service| {
+            let schema = Arc::new(Schema::new(service));
+            let operations = service.operations.iter();
+            operations.map(move |operation| Codec::new(&schema, operation))
+        });
         let codecs: Vec<_> = codecs.collect();
         Self {
             table: Table::new(codecs.iter().map(|codec| codec.spec)),

@@ -19,7 +19,9 @@ use crate::decoder::{self, Decoder};
 use crate::event_stream::{EncodedEvent, exception_frame};
 use crate::render;
 use crate::route::{Reply, Route};
-use crate::routes::{ControlService, RuntimeService, control_routes, runtime_routes};
+use crate::routes::{
+    ControlService, LambdaService, RuntimeService, control_routes, lambda_routes, runtime_routes,
+};
 
 /// The operations of all services, served by one type.
 pub struct Router<S> {
@@ -37,7 +39,7 @@ pub struct Answered {
     pub exception: Option<ExceptionKind>,
 }
 
-impl<S: ControlService + RuntimeService> Router<S> {
+impl<S: ControlService + RuntimeService + LambdaService> Router<S> {
     /// A router over every modelled operation.
     ///
     /// # Panics
@@ -46,6 +48,7 @@ impl<S: ControlService + RuntimeService> Router<S> {
         let decoder = Decoder::new();
         let mut routes = control_routes();
         routes.extend(runtime_routes());
+        routes.extend(lambda_routes());
         let routes = decoder.operations().map(|spec| {
             let same = |route: &Route<S>| std::ptr::eq(route.spec(), spec);
             let index = routes.iter().position(same);
@@ -56,7 +59,7 @@ impl<S: ControlService + RuntimeService> Router<S> {
     }
 }
 
-impl<S: ControlService + RuntimeService> Default for Router<S> {
+impl<S: ControlService + RuntimeService + LambdaService> Default for Router<S> {
     fn default() -> Self {
         Self::new()
     }

@@ -1,9 +1,9 @@
 //! Where in an input a walk is, as a chain of stack frames that costs nothing until it is shown.
 //!
 //! Shown the way AWS does: `a.b`, list elements as `a.1.member` (counting from one), map values as
-//! `a.key.member`.
+//! `a.key.member`, members with a small first letter, as the code behind every service has them.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A position; the root has no parent and shows as nothing.
 #[derive(Clone, Copy)]
@@ -57,7 +57,13 @@ impl fmt::Display for Path<'_> {
         }
         match self.step {
             Step::Root => Ok(()),
-            Step::Member(name) => f.write_str(name),
+            Step::Member(name) => {
+                let mut letters = name.chars();
+                if let Some(first) = letters.next() {
+                    f.write_char(first.to_ascii_lowercase())?;
+                }
+                f.write_str(letters.as_str())
+            }
             Step::Element(index) => write!(f, "{}.member", index + 1),
             Step::Entry(key) => write!(f, "{key}.member"),
         }

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use outcrop_model::exception::{Exception, ExceptionKind};
-use outcrop_model::operation::{Binding, ExceptionSpec, ServiceSpec};
+use outcrop_model::operation::{Binding, ExceptionSpec, Service, ServiceSpec};
 use serde_json::{Map, Value, json};
 
 use crate::body::Body;
@@ -56,6 +56,12 @@ const fn front_end(kind: ExceptionKind, shape: &'static str, status: u16) -> Exc
         members: &["message"],
     }
 }
+
+/// What every service answers, also one that does not model it.
+const UNMODELLED: [ExceptionSpec; 2] = [
+    front_end(ExceptionKind::Validation, "ValidationException", 400),
+    front_end(ExceptionKind::AccessDenied, "AccessDeniedException", 403),
+];
 
 /// A response in parts.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,6 +147,11 @@ impl Codec {
         };
         if let Some((body, content_type)) = body {
             response.body = body;
+            // A function's answer is JSON, which the model calls a blob.
+            let content_type = match self.spec.service {
+                Service::Lambda => "application/json",
+                Service::Control | Service::Runtime | Service::Converse => content_type,
+            };
             let content_type = HeaderValue::from_static(content_type);
             response
                 .headers
@@ -220,9 +231,18 @@ pub(crate) fn exception_row(
         return row;
     }
     let find = |kind| service.exceptions.iter().find(|row| row.kind == kind);
-    let own = find(kind).filter(|_| modelled.contains(&kind));
-    own.or_else(|| find(fallback(kind)))
-        .expect("every service models the two exceptions of last resort")
+    let unmodelled = |kind| UNMODELLED.iter().find(|row| row.kind == kind);
+    let own = find(kind);
+    let found = if own.is_some() {
+        own.filter(|_| modelled.contains(&kind))
+    } else {
+        unmodelled(kind)
+    };
+    let last = fallback(kind);
+    found
+        .or_else(|| find(last))
+        .or_else(|| unmodelled(last))
+        .expect("every service has the two exceptions of last resort")
 }
 
 /// What to answer for a kind that the operation does not model.
@@ -238,6 +258,11 @@ fn fallback(kind: ExceptionKind) -> ExceptionKind {
         | ExceptionKind::ServiceUnavailable => ExceptionKind::InternalServer,
         ExceptionKind::AccessDenied
         | ExceptionKind::Conflict
+        | ExceptionKind::InvalidParameterValue
+        | ExceptionKind::InvalidRequestContent
+        | ExceptionKind::PolicyLengthExceeded
+        | ExceptionKind::PreconditionFailed
+        | ExceptionKind::RequestTooLarge
         | ExceptionKind::ResourceNotFound
         | ExceptionKind::ServiceQuotaExceeded
         | ExceptionKind::Throttling
@@ -250,10 +275,20 @@ fn fallback(kind: ExceptionKind) -> ExceptionKind {
     }
 }
 
-/// The JSON body of an exception, with the members its shape has.
+/// The JSON body of an exception, with the members its shape has. Lambda says whose fault it is, and
+/// writes some of its messages with a capital.
 pub(crate) fn exception_body(row: &ExceptionSpec, exception: &Exception) -> Bytes {
     let mut body = Map::new();
-    body.insert("message".to_owned(), Value::from(exception.message()));
+    let message = if row.members.contains(&"Message") {
+        "Message"
+    } else {
+        "message"
+    };
+    body.insert(message.to_owned(), Value::from(exception.message()));
+    if row.members.contains(&"Type") {
+        let fault = if row.status < 500 { "User" } else { "Service" };
+        body.insert("Type".to_owned(), Value::from(fault));
+    }
     if row.members.contains(&"fieldList") && !exception.fields().is_empty() {
         let fields = exception.fields().iter();
         let fields = fields.map(|field| json!({"message": field.message, "name": field.name}));

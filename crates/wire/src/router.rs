@@ -155,7 +155,13 @@ fn known_method(method: &str) -> Option<&'static str> {
 
 fn service_of_host(host: &str) -> Option<Service> {
     let (prefix, _) = host.split_once('.')?;
-    [Service::Control, Service::Runtime, Service::Converse]
+    let services = [
+        Service::Control,
+        Service::Runtime,
+        Service::Converse,
+        Service::Lambda,
+    ];
+    services
         .into_iter()
         .find(|service| service.endpoint_prefix() == prefix)
 }

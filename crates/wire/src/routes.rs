@@ -1,4 +1,5 @@
 //! The route lists by name: what a service must handle, and all its routes.
 
 pub use crate::generated::control::{ControlService, routes as control_routes};
+pub use crate::generated::lambda::{LambdaService, routes as lambda_routes};
 pub use crate::generated::runtime::{RuntimeService, routes as runtime_routes};

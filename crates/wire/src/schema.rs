@@ -204,7 +204,7 @@ fn in_full(pattern: &str) -> Regex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use outcrop_model::{control, converse, runtime};
+    use outcrop_model::{control, converse, lambda, runtime};
 
     #[test]
     fn every_name_resolves_and_every_pattern_compiles() {
@@ -212,6 +212,7 @@ mod tests {
             &control::tables::SERVICE,
             &runtime::tables::SERVICE,
             &converse::tables::SERVICE,
+            &lambda::tables::SERVICE,
         ] {
             let schema = Schema::new(spec);
             schema.compile_patterns();
@@ -239,6 +240,7 @@ mod tests {
     fn patterns_match_in_full_and_as_the_overlay_says() {
         let control = &control::tables::SERVICE;
         let runtime = &runtime::tables::SERVICE;
+        let lambda = &lambda::tables::SERVICE;
         for (spec, shape, value, expected) in [
             (control, "Id", "ABCDEFGHIJ", true),
             (control, "Id", "ABCDEFGHIJK", false),
@@ -273,6 +275,10 @@ mod tests {
             (runtime, "QueryGenerationInputTextString", "how many", true),
             (runtime, "QueryGenerationInputTextString", "  ", false),
             (runtime, "AgentAliasIdOrName", "PROD", true),
+            (lambda, "Alias", "v1", true),
+            (lambda, "Alias", "12", false),
+            (lambda, "S3Bucket", "my.bucket", true),
+            (lambda, "S3Bucket", "my.bucket.", false),
             (runtime, "AgentIdOrName", "support-agent", true),
             (runtime, "AgentIdOrName", "support agent", false),
         ] {

@@ -27,9 +27,21 @@ pub(super) struct Target {
     pub(super) service: &'static str,
     /// `bedrock-agent`, …
     pub(super) model: &'static str,
+    /// The exceptions to emit with the variants of `ExceptionKind` they are; `None`: all, each as the
+    /// variant of its own name.
+    pub(super) exceptions: Option<&'static [(&'static str, &'static str)]>,
 }
 
-/// `AccessDeniedException` → `AccessDenied`, the variant of `ExceptionKind`.
-fn exception_kind(shape: &str) -> &str {
-    shape.strip_suffix("Exception").unwrap_or(shape)
+impl Target {
+    /// `AccessDeniedException` → `AccessDenied`, the variant of `ExceptionKind`, unless the exception
+    /// is left out.
+    fn exception_kind(self, shape: &str) -> Option<&str> {
+        match self.exceptions {
+            Some(kinds) => {
+                let found = kinds.iter().find(|(name, _)| *name == shape);
+                found.map(|(_, kind)| *kind)
+            }
+            None => Some(shape.strip_suffix("Exception").unwrap_or(shape)),
+        }
+    }
 }

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
+from ..archives import archive
 from . import state
 from .tools import Provider
 
 SOURCES = Path(__file__).resolve().parents[3] / "terraform"
+HANDLER = SOURCES.parents[1] / "examples" / "support-agent" / "functions" / "order-tools" / "app.py"
 REGION = "us-west-2"
 
 # How a resource is read and deleted without Terraform: client method suffix, and its ids among the attributes.
@@ -35,8 +37,23 @@ RESOURCES = {
     "aws_bedrockagent_data_source": ("data_source", {"knowledgeBaseId": "knowledge_base_id", "dataSourceId": "data_source_id"}),
     "aws_bedrockagent_knowledge_base": ("knowledge_base", {"knowledgeBaseId": "id"}),
     "aws_bedrockagent_prompt": ("prompt", {"promptIdentifier": "id"}),
+    "aws_lambda_alias": ("alias", {"FunctionName": "function_name", "Name": "name"}),
+    "aws_lambda_function": ("function", {"FunctionName": "function_name"}),
+    "aws_lambda_permission": ("policy", {"FunctionName": "function_name"}),
+}
+# What an import names a resource by, where that is not its id.
+IMPORT_IDS = {
+    "aws_lambda_alias": "{function_name}/{name}",
+    "aws_lambda_permission": "{function_name}/{statement_id}",
 }
 DISSOCIATED = ("agent_collaborator", "agent_knowledge_base")
+
+
+def import_id(where, attributes):
+    """What an import names a resource by."""
+    form = IMPORT_IDS.get(where.split(".")[0], "{id}")
+    name = attributes.get("function_name") or ""
+    return form.format(**{**attributes, "function_name": name.rpartition(":")[2]})
 
 
 def events(output):
@@ -55,10 +72,10 @@ def module_of(where):
 class Batch:
     """Some cases against one server."""
 
-    def __init__(self, folder, url, control, cases):
+    def __init__(self, folder, url, clients, cases):
         self.folder = folder
         self.url = url
-        self.control = control
+        self.clients = clients
         self.cases = {case.name: case for case in cases}
         self.problems = {name: [] for name in self.cases}
         # Whatever the state ever named, the replaced included: {(case, address, id): attributes}.
@@ -70,6 +87,7 @@ class Batch:
     def run(self):
         """All steps of all cases; returns {case: problems}."""
         try:
+            self.write_archives()
             for case in self.cases.values():
                 for number, step in enumerate(case.steps):
                     self.write_module(f"{case.name}-{number}", step)
@@ -88,6 +106,14 @@ class Batch:
         """The cases that have this step, with it."""
         return [(case.name, case.steps[number]) for case in self.living() if number < len(case.steps)]
 
+    def write_archives(self):
+        """The code of functions, in two states."""
+        archives = self.folder / "archives"
+        archives.mkdir()
+        files = {"app.py": HANDLER.read_text()}
+        (archives / "first.zip").write_bytes(archive(files))
+        (archives / "second.zip").write_bytes(archive({**files, "notes.txt": "the second"}))
+
     def write_module(self, name, step):
         folder = self.folder / "modules" / name
         folder.mkdir(parents=True)
@@ -102,7 +128,10 @@ class Batch:
                 continue
             last = min(number, len(case.steps) - 1)
             source = self.folder / "modules" / f"{case.name}-{last}"
-            modules[case.name] = {"source": str(source), "name": f"tf-{case.name}", **case.steps[last].variables}
+            modules[case.name] = {
+                "source": str(source), "name": f"tf-{case.name}", "archives": str(self.folder / "archives"),
+                **case.steps[last].variables,
+            }
         provider = {
             "region": REGION,
             "access_key": "AKIDEXAMPLE",
@@ -113,7 +142,7 @@ class Batch:
             "skip_requesting_account_id": True,
             "skip_metadata_api_check": True,
             "skip_region_validation": True,
-            "endpoints": [{"bedrockagent": self.url}],
+            "endpoints": [{"bedrockagent": self.url, "lambda": self.url}],
         }
         root = {
             "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}},
@@ -222,7 +251,7 @@ class Batch:
         folder = self.folder / f"import-{number + 1}"
         folder.mkdir()
         blocks = [
-            {"to": f"module.{name}.{where}", "id": attributes["id"]}
+            {"to": f"module.{name}.{where}", "id": import_id(where, attributes)}
             for (name, where), attributes in resources.items()
             if name in asking and not where.startswith("data.") and not self.problems[name]
         ]
@@ -248,11 +277,16 @@ class Batch:
                 found += state.unplanned(changes[name, where], ignored)
                 self.problems[name] += [f"step {number + 1}, import of {where}: {text}" for text in found]
 
+    def client(self, where):
+        """Who knows a resource."""
+        return self.clients.functions if where.startswith("aws_lambda") else self.clients.control
+
     def delete(self, where, attributes):
         """Deletes a resource behind Terraform's back."""
         suffix, ids = RESOURCES[where.split(".")[0]]
+        client = self.client(where)
         verb = "disassociate" if suffix in DISSOCIATED else "delete"
-        getattr(self.control, f"{verb}_{suffix}")(**{name: attributes[path] for name, path in ids.items()})
+        getattr(client, f"{verb}_{suffix}")(**{name: attributes[path] for name, path in ids.items()})
 
     def destroy(self):
         """Destroys everything; the server must know none of it any more."""
@@ -267,7 +301,7 @@ class Batch:
                 continue
             suffix, ids = RESOURCES[where.split(".")[0]]
             try:
-                getattr(self.control, f"get_{suffix}")(**{key: attributes[path] for key, path in ids.items()})
+                getattr(self.client(where), f"get_{suffix}")(**{key: attributes[path] for key, path in ids.items()})
                 self.problems[name].append(f"the server still has {where} after destroy")
             except ClientError as error:
                 if error.response["Error"]["Code"] != "ResourceNotFoundException":

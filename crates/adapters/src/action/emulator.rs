@@ -15,7 +15,7 @@ use reqwest::Url;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{CONNECT_LIMIT, client_context};
+use super::CONNECT_LIMIT;
 use crate::http::{self as client, Deadline, HttpFailure, Timeouts};
 
 const PATH: &str = "/2015-03-31/functions/function/invocations";
@@ -74,6 +74,7 @@ impl Emulators {
             function,
             event,
             idempotency_key,
+            client_context,
             request_id,
             action: _,
         } = call;
@@ -87,7 +88,10 @@ impl Emulators {
             .header(CONTENT_TYPE, "application/json")
             .header(
                 "x-amz-client-context",
-                STANDARD.encode(client_context(&idempotency_key)),
+                STANDARD.encode(super::client_context(
+                    client_context.as_deref(),
+                    &idempotency_key,
+                )),
             )
             .header("x-amzn-requestid", request_id)
             .body(event)

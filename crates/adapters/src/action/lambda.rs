@@ -146,7 +146,10 @@ impl LambdaService {
             .function_name(upstream)
             .invocation_type(InvocationType::RequestResponse)
             .log_type(LogType::Tail)
-            .client_context(STANDARD.encode(client_context(&call.idempotency_key)))
+            .client_context(STANDARD.encode(client_context(
+                call.client_context.as_deref(),
+                &call.idempotency_key,
+            )))
             .payload(Blob::new(call.event))
             .customize()
             .config_override(aws_sdk_lambda::config::Builder::new().region(Region::new(region)))

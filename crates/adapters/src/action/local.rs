@@ -177,7 +177,9 @@ impl Workers {
         match function.runtime {
             LocalRuntime::Python => {
                 let code = function.folder().await?;
-                launch::interpreter(&self.shared, &code).await.map(drop)
+                launch::interpreter(&self.shared, &code, function.install)
+                    .await
+                    .map(drop)
             }
             LocalRuntime::Node | LocalRuntime::Provided { .. } => Ok(()),
         }

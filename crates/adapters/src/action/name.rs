@@ -17,6 +17,8 @@ pub(super) struct FunctionName {
     pub(super) account: String,
     /// Partition of the ARN, else `aws`.
     partition: String,
+    /// The version that the qualifier stands for, where it is known.
+    version: Option<String>,
 }
 
 impl FunctionName {
@@ -28,6 +30,7 @@ impl FunctionName {
             region: region.to_owned(),
             account: account.to_owned(),
             partition: "aws".to_owned(),
+            version: None,
         };
         let parts: Vec<&str> = reference.split(':').collect();
         match parts.as_slice() {
@@ -46,6 +49,7 @@ impl FunctionName {
                 region: (*region).to_owned(),
                 account: (*account).to_owned(),
                 partition: (*partition).to_owned(),
+                version: None,
             },
             [account, "function", name] => bare(name, None, account),
             [account, "function", name, qualifier] => bare(name, Some(qualifier), account),
@@ -71,9 +75,17 @@ impl FunctionName {
         }
     }
 
-    /// What a handler sees as `context.function_version`: a version number, or `$LATEST` for an
-    /// alias or no qualifier, since aliases point nowhere here.
+    /// The same name, known to stand for this version.
+    pub(super) fn in_version(self, version: Option<String>) -> Self {
+        Self { version, ..self }
+    }
+
+    /// What a handler sees as `context.function_version`: the version that is known to run, else the
+    /// number in the name, else `$LATEST`.
     pub(super) fn version(&self) -> &str {
+        if let Some(version) = &self.version {
+            return version;
+        }
         match self.qualifier.as_deref() {
             Some(qualifier) if qualifier.bytes().all(|byte| byte.is_ascii_digit()) => qualifier,
             Some(_) | None => "$LATEST",

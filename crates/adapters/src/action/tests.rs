@@ -36,6 +36,7 @@ fn call(function: &str) -> ActionCall {
         function: function.to_owned(),
         event: Bytes::from_static(b"{}"),
         idempotency_key: "run/1".to_owned(),
+        client_context: None,
         request_id: "0d5c2f0e-6f5e-4b53-9b0a-6a7f8f1c2d3e".to_owned(),
         action: None,
     }
@@ -123,7 +124,7 @@ fn mappings_are_checked() {
 #[test]
 fn the_client_context_is_ascii() {
     assert_eq!(
-        client_context("run/é😀"),
+        client_context(None, "run/é😀"),
         r#"{"client":{},"custom":{"outcrop-idempotency-key":"run/\u00e9\ud83d\ude00"},"env":{}}"#
     );
 }

@@ -91,6 +91,7 @@ pub(crate) fn call(event: &Value) -> ActionCall {
         function: "arn:aws:lambda:eu-west-1:222222222222:function:order-tools:7".to_owned(),
         event: Bytes::from(event.to_string()),
         idempotency_key: "run-1/4".to_owned(),
+        client_context: None,
         request_id: REQUEST_ID.to_owned(),
         action: None,
     }

@@ -1,6 +1,7 @@
 //! A server in process, whose calls can be counted, cut and refused, and a picture of what is in it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -12,8 +13,9 @@ use outcrop_deploy::files::Folder;
 use outcrop_deploy::intrinsics::Pseudo;
 use outcrop_deploy::stack::{Given, Stack};
 use outcrop_engine::port::{
-    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource, Ids,
-    ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter, SourceError,
+    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource,
+    FunctionPackages, Ids, ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter,
+    PackageError, SourceError,
 };
 use outcrop_model::control;
 use outcrop_model::exception::Exception;
@@ -80,6 +82,7 @@ impl World {
             actions: Arc::new(Nothing),
             code: Arc::new(NoCodeInterpreter),
             documents: Arc::new(Nothing),
+            packages: Arc::new(Nothing),
             clock: Arc::new(Ticks(SystemClock, AtomicU32::new(0))),
             ids: Arc::new(Counted(AtomicU32::new(0))),
         };
@@ -271,6 +274,7 @@ fn context() -> CallContext {
         request_id: "00000000-0000-4000-8000-000000000000".to_owned(),
         account_id: "111111111111".to_owned(),
         region: "us-west-2".to_owned(),
+        host: None,
     }
 }
 
@@ -385,6 +389,28 @@ impl ModelProvider for Nothing {
 
     fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
         Box::pin(std::future::ready(Err(unmapped(&request.model))))
+    }
+}
+
+/// Unpacks nothing, and takes everything for an archive but what says that it is none.
+impl FunctionPackages for Nothing {
+    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<PathBuf>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn unpack<'a>(
+        &'a self,
+        sha256: &'a str,
+        archive: bytes::Bytes,
+    ) -> BoxFuture<'a, Result<PathBuf, PackageError>> {
+        let unpacked = if archive.starts_with(b"no zip") {
+            Err(PackageError::NotZip {
+                detail: "it says so".to_owned(),
+            })
+        } else {
+            Ok(PathBuf::from(sha256))
+        };
+        Box::pin(std::future::ready(unpacked))
     }
 }
 

@@ -155,7 +155,12 @@ impl Failure {
             ExceptionKind::InternalServer => 500,
             ExceptionKind::ResourceNotFound => 404,
             ExceptionKind::Throttling => 429,
-            ExceptionKind::ServiceQuotaExceeded
+            ExceptionKind::PreconditionFailed => 412,
+            ExceptionKind::RequestTooLarge => 413,
+            ExceptionKind::InvalidParameterValue
+            | ExceptionKind::InvalidRequestContent
+            | ExceptionKind::PolicyLengthExceeded
+            | ExceptionKind::ServiceQuotaExceeded
             | ExceptionKind::Validation
             | ExceptionKind::Serialization => 400,
         }

@@ -10,13 +10,14 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
 use outcrop_service::Service;
+use outcrop_service::lambda::links::CODE_PATH;
 use outcrop_store::Store;
 use outcrop_wire::Answered;
 use serde_json::json;
@@ -50,6 +51,7 @@ pub(crate) fn router(aws: Aws) -> Router {
     Router::new()
         .route("/_outcrop/health", get(health))
         .route("/_outcrop/v1/{*rest}", any(answer))
+        .route(&format!("{CODE_PATH}{{*link}}"), get(code))
         .route("/_outcrop/{*rest}", any(nothing_here))
         .fallback(answer)
         .with_state(Arc::new(aws))
@@ -76,6 +78,21 @@ async fn health(State(aws): State<Arc<Aws>>) -> Response<Body> {
         .headers_mut()
         .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// The archive that a link of `GetFunction` leads to; the link itself is the permission.
+async fn code(State(aws): State<Arc<Aws>>, Path(link): Path<String>) -> Response<Body> {
+    match aws.service.linked_code(&link).await {
+        Ok(archive) => {
+            let mut response = Response::new(Body::from(archive));
+            let zip = HeaderValue::from_static("application/zip");
+            response.headers_mut().insert(CONTENT_TYPE, zip);
+            response
+        }
+        Err(exception) => {
+            outcrop_wire::refuse(&exception, &Uuid::new_v4().to_string()).map(into_body)
+        }
+    }
 }
 
 async fn nothing_here() -> Response<Body> {

@@ -19,6 +19,9 @@ use crate::config::HttpLimits;
 /// The budget is counted in these: a permit a byte would not fit a semaphore's counter.
 const UNIT: usize = 1024;
 
+/// Lambda's limit of a request that carries an archive, in bytes: 50 MB in Base64 and some JSON.
+const CODE_BODY_BYTES: usize = 70_167_211;
+
 /// What all requests share.
 #[derive(Clone, Debug)]
 pub(crate) struct BodyReader {
@@ -56,15 +59,14 @@ impl BodyReader {
     }
 
     async fn read_untimed(&self, head: &Parts, mut body: Body) -> Result<Received, Refusal> {
+        let limit_bytes = self.limit_bytes(head);
         let announced = head
             .headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok())
             .map(|length| usize::try_from(length).unwrap_or(usize::MAX));
-        let too_large = Refusal::TooLarge {
-            limit_bytes: self.limit_bytes,
-        };
-        if announced.is_some_and(|length| length > self.limit_bytes) {
+        let too_large = Refusal::TooLarge { limit_bytes };
+        if announced.is_some_and(|length| length > limit_bytes) {
             // A client that waits for "100 Continue" hears the answer instead and sends nothing.
             if !head.headers.contains_key(EXPECT) {
                 self.discard(&mut body).await;
@@ -82,7 +84,7 @@ impl BodyReader {
             };
             let before = length;
             length += data.len();
-            if length > self.limit_bytes {
+            if length > limit_bytes {
                 drop((collected, share));
                 self.discard(&mut body).await;
                 return Err(too_large);
@@ -105,6 +107,22 @@ impl BodyReader {
             bytes: first.unwrap_or_else(|| collected.freeze()),
             _share: share,
         })
+    }
+
+    /// How many bytes this request may bring: more where it may bring an archive.
+    fn limit_bytes(&self, head: &Parts) -> usize {
+        let path = head.uri.path().trim_end_matches('/');
+        let rest = path.strip_prefix("/2015-03-31/functions");
+        let brings_code = match (head.method.as_str(), rest) {
+            ("POST", Some("")) => true,
+            ("PUT", Some(rest)) => rest.ends_with("/code"),
+            _ => false,
+        };
+        if brings_code {
+            self.limit_bytes.max(CODE_BODY_BYTES)
+        } else {
+            self.limit_bytes
+        }
     }
 
     /// Takes the units between two lengths out of the budget. Never waits: many half-read bodies

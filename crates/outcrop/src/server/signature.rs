@@ -10,6 +10,8 @@ use outcrop_wire::sigv4::{AccessKey, Verifier};
 
 use crate::config::Config;
 
+/// Longest name of a host, with brackets and port.
+const HOST_CHARS: usize = 255 + 8;
 /// Longest name of a region; the longest of AWS's has 14 characters.
 const REGION_CHARS: usize = 32;
 
@@ -64,8 +66,20 @@ impl Signatures {
                 .account_id
                 .unwrap_or_else(|| self.account_id.clone()),
             region,
+            host: host(request),
         })
     }
+}
+
+/// Where the client found this server, if that can stand in a link.
+fn host(request: &Request<Bytes>) -> Option<String> {
+    let named = request.headers().get(http::header::HOST);
+    let named = match named {
+        Some(host) => host.to_str().ok()?,
+        None => request.uri().authority()?.as_str(),
+    };
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-:[]".contains(&byte);
+    (named.len() <= HOST_CHARS && named.bytes().all(is_plain)).then(|| named.to_owned())
 }
 
 fn is_region(text: &str) -> bool {

@@ -17,26 +17,26 @@ use crate::records::{self, Scope};
 use crate::{Service, error};
 
 /// One list operation on one parent.
-pub(super) struct List<'a> {
+pub(crate) struct List<'a> {
     /// The operation's name.
-    pub(super) operation: &'static str,
-    pub(super) scope: &'a Scope,
-    pub(super) kind: &'static str,
-    pub(super) parent: &'a str,
-    pub(super) order: Order,
+    pub(crate) operation: &'static str,
+    pub(crate) scope: &'a Scope,
+    pub(crate) kind: &'static str,
+    pub(crate) parent: &'a str,
+    pub(crate) order: Order,
 }
 
 /// One page: bodies in order, and the token of the next page if there is one.
-pub(super) type Bodies<T> = (Vec<T>, Option<String>);
+pub(crate) type Bodies<T> = (Vec<T>, Option<String>);
 
 /// One page of versions: whether DRAFT, the oldest of all, opens it, the numbered ones that follow,
 /// and the token of the next page.
-pub(super) type Versions<T> = (bool, Vec<T>, Option<String>);
+pub(crate) type Versions<T> = (bool, Vec<T>, Option<String>);
 
 impl List<'_> {
     /// What the client asks for. Without `maxResults` the page is as large as AWS lets any be, for
     /// many clients never ask for a second one.
-    pub(super) fn page(
+    pub(crate) fn page(
         &self,
         max_results: Option<i32>,
         next_token: Option<&str>,
@@ -82,18 +82,18 @@ impl List<'_> {
 
 /// A list operation on what belongs to one version of an agent: few things, which are sorted by the
 /// moment they were made, for the copies in a version are all written at once.
-pub(super) struct VersionList<'a, T> {
+pub(crate) struct VersionList<'a, T> {
     /// The operation's name.
-    pub(super) operation: &'static str,
-    pub(super) kind: &'static str,
-    pub(super) agent_id: &'a str,
-    pub(super) version: &'a str,
-    pub(super) made_at: fn(&T) -> Timestamp,
+    pub(crate) operation: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) agent_id: &'a str,
+    pub(crate) version: &'a str,
+    pub(crate) made_at: fn(&T) -> Timestamp,
 }
 
 impl Service {
     /// One page of what belongs to a version of an agent.
-    pub(super) async fn list_of_version<T: DeserializeOwned>(
+    pub(crate) async fn list_of_version<T: DeserializeOwned>(
         &self,
         scope: &Scope,
         list: &VersionList<'_, T>,
@@ -132,7 +132,7 @@ impl Service {
     }
 
     /// One page of a listing.
-    pub(super) async fn list<T: DeserializeOwned>(
+    pub(crate) async fn list<T: DeserializeOwned>(
         &self,
         list: &List<'_>,
         page: Page,
@@ -150,7 +150,7 @@ impl Service {
 
     /// One page of numbered versions in the order of creation, with room left for DRAFT where the
     /// page is the first.
-    pub(super) async fn list_versions<T: DeserializeOwned>(
+    pub(crate) async fn list_versions<T: DeserializeOwned>(
         &self,
         list: &List<'_>,
         page: Page,

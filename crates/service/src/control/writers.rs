@@ -23,7 +23,7 @@ const WRITE_ATTEMPTS_MAX: u32 = 16;
 const LINES: usize = 1_024;
 
 /// Why one attempt at a write came to nothing.
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// The client's to hear.
     Exception(Exception),
     /// Another writer was faster; read again and try anew.
@@ -98,7 +98,7 @@ impl fmt::Debug for Lines {
 impl Service {
     /// Makes attempts as one of the writers of `id`: an agent and all that belongs to it, or an ARN
     /// and its tags. Must not be called within itself.
-    pub(super) async fn in_turn<T, F>(
+    pub(crate) async fn in_turn<T, F>(
         &self,
         scope: &Scope,
         id: &str,

@@ -3,15 +3,13 @@
 //! Only what is known of them is kept here; the executor that runs them asks for it at each call.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use outcrop_engine::port::Clock;
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
-use outcrop_store::{Expect, Key, Store, StoreError, Write};
+use outcrop_store::{Expect, Key, Write};
 use serde::{Deserialize, Serialize};
 
-use crate::records::{self, Scope, kind, put};
+use crate::records::{Scope, kind, put};
 use crate::{Service, error, scope};
 
 /// Lambda's limit of a function's name.
@@ -103,7 +101,7 @@ fn check_name(name: &str) -> Result<(), Exception> {
     }
 }
 
-fn key(scope: &Scope, name: &str) -> Key {
+pub(crate) fn key(scope: &Scope, name: &str) -> Key {
     scope.key(kind::FUNCTION, "", name)
 }
 
@@ -111,7 +109,7 @@ impl Service {
     /// Registers a function, or changes it.
     ///
     /// # Errors
-    /// `ValidationException` when it breaks a rule.
+    /// `ValidationException` when it breaks a rule, `ConflictException` when an uploaded one has the name.
     pub async fn put_function(
         &self,
         cx: &CallContext,
@@ -120,9 +118,24 @@ impl Service {
     ) -> Result<(), Exception> {
         check_name(name)?;
         function.check()?;
+        if self.is_uploaded(cx, name).await? {
+            return Err(Exception::conflict(format!(
+                "The function {name} was uploaded through the Lambda API; delete it there first."
+            )));
+        }
         let write = put(key(&scope(cx), name), function, Expect::Any, None);
         self.write(vec![write]).await.map_err(error::store)?;
         Ok(())
+    }
+
+    /// Whether a function of this name is registered.
+    pub(crate) async fn is_registered(
+        &self,
+        cx: &CallContext,
+        name: &str,
+    ) -> Result<bool, Exception> {
+        let found = self.load::<LocalFunction>(key(&scope(cx), name)).await?;
+        Ok(found.is_some())
     }
 
     /// A registered function.
@@ -170,33 +183,4 @@ impl Service {
 
 fn no_function(name: &str) -> Exception {
     Exception::not_found(format!("no function {name} is registered here"))
-}
-
-/// Registered functions, for who runs them.
-#[derive(Clone)]
-pub struct FunctionDirectory {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-}
-
-impl FunctionDirectory {
-    /// Over the store that the service writes.
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock }
-    }
-
-    /// The function of an ARN, if one is registered.
-    ///
-    /// # Errors
-    /// The store does not answer, or what it holds cannot be read.
-    pub async fn find(
-        &self,
-        account_id: &str,
-        region: &str,
-        name: &str,
-    ) -> Result<Option<LocalFunction>, StoreError> {
-        let key = key(&Scope::new(account_id, region), name);
-        let found = self.store.get(&key, self.clock.now().as_millis()).await?;
-        Ok(found.and_then(|record| Some(records::read(record).ok()?.body)))
-    }
 }

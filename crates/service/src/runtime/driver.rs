@@ -9,11 +9,13 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
+use outcrop_engine::action::Strictness;
 use outcrop_engine::orchestration::{
     ActionResult, ActionReturned, CancelCause, CodeExecuted, Effect, Effects, Event, EventKind,
     Outcome, PendingAction, PendingCode, Phase,
 };
 use outcrop_engine::port::{ActionCall, CodeCall};
+use outcrop_model::arn::AgentArn;
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::ResponseStream;
 use outcrop_store::{Expect, Write};
@@ -23,6 +25,7 @@ use tracing::{info, warn};
 use super::begin::{Turn, append, ends_response, ttl_ms};
 use super::{Events, Shared, Step, model_call};
 use crate::error;
+use crate::lambda::grants;
 use crate::ports::Ports;
 use crate::records::{self, SessionDoc};
 use std::sync::Arc;
@@ -110,7 +113,11 @@ impl Driver {
                 }
                 Effect::CallAction(pending) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
-                    self.work.push(call_action(ports, pending).boxed());
+                    let caller = match self.turn.shared.settings.strictness {
+                        Strictness::Strict => self.turn.envelope.agent(),
+                        Strictness::Relaxed => None,
+                    };
+                    self.work.push(call_action(ports, pending, caller).boxed());
                 }
                 Effect::ExecuteCode(pending) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
@@ -313,27 +320,26 @@ fn renewal(shared: &Shared) -> BoxFuture<'static, ()> {
     shared.ports.clock.sleep(part)
 }
 
-/// Invokes an action once and gives the event to journal.
-async fn call_action(ports: Arc<Ports>, pending: PendingAction) -> EventKind {
+/// Invokes an action once and gives the event to journal. `caller` is given where the function's policy
+/// must let it call.
+async fn call_action(
+    ports: Arc<Ports>,
+    pending: PendingAction,
+    caller: Option<AgentArn>,
+) -> EventKind {
     let client_request_id = ports.ids.uuid();
     let started_at = ports.clock.now();
-    let call = ActionCall {
-        function: pending.function,
-        event: pending.event.into(),
-        idempotency_key: pending.idempotency_key,
-        request_id: client_request_id.clone(),
-        action: Some(pending.action),
+    let index = pending.index;
+    let refused = match &caller {
+        Some(agent) => grants::refusal(&ports, agent, &pending.function).await,
+        None => None,
     };
-    let result = match ports.actions.invoke(call).await {
-        Ok(reply) => ActionResult::Replied {
-            payload: String::from_utf8_lossy(&reply.payload).into_owned(),
-            function_error: reply.function_error,
-            log_tail: reply.log_tail,
-        },
-        Err(error) => ActionResult::Error(error),
+    let result = match refused {
+        Some(error) => ActionResult::Error(error),
+        None => invoke(&ports, pending, &client_request_id).await,
     };
     EventKind::ActionReturned(Box::new(ActionReturned {
-        index: pending.index,
+        index,
         client_request_id,
         started_at,
         ended_at: ports.clock.now(),
@@ -362,4 +368,23 @@ async fn execute_code(
         ended_at: ports.clock.now(),
         result,
     }))
+}
+
+async fn invoke(ports: &Ports, pending: PendingAction, client_request_id: &str) -> ActionResult {
+    let call = ActionCall {
+        function: pending.function,
+        event: pending.event.into(),
+        idempotency_key: pending.idempotency_key,
+        client_context: None,
+        request_id: client_request_id.to_owned(),
+        action: Some(pending.action),
+    };
+    match ports.actions.invoke(call).await {
+        Ok(reply) => ActionResult::Replied {
+            payload: String::from_utf8_lossy(&reply.payload).into_owned(),
+            function_error: reply.function_error,
+            log_tail: reply.log_tail,
+        },
+        Err(error) => ActionResult::Error(error),
+    }
 }

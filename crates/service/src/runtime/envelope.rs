@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use outcrop_engine::orchestration::{AgentIdentity, Emission};
+use outcrop_model::arn::{AgentAliasArn, AgentArn};
 use outcrop_model::blob::Blob;
 use outcrop_model::runtime::{Caller, FilePart, PayloadPart, ResponseStream, TracePart};
 
@@ -21,6 +22,15 @@ impl Envelope {
             alias_arn: alias_arn.into(),
             session_id,
         }
+    }
+
+    /// The agent for which the turn runs.
+    pub(super) fn agent(&self) -> Option<AgentArn> {
+        let alias: AgentAliasArn = self.alias_arn.parse().ok()?;
+        let AgentAliasArn {
+            region, account_id, ..
+        } = alias;
+        Some(AgentArn::new(&region, &account_id, &self.identity.agent_id))
     }
 
     /// An emission as a stream event.

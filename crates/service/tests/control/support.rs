@@ -2,6 +2,8 @@
 //! way before each operation, so that concurrent calls interleave.
 
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,8 +12,9 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{
-    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource, Ids,
-    ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter, SourceError,
+    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource,
+    FunctionPackages, Ids, ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter,
+    PackageError, SourceError,
 };
 use outcrop_model::control::ops as op;
 use outcrop_model::exception::{Exception, ExceptionKind};
@@ -23,7 +26,7 @@ use outcrop_service::ports::Ports;
 use outcrop_service::settings::Settings;
 use outcrop_store::{
     Batch, Committed, Entry, Health, Job, Key, Lease, Listing, MemoryStore, Order, Page, Record,
-    Scan, Store, StoreError,
+    Scan, Store, StoreError, Write,
 };
 use serde_json::{Value, json};
 
@@ -61,6 +64,7 @@ impl World {
             actions: Arc::new(Nothing),
             code: Arc::new(NoCodeInterpreter),
             documents: Arc::clone(&objects) as _,
+            packages: Arc::new(Nothing),
             clock: Arc::clone(&clock) as _,
             ids: Arc::new(TestIds::default()),
         };
@@ -224,6 +228,7 @@ pub(crate) fn processes(store: &Arc<dyn Store>, count: usize) -> Vec<Service> {
             actions: Arc::new(Nothing),
             code: Arc::new(NoCodeInterpreter),
             documents: Arc::new(Objects::default()),
+            packages: Arc::new(Nothing),
             clock: Arc::clone(&clock) as _,
             ids: Arc::clone(&ids) as _,
         };
@@ -237,6 +242,7 @@ pub(crate) fn context(region: &str) -> CallContext {
         request_id: "11111111-2222-4333-8444-555555555555".to_owned(),
         account_id: ACCOUNT.to_owned(),
         region: region.to_owned(),
+        host: None,
     }
 }
 
@@ -332,6 +338,26 @@ pub(crate) struct TestStore {
     inner: MemoryStore,
     pub(crate) stale: Mutex<bool>,
     pub(crate) commits: AtomicU32,
+    /// The parents of code pieces that are stored.
+    pub(crate) archives: Mutex<BTreeSet<Arc<str>>>,
+}
+
+impl TestStore {
+    /// Keeps count of code: what was committed is what is there.
+    fn note(&self, writes: &[Write]) {
+        let mut archives = self.archives.lock().expect("not poisoned");
+        for write in writes {
+            match write {
+                Write::Put { key, .. } if key.kind == "lambda-code" => {
+                    archives.insert(Arc::clone(&key.parent));
+                }
+                Write::DeleteChildren { kind, parent, .. } if *kind == "lambda-code" => {
+                    archives.remove(parent);
+                }
+                _ => {}
+            }
+        }
+    }
 }
 
 impl Store for TestStore {
@@ -360,7 +386,10 @@ impl Store for TestStore {
             if *self.stale.lock().expect("not poisoned") {
                 return Err(StoreError::Stale { index: 0 });
             }
-            self.inner.commit(batch).await
+            let writes = batch.writes.clone();
+            let committed = self.inner.commit(batch).await?;
+            self.note(&writes);
+            Ok(committed)
         })
     }
 
@@ -475,6 +504,28 @@ impl ActionExecutor for Nothing {
             function: call.function,
             detail: "there is none".to_owned(),
         })))
+    }
+}
+
+/// Unpacks nothing, and takes everything for an archive but what says that it is none.
+impl FunctionPackages for Nothing {
+    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<PathBuf>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn unpack<'a>(
+        &'a self,
+        sha256: &'a str,
+        archive: Bytes,
+    ) -> BoxFuture<'a, Result<PathBuf, PackageError>> {
+        let unpacked = if archive.starts_with(b"no zip") {
+            Err(PackageError::NotZip {
+                detail: "it says so".to_owned(),
+            })
+        } else {
+            Ok(PathBuf::from(sha256))
+        };
+        Box::pin(std::future::ready(unpacked))
     }
 }
 

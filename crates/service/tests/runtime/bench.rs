@@ -1,6 +1,7 @@
 //! A service over doubles, with one prepared agent, and requests in one line.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -11,8 +12,8 @@ use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{
     ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource,
-    Documents, Ids, ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter,
-    SourceError,
+    Documents, FunctionPackages, Ids, ModelError, ModelProvider, ModelRequest, ModelStream,
+    NoCodeInterpreter, PackageError, SourceError,
 };
 use outcrop_model::control::ops::{CreateAgent, CreateAgentActionGroup, PrepareAgent};
 use outcrop_model::converse::{
@@ -186,6 +187,28 @@ impl ActionExecutor for Actions {
 
 struct NoDocuments;
 
+/// Unpacks nothing, and takes everything for an archive but what says that it is none.
+impl FunctionPackages for NoDocuments {
+    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<PathBuf>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn unpack<'a>(
+        &'a self,
+        sha256: &'a str,
+        archive: Bytes,
+    ) -> BoxFuture<'a, Result<PathBuf, PackageError>> {
+        let unpacked = if archive.starts_with(b"no zip") {
+            Err(PackageError::NotZip {
+                detail: "it says so".to_owned(),
+            })
+        } else {
+            Ok(PathBuf::from(sha256))
+        };
+        Box::pin(std::future::ready(unpacked))
+    }
+}
+
 impl DocumentSource for NoDocuments {
     fn read<'a>(
         &'a self,
@@ -270,6 +293,7 @@ impl Bench {
             actions: Arc::clone(&actions) as Arc<dyn ActionExecutor>,
             code: Arc::new(NoCodeInterpreter),
             documents: Arc::new(NoDocuments),
+            packages: Arc::new(NoDocuments),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ids: Arc::new(Counter::default()),
         };
@@ -360,6 +384,7 @@ impl Bench {
             request_id: format!("request-{count}"),
             account_id: "111111111111".to_owned(),
             region: "us-west-2".to_owned(),
+            host: None,
         }
     }
 

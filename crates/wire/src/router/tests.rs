@@ -1,13 +1,14 @@
 //! Routing over the real tables, collisions included.
 
-use outcrop_model::{control, runtime};
+use outcrop_model::{control, lambda, runtime};
 
 use super::*;
 
 fn specs() -> Vec<&'static OperationSpec> {
     let operations = control::tables::OPERATIONS
         .iter()
-        .chain(runtime::tables::OPERATIONS);
+        .chain(runtime::tables::OPERATIONS)
+        .chain(lambda::tables::OPERATIONS);
     operations.copied().collect()
 }
 

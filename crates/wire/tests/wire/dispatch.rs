@@ -1,12 +1,13 @@
 //! Whole requests through the router, against a service that records what reached it.
 
 use bytes::Bytes;
+use http::Request;
 use outcrop_model::exception::ExceptionKind;
 use outcrop_wire::Answered;
 use outcrop_wire::event_stream::Frame;
 use serde_json::json;
 
-use crate::recorder::{call, json_body, stream_frames};
+use crate::recorder::{call, json_body, send, stream_frames};
 
 #[test]
 fn a_json_answer_has_its_status_headers_and_sorted_body() {
@@ -229,5 +230,52 @@ fn a_handlers_exception_is_rendered_for_its_operation() {
             operation: Some("GetAgent"),
             exception: Some(ExceptionKind::ResourceNotFound)
         })
+    );
+}
+
+#[test]
+fn lambda_calls_travel_as_bytes_and_headers() {
+    let uri = "/2015-03-31/functions/tools/invocations?Qualifier=PROD";
+    let request = Request::post(uri)
+        .header("x-amz-log-type", "Tail")
+        .body(Bytes::from_static(b"[1, 2]"))
+        .unwrap();
+    let (recorder, response) = send(request);
+    assert_eq!(recorder.seen(), ["Invoke tools Some(\"PROD\") Some(Tail)"]);
+    assert_eq!(response.status(), 200);
+    let header = |name: &str| response.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("x-amz-function-error"), "Unhandled");
+    assert_eq!(header("x-amz-log-result"), "bG9n");
+    assert_eq!(header("x-amz-executed-version"), "$LATEST");
+    assert_eq!(header("content-type"), "application/json");
+    assert_eq!(response.body().as_full().unwrap().as_ref(), b"[1, 2]");
+}
+
+#[test]
+fn lambda_says_whose_fault_it_is() {
+    let (_, response) = call("GET", "/2015-03-31/functions/tools", "");
+    assert_eq!(response.status(), 404);
+    assert_eq!(
+        response.headers()["x-amzn-errortype"],
+        "ResourceNotFoundException"
+    );
+    assert_eq!(
+        json_body(response),
+        json!({"Message": "Function not found: tools", "Type": "User"})
+    );
+    let (_, response) = call("GET", "/2015-03-31/functions/a%20b", "");
+    assert_eq!(
+        response.headers()["x-amzn-errortype"],
+        "ValidationException"
+    );
+    let message = json_body(response)["message"].to_string();
+    assert!(
+        message.contains("Value 'a b' at 'functionName' failed to satisfy constraint"),
+        "{message}"
+    );
+    let (_, response) = call("GET", "/2015-03-31/event-source-mappings", "");
+    assert_eq!(
+        json_body(response)["message"],
+        "ListEventSourceMappings is not supported by Outcrop"
     );
 }

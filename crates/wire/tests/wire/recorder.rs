@@ -11,6 +11,7 @@ use http::{Request, Response};
 use outcrop_model::control::{self, ops as control_ops};
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::{CallContext, EventSource, Handle, HandleStream};
+use outcrop_model::lambda::{self, ops as lambda_ops};
 use outcrop_model::operation::Operation;
 use outcrop_model::runtime::{self, ops as runtime_ops};
 use outcrop_model::timestamp::Timestamp;
@@ -128,13 +129,13 @@ impl HandleStream<runtime_ops::InvokeAgent> for Recorder {
 }
 
 macro_rules! unused {
-    ($($operation:ident),* $(,)?) => {
-        $(impl Handle<control_ops::$operation> for Recorder {
+    ($service:ident: $($operation:ident),* $(,)?) => {
+        $(impl Handle<$service::$operation> for Recorder {
             async fn handle(
                 &self,
                 _: &CallContext,
-                _: <control_ops::$operation as Operation>::Input,
-            ) -> Answer<<control_ops::$operation as Operation>::Output> {
+                _: <$service::$operation as Operation>::Input,
+            ) -> Answer<<$service::$operation as Operation>::Output> {
                 self.saw(stringify!($operation).to_owned());
                 Err(Exception::conflict("the recorder has no answer"))
             }
@@ -143,6 +144,7 @@ macro_rules! unused {
 }
 
 unused!(
+    control_ops:
     AssociateAgentCollaborator,
     AssociateAgentKnowledgeBase,
     CreateAgentActionGroup,
@@ -189,6 +191,66 @@ unused!(
     UpdatePrompt,
 );
 
+unused!(
+    lambda_ops:
+    AddPermission,
+    CreateAlias,
+    CreateFunction,
+    DeleteAlias,
+    DeleteFunction,
+    DeleteFunctionConcurrency,
+    GetAlias,
+    GetFunctionCodeSigningConfig,
+    GetFunctionConcurrency,
+    GetFunctionConfiguration,
+    GetPolicy,
+    ListAliases,
+    ListFunctions,
+    ListTags,
+    ListVersionsByFunction,
+    PublishVersion,
+    PutFunctionConcurrency,
+    RemovePermission,
+    TagResource,
+    UntagResource,
+    UpdateAlias,
+    UpdateFunctionCode,
+    UpdateFunctionConfiguration,
+);
+
+impl Handle<lambda_ops::GetFunction> for Recorder {
+    async fn handle(
+        &self,
+        _: &CallContext,
+        input: lambda::GetFunctionRequest,
+    ) -> Answer<lambda::GetFunctionResponse> {
+        let name = input.function_name;
+        Err(Exception::not_found(format!("Function not found: {name}")))
+    }
+}
+
+/// Answers what it is sent, as a function that fails would.
+impl Handle<lambda_ops::Invoke> for Recorder {
+    async fn handle(
+        &self,
+        _: &CallContext,
+        input: lambda::InvocationRequest,
+    ) -> Answer<lambda::InvocationResponse> {
+        self.saw(format!(
+            "Invoke {} {:?} {:?}",
+            input.function_name, input.qualifier, input.log_type
+        ));
+        Ok(lambda::InvocationResponse {
+            status_code: Some(200),
+            function_error: Some("Unhandled".to_owned()),
+            log_result: Some("bG9n".to_owned()),
+            payload: input.payload,
+            executed_version: Some("$LATEST".to_owned()),
+            ..lambda::InvocationResponse::default()
+        })
+    }
+}
+
 /// An agent of this name with every required member.
 pub(crate) fn agent(name: &str) -> control::Agent {
     let time = Timestamp::parse_iso("2025-03-14T09:26:53.589793Z").unwrap();
@@ -226,6 +288,7 @@ pub(crate) fn send(request: Request<Bytes>) -> (Arc<Recorder>, Response<Body>) {
         request_id: REQUEST_ID.to_owned(),
         account_id: "111111111111".to_owned(),
         region: "us-west-2".to_owned(),
+        host: None,
     };
     let response = now(ROUTER.dispatch(Arc::clone(&service), cx, request));
     (service, response)

@@ -2,7 +2,7 @@
 
 use std::fmt::{Debug, Write as _};
 
-use super::{Target, exception_kind, header};
+use super::{Target, header};
 use crate::codegen::ir::{
     Kind, Length, Location, Member, Model, Operation, Pattern, Range, Segment, TimestampFormat,
 };
@@ -66,7 +66,7 @@ fn body(target: Target, model: &Model) -> String {
     for (name, operation) in &model.operations {
         out.push_str(&operation_row(target, model, name, operation));
     }
-    out.push_str(&exception_rows(model));
+    out.push_str(&exception_rows(target, model));
     out.push_str("/// Every shape but the exceptions.\npub static SHAPES: &[ShapeSpec] = &[\n");
     for (name, shape) in &model.shapes {
         if matches!(shape.kind, Kind::Exception { .. }) {
@@ -87,7 +87,7 @@ fn operation_row(target: Target, model: &Model, name: &str, operation: &Operatio
         Segment::Label(text) => format!("Segment::Label({text:?})"),
         Segment::GreedyLabel(text) => format!("Segment::GreedyLabel({text:?})"),
     });
-    let errors = kinds(operation.errors.iter().map(String::as_str));
+    let errors = kinds(target, operation.errors.iter().map(String::as_str));
     let token = operation.input.as_deref().and_then(|input| {
         let mut members = model.members(input).iter();
         members.find(|member| member.idempotency_token)
@@ -101,7 +101,7 @@ fn operation_row(target: Target, model: &Model, name: &str, operation: &Operatio
             "EventStreamSpec {{ member: {:?}, shape: {:?}, exceptions: &{} }}",
             member.name,
             member.target,
-            kinds(exceptions)
+            kinds(target, exceptions)
         )
     });
     format!(
@@ -124,7 +124,7 @@ fn operation_row(target: Target, model: &Model, name: &str, operation: &Operatio
     )
 }
 
-fn exception_rows(model: &Model) -> String {
+fn exception_rows(target: Target, model: &Model) -> String {
     let mut out =
         "/// How each kind of exception looks.\npub static EXCEPTIONS: &[ExceptionSpec] = &[\n"
             .to_owned();
@@ -132,13 +132,15 @@ fn exception_rows(model: &Model) -> String {
         let Kind::Exception { status, members } = &shape.kind else {
             continue;
         };
+        let Some(kind) = target.exception_kind(name) else {
+            continue;
+        };
         let mut event = name.clone();
         event[..1].make_ascii_lowercase();
         let members: Vec<_> = members.iter().map(|member| member.name.as_str()).collect();
         writeln!(
             out,
-            "ExceptionSpec {{ kind: ExceptionKind::{}, shape: {name:?}, event: {event:?}, status: {status}, members: &{members:?} }},",
-            exception_kind(name),
+            "ExceptionSpec {{ kind: ExceptionKind::{kind}, shape: {name:?}, event: {event:?}, status: {status}, members: &{members:?} }},",
         )
         .expect("writing to a string cannot fail");
     }
@@ -240,10 +242,9 @@ fn pattern_text(pattern: &Pattern) -> String {
     }
 }
 
-fn kinds<'a>(shapes: impl Iterator<Item = &'a str>) -> String {
-    list(shapes, |shape| {
-        format!("ExceptionKind::{}", exception_kind(shape))
-    })
+fn kinds<'a>(target: Target, shapes: impl Iterator<Item = &'a str>) -> String {
+    let kinds = shapes.filter_map(|shape| target.exception_kind(shape));
+    list(kinds, |kind| format!("ExceptionKind::{kind}"))
 }
 
 fn list<T>(items: impl IntoIterator<Item = T>, show: impl Fn(T) -> String) -> String {

@@ -56,6 +56,9 @@ pub struct LocalFunction {
     /// Whether workers are replaced when a file of the code folder changes. Of use where somebody
     /// edits it.
     pub reload: bool,
+    /// Whether the operator vouches for the code, so that the packages its `requirements.txt` names may
+    /// be installed outside of what confines its workers. As on AWS, uploaded code brings its packages.
+    pub install: bool,
 }
 
 impl LocalFunction {
@@ -77,6 +80,7 @@ impl LocalFunction {
             network: true,
             writable: Vec::new(),
             reload: true,
+            install: true,
         }
     }
 

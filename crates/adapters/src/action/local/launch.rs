@@ -45,7 +45,7 @@ impl Launch {
         let mut readable = variables::folders();
         let (program, arguments) = match &function.runtime {
             LocalRuntime::Python => {
-                let interpreter = interpreter(shared, &code).await?;
+                let interpreter = interpreter(shared, &code, function.install).await?;
                 let arguments = python::arguments(&interpreter);
                 readable.extend(interpreter.runtime_packages);
                 (interpreter.program, arguments)
@@ -71,8 +71,14 @@ impl Launch {
     }
 }
 
-/// The Python interpreter for the function in `code`, with its environment made ready.
-pub(super) async fn interpreter(shared: &Shared, code: &Path) -> Result<Interpreter, String> {
+/// The Python interpreter for the function in `code`, with its environment made ready; `install` says
+/// whether that may hold what the folder asks for.
+pub(super) async fn interpreter(
+    shared: &Shared,
+    code: &Path,
+    install: bool,
+) -> Result<Interpreter, String> {
+    let code = install.then_some(code);
     let made = shared
         .environments
         .interpreter(code, &shared.processes, &shared.closed)

@@ -280,7 +280,7 @@ impl Pool {
                 "Root=1-{:08x}-{root};Parent={parent}{parent};Sampled=0",
                 now.as_secs()
             ),
-            client_context: client_context(&call.idempotency_key),
+            client_context: client_context(call.client_context.as_deref(), &call.idempotency_key),
             event: call.event.clone(),
         }
     }

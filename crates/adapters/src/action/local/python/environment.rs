@@ -91,16 +91,17 @@ impl Environments {
         }
     }
 
-    /// The interpreter for the function in `code`, made ready first where necessary. The work goes on
-    /// when the caller loses interest: the next one profits.
+    /// The interpreter for the function in `code`, or for one whose folder has no say in it, made ready
+    /// first where necessary. The work goes on when the caller loses interest: the next one profits.
     pub(crate) async fn interpreter(
         &self,
-        code: &Path,
+        code: Option<&Path>,
         tracker: &TaskTracker,
         closed: &CancellationToken,
     ) -> Result<Interpreter, EnvironmentError> {
-        let Some(own) = OWN.iter().map(|name| code.join(name)).find(usable) else {
-            let recipe = self.recipe(Some(code)).await?;
+        let own = code.and_then(|code| OWN.iter().map(|name| code.join(name)).find(usable));
+        let Some(own) = own else {
+            let recipe = self.recipe(code).await?;
             return Ok(Interpreter {
                 program: self.made(recipe, tracker, closed).await?,
                 runtime_packages: None,

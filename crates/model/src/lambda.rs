@@ -1,0 +1,10 @@
+//! AWS Lambda (`lambda`): functions from zip archives, their versions, aliases, policies and calls.
+//!
+//! Shapes lie flat in this module, operations in [`ops`], tables in [`tables`]. All three are
+//! generated from `models/` by `cargo xtask codegen`.
+
+pub mod ops;
+mod shapes;
+pub mod tables;
+
+pub use shapes::*;
