@@ -187,6 +187,7 @@ impl Service {
             function: reference(cx, function),
             event: prepared.event.into(),
             idempotency_key: format!("{SESSION_ID}/{id}"),
+            client_context: None,
             request_id: id,
             action: prepared.action.clone().map(Arc::new),
         });

@@ -125,6 +125,7 @@ async fn call(
         function: function.name.clone(),
         event: operation.event.clone().into(),
         idempotency_key: format!("lint/{id}"),
+        client_context: None,
         request_id: id,
         action: None,
     };
