@@ -114,11 +114,10 @@ impl Service {
     }
 
     /// Whether a function of this name was uploaded.
-    pub(crate) async fn is_uploaded(
-        &self,
-        cx: &CallContext,
-        name: &str,
-    ) -> Result<bool, Exception> {
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn is_uploaded(&self, cx: &CallContext, name: &str) -> Result<bool, Exception> {
         let found = self
             .load::<FunctionDoc>(function_key(&scope(cx), name))
             .await?;

@@ -80,6 +80,13 @@ fn help_texts() {
     .assert_eq(&help("pull"));
 }
 
+#[test]
+fn help_texts_for_tool_authors() {
+    expect![[""]].assert_eq(&help("lint"));
+    expect![[""]].assert_eq(&help("scaffold"));
+    expect![[""]].assert_eq(&help("function"));
+}
+
 #[track_caller]
 fn refused(arguments: &[&str], expected: &Expect) {
     let error = Cli::try_parse_from(arguments).unwrap_err();

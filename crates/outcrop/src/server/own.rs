@@ -183,6 +183,9 @@ impl Own {
                 Err(exception) if exception.kind() == ExceptionKind::ResourceNotFound => {}
                 Err(exception) => return Err(exception),
             }
+            if self.service.is_uploaded(cx, name_of(reference)).await? {
+                return Ok(json!({"known": true, "missing": null}));
+            }
         }
         let fits = named.or_else(|| functions::entry(&self.configured, reference, Fit::Glob));
         Ok(match fits {
