@@ -5,7 +5,10 @@
 //! and no query string into an error text.
 
 pub mod aws;
+pub mod egress;
 mod failure;
+mod flight;
+pub mod oauth;
 mod secret;
 pub mod sse;
 mod tls;
@@ -18,6 +21,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 pub use failure::{HttpFailure, host_of};
+pub(crate) use flight::Flight;
 pub use secret::Secret;
 
 /// The most bytes read of one response, streamed or whole. A model's longest answer is a few hundred
@@ -130,10 +134,16 @@ impl Deadline {
 /// # Errors
 /// The TLS set-up was refused, which only a broken build can cause.
 pub fn client(connect_timeout: Duration) -> Result<reqwest::Client, HttpFailure> {
+    builder(connect_timeout)?
+        .build()
+        .map_err(|error| HttpFailure::of(&error))
+}
+
+fn builder(connect_timeout: Duration) -> Result<reqwest::ClientBuilder, HttpFailure> {
     let tls = tls::config().map_err(|error| HttpFailure::Setup {
         detail: error.to_string(),
     })?;
-    reqwest::Client::builder()
+    Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .tcp_nodelay(true)
         .tcp_keepalive(TCP_KEEPALIVE)
@@ -143,9 +153,7 @@ pub fn client(connect_timeout: Duration) -> Result<reqwest::Client, HttpFailure>
         // A redirected POST loses its body, and a key sent in a custom header would follow the
         // redirect to another host.
         .redirect(redirect::Policy::none())
-        .user_agent(concat!("outcrop/", env!("CARGO_PKG_VERSION")))
-        .build()
-        .map_err(|error| HttpFailure::of(&error))
+        .user_agent(concat!("outcrop/", env!("CARGO_PKG_VERSION"))))
 }
 
 /// Reads a response to its end.

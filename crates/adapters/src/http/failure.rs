@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use reqwest::Url;
 
+use super::egress::EgressError;
+
 /// A failure below the level of any vendor's protocol. Texts name hosts, never secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpFailure {
@@ -29,6 +31,9 @@ pub enum HttpFailure {
         /// The limit.
         limit: usize,
     },
+    /// The rules of egress forbid it.
+    #[error(transparent)]
+    Refused(#[from] EgressError),
     /// The request or the client could not be built.
     #[error("the request could not be made: {detail}")]
     Setup {
@@ -40,6 +45,9 @@ pub enum HttpFailure {
 impl HttpFailure {
     /// Sorts what the HTTP client reports.
     pub fn of(error: &reqwest::Error) -> Self {
+        if let Some(refusal) = refusal(error) {
+            return Self::Refused(refusal);
+        }
         let detail = causes(error);
         if error.is_builder() {
             Self::Setup { detail }
@@ -47,6 +55,18 @@ impl HttpFailure {
             Self::Unreachable { detail }
         }
     }
+}
+
+/// The refusal by the rules of egress, if that is why no connection was made.
+fn refusal(error: &reqwest::Error) -> Option<EgressError> {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if let Some(refusal) = error.downcast_ref::<EgressError>() {
+            return Some(refusal.clone());
+        }
+        cause = error.source();
+    }
+    None
 }
 
 /// The causes below an error, outermost first. The error's own text is left out: the client's carries

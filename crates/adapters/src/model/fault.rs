@@ -150,7 +150,7 @@ pub(crate) fn of_http(failure: &HttpFailure, host: &str) -> ModelError {
         HttpFailure::Unreachable { .. } => ModelError::Unreachable { detail },
         HttpFailure::Timeout { .. } => ModelError::Timeout { detail },
         HttpFailure::TooLarge { .. } => ModelError::Malformed { detail },
-        HttpFailure::Setup { .. } => ModelError::Rejected { detail },
+        HttpFailure::Refused(_) | HttpFailure::Setup { .. } => ModelError::Rejected { detail },
     }
 }
 
