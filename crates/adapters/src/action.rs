@@ -1,5 +1,5 @@
-//! Invokes the Lambda functions of action groups: on this machine, in Lambda, or behind a Runtime
-//! Interface Emulator.
+//! Invokes the functions of action groups: on this machine, in Lambda, behind a Runtime Interface
+//! Emulator, or served by something else than a Lambda function: the real API, an MCP server.
 //!
 //! A function is found by the first mapping whose pattern fits its name or ARN. What the event says
 //! and what the reply means is the engine's business; here both are bytes. Nothing is retried: a tool
@@ -8,18 +8,23 @@
 mod emulator;
 mod lambda;
 pub(crate) mod local;
+mod mcp;
 mod name;
+mod rest;
+mod upstream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use globset::{Glob, GlobMatcher};
+use outcrop_engine::definition::ToolDefinition;
 use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply};
 use serde_json::json;
 use tracing::warn;
 
 use crate::http::HttpFailure;
+use crate::http::egress::Egress;
 use emulator::Emulators;
 use lambda::LambdaService;
 use local::{Source, Workers};
@@ -30,6 +35,9 @@ pub use lambda::LambdaFunction;
 #[cfg(target_os = "linux")]
 pub(crate) use local::python::Environments;
 pub use local::{LocalFunction, LocalRuntime, ReservedVariable, WorkerSettings};
+pub use mcp::{ExportedTool, McpProcess, McpServer, McpTransport, function_name};
+pub use rest::RestApi;
+pub use upstream::Upstream;
 
 /// The one value of `X-Amz-Function-Error` that functions of today cause.
 const FUNCTION_ERROR_UNHANDLED: &str = "Unhandled";
@@ -59,6 +67,10 @@ pub enum FunctionRuntime {
     Lambda(LambdaFunction),
     /// A Runtime Interface Emulator, such as the one in AWS's container images.
     Http(EmulatedFunction),
+    /// The API that an action group's schema describes.
+    OpenApi(RestApi),
+    /// An MCP server.
+    Mcp(McpServer),
 }
 
 /// What all functions share.
@@ -70,6 +82,8 @@ pub struct FunctionSettings {
     pub account_id: String,
     /// Of functions that run on this machine.
     pub workers: WorkerSettings,
+    /// What functions that are no Lambda functions may call.
+    pub egress: Egress,
 }
 
 /// A mapping that cannot be used.
@@ -151,6 +165,8 @@ enum Target {
     Local(Arc<LocalFunction>),
     Lambda(lambda::Target),
     Http(emulator::Target),
+    OpenApi(Box<rest::Target>),
+    Mcp(mcp::Target),
 }
 
 impl FunctionRegistry {
@@ -164,7 +180,7 @@ impl FunctionRegistry {
     ) -> Result<Self, FunctionsError> {
         let mappings = mappings
             .into_iter()
-            .map(Mapping::new)
+            .map(|mapping| Mapping::new(mapping, &settings.egress))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             mappings,
@@ -204,10 +220,36 @@ impl FunctionRegistry {
         }
     }
 
-    /// Ends every worker process, also those at work, and waits until they are gone. Invocations of
-    /// functions that run here fail from now on.
+    /// Ends every worker process and MCP session, also those at work, and waits until they are gone.
+    /// Invocations of functions that run here fail from now on.
     pub async fn shutdown(&self) {
-        self.workers.shutdown().await;
+        let servers = self
+            .mappings
+            .iter()
+            .filter_map(|mapping| match &mapping.target {
+                Target::Mcp(server) => Some(server.close()),
+                _ => None,
+            });
+        let servers = futures_util::future::join_all(servers);
+        futures_util::future::join(self.workers.shutdown(), servers).await;
+    }
+
+    /// The tools behind a function that an MCP server serves; `None` for any other function.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub async fn tools(&self, function: &str) -> Result<Option<Vec<ExportedTool>>, String> {
+        let name = FunctionName::parse(function, &self.region, &self.account_id);
+        let mut mappings = self.mappings.iter();
+        let named = mappings.find(|mapping| mapping.names(function, &name));
+        let found = named.or_else(|| {
+            let mut mappings = self.mappings.iter();
+            mappings.find(|mapping| mapping.fits(function, &name))
+        });
+        match found.map(|mapping| &mapping.target) {
+            Some(Target::Mcp(server)) => server.tools().await.map(Some),
+            Some(_) | None => Ok(None),
+        }
     }
 
     async fn invoke(&self, call: ActionCall) -> Result<ActionReply, ActionError> {
@@ -232,6 +274,8 @@ impl FunctionRegistry {
                 }
                 Target::Lambda(target) => self.lambda.invoke(target, call).await,
                 Target::Http(target) => self.emulators.invoke(target, call).await,
+                Target::OpenApi(target) => target.invoke(call).await,
+                Target::Mcp(target) => target.invoke(call).await,
             },
             None => Err(ActionError::NotFound {
                 detail: hint(&name),
@@ -268,13 +312,30 @@ impl std::fmt::Debug for FunctionRegistry {
 }
 
 impl ActionExecutor for FunctionRegistry {
+    fn tools<'a>(
+        &'a self,
+        function: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<ToolDefinition>>, ActionError>> {
+        Box::pin(async move {
+            let tools = self
+                .tools(function)
+                .await
+                .map_err(|detail| ActionError::Failed {
+                    function: function.to_owned(),
+                    detail,
+                })?;
+            let tools = tools.map(|tools| tools.into_iter().map(ExportedTool::into_definition));
+            Ok(tools.map(Iterator::collect))
+        })
+    }
+
     fn invoke(&self, call: ActionCall) -> BoxFuture<'_, Result<ActionReply, ActionError>> {
         Box::pin(self.invoke(call))
     }
 }
 
 impl Mapping {
-    fn new(mapping: FunctionMapping) -> Result<Self, FunctionsError> {
+    fn new(mapping: FunctionMapping, egress: &Egress) -> Result<Self, FunctionsError> {
         let FunctionMapping { pattern, runtime } = mapping;
         let glob = match Glob::new(&pattern) {
             Ok(glob) => glob.compile_matcher(),
@@ -291,6 +352,14 @@ impl Mapping {
             },
             FunctionRuntime::Http(function) => match emulator::Target::new(&function) {
                 Ok(target) => Target::Http(target),
+                Err(detail) => return Err(FunctionsError::Url { pattern, detail }),
+            },
+            FunctionRuntime::OpenApi(api) => match rest::Target::new(api, egress) {
+                Ok(target) => Target::OpenApi(Box::new(target)),
+                Err(detail) => return Err(FunctionsError::Url { pattern, detail }),
+            },
+            FunctionRuntime::Mcp(server) => match mcp::Target::new(&pattern, server, egress) {
+                Ok(target) => Target::Mcp(target),
                 Err(detail) => return Err(FunctionsError::Url { pattern, detail }),
             },
         };

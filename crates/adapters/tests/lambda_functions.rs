@@ -20,6 +20,7 @@ use outcrop_adapters::action::{
     EmulatedFunction, FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings,
     LambdaFunction, WorkerSettings,
 };
+use outcrop_adapters::http::egress::Egress;
 use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -111,6 +112,7 @@ fn registry(runtime: FunctionRuntime) -> FunctionRegistry {
         region: "us-west-2".to_owned(),
         account_id: "111111111111".to_owned(),
         workers: WorkerSettings::new("unused"),
+        egress: Egress::default(),
     };
     let mapping = FunctionMapping {
         pattern: "order-tools".to_owned(),

@@ -6,6 +6,7 @@ pub mod call;
 pub mod function;
 pub mod lambda;
 pub mod openapi;
+pub mod tool;
 pub mod tool_name;
 
 use std::sync::Arc;

@@ -154,6 +154,13 @@ pub enum ActionGroupKind {
         /// Who runs its operations.
         executor: Executor,
     },
+    /// No schema of its own: what whoever serves the group offered when the agent was prepared.
+    Tools {
+        /// The tools.
+        tools: Vec<ToolDefinition>,
+        /// Who runs them.
+        executor: Executor,
+    },
     /// `AMAZON.UserInput`.
     UserInput,
     /// Any other built-in group.
@@ -163,6 +170,17 @@ pub enum ActionGroupKind {
         /// `parentActionGroupSignatureParams`.
         params: BTreeMap<String, String>,
     },
+}
+
+/// A function with a JSON schema of its arguments, which says more than a function schema can.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolDefinition {
+    /// The function's name.
+    pub name: String,
+    /// What the model reads about it.
+    pub description: Option<String>,
+    /// JSON schema of its arguments, an object.
+    pub input_schema: Value,
 }
 
 /// Who runs an action.

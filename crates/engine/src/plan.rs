@@ -67,6 +67,9 @@ pub fn actions_of(
             functions,
             executor,
         } => action::function::actions(name, functions, executor, strictness),
+        ActionGroupKind::Tools { tools, executor } => {
+            action::tool::actions(name, tools, executor, strictness)
+        }
         ActionGroupKind::Api { schema, executor } => {
             action::openapi::actions(name, schema, executor, strictness)
         }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::action::call::CalledAction;
+use crate::definition::ToolDefinition;
 pub use code::{
     BASE_PATH, CodeCall, CodeError, CodeFile, CodeInterpreter, CodeOutputFile, CodeReply,
     NoCodeInterpreter, OUTPUT_FILE_BYTES_MAX, OUTPUT_FILES_MAX,
@@ -289,6 +290,14 @@ pub trait ActionExecutor: Send + Sync {
     /// Invokes the function once; never retries by itself. Dropping the future cancels the
     /// invocation as far as the other side allows.
     fn invoke(&self, call: ActionCall) -> BoxFuture<'_, Result<ActionReply, ActionError>>;
+
+    /// What the function offers by itself, where whoever serves it can tell; `None` for all others.
+    fn tools<'a>(
+        &'a self,
+        _function: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<ToolDefinition>>, ActionError>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// Reads whole objects by `s3://` location: API schemas, later files and documents.

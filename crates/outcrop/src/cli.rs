@@ -12,6 +12,7 @@ mod keep;
 mod lint;
 #[cfg(feature = "local")]
 mod local;
+mod mcp;
 mod pull;
 mod remote;
 mod scaffold;
@@ -50,6 +51,7 @@ enum Command {
     Function(function::Args),
     #[cfg(feature = "local")]
     Local(local::Args),
+    Mcp(mcp::Args),
     /// Print the version
     Version,
 }
@@ -122,6 +124,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Function(args) => function::run(args),
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(args),
+        Command::Mcp(args) => mcp::run(args),
         Command::Version => {
             println!("outcrop {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -323,6 +323,7 @@ fn function_settings(
             sandbox: Some(sandbox),
             ..WorkerSettings::new(&config.python.environments)
         },
+        egress: config.egress.clone(),
     }
 }
 
@@ -368,6 +369,8 @@ fn function(function: &Function) -> FunctionMapping {
             function: function.clone(),
             timeout,
         }),
+        Runtime::OpenApi(api) => FunctionRuntime::OpenApi(api.clone()),
+        Runtime::Mcp(server) => FunctionRuntime::Mcp(server.clone()),
         Runtime::Http { url } => FunctionRuntime::Http(EmulatedFunction {
             url: url.clone(),
             timeout,

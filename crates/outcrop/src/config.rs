@@ -41,6 +41,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use outcrop_adapters::action::{McpServer, RestApi};
+use outcrop_adapters::http::egress::Egress;
 use outcrop_engine::orchestration::Budget;
 use outcrop_store::DatabaseUrl;
 use serde::Deserialize;
@@ -114,6 +116,8 @@ pub(crate) struct Config {
     pub(crate) code_interpreter: CodeInterpreter,
     /// What keeps functions apart.
     pub(crate) sandbox: Sandbox,
+    /// What functions that are no Lambda functions may call.
+    pub(crate) egress: Egress,
     /// The embedded model.
     #[cfg_attr(
         all(not(feature = "local"), not(test)),
@@ -359,6 +363,10 @@ pub(crate) enum Runtime {
         /// Scheme, host and port.
         url: String,
     },
+    /// The API that the action group's schema describes.
+    OpenApi(RestApi),
+    /// An MCP server.
+    Mcp(McpServer),
 }
 
 /// `[local]`.

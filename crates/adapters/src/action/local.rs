@@ -36,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use super::name::FunctionName;
 use code::CodeWatch;
 pub use function::{LocalFunction, LocalRuntime};
+pub(super) use log::LogCapture;
 use pool::Pool;
 use python::Environments;
 pub use variables::ReservedVariable;

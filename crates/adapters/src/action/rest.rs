@@ -19,16 +19,16 @@ use outcrop_engine::action::call::CalledAction;
 use outcrop_engine::port::{ActionCall, ActionError, ActionReply};
 use reqwest::Response;
 
-use super::upstream::{Reach, Upstream};
 use super::CONNECT_LIMIT;
+use super::upstream::{Reach, Upstream};
 use crate::http::egress::Egress;
 use crate::http::oauth::TokenError;
 use crate::http::{self as client, Deadline, HttpFailure, Timeouts};
+pub(super) use reply::payload;
 use request::{Mistake, Prepared};
 
 /// What is asked for: text that a model can read.
-const ACCEPTED: HeaderValue =
-    HeaderValue::from_static("application/json, text/*;q=0.8, */*;q=0.1");
+const ACCEPTED: HeaderValue = HeaderValue::from_static("application/json, text/*;q=0.8, */*;q=0.1");
 /// The draft of the HTTP working group, which the large payment APIs take.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The most of a refused request's answer that is quoted in a log tail.

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor};
 
+use crate::http::egress::Egress;
+
 use super::{
     EmulatedFunction, FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings,
     FunctionsError, LocalFunction, LocalRuntime, WorkerSettings, client_context,
@@ -18,6 +20,7 @@ fn settings() -> FunctionSettings {
         region: "us-west-2".to_owned(),
         account_id: "111111111111".to_owned(),
         workers: WorkerSettings::new("unused"),
+        egress: Egress::default(),
     }
 }
 

@@ -33,7 +33,7 @@ pub use rule::{Rule, RuleError};
 const PORTS_MAX: usize = 16;
 
 /// What the operator allows.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Egress {
     listed: Arc<[Rule]>,
 }

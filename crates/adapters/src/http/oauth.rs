@@ -108,9 +108,11 @@ impl Token {
     /// # Errors
     /// The token holds characters a header cannot.
     pub fn header(&self) -> Result<HeaderValue, HttpFailure> {
-        self.value.header("Bearer ").map_err(|_| HttpFailure::Setup {
-            detail: "the access token is no header text".to_owned(),
-        })
+        self.value
+            .header("Bearer ")
+            .map_err(|_| HttpFailure::Setup {
+                detail: "the access token is no header text".to_owned(),
+            })
     }
 }
 
@@ -165,7 +167,10 @@ impl TokenSource {
 
     async fn fetch(&self) -> Result<Token, TokenError> {
         let inner = Arc::clone(&self.0);
-        self.0.fetch.join(|| async move { inner.fetch().await }.boxed()).await
+        self.0
+            .fetch
+            .join(|| async move { inner.fetch().await }.boxed())
+            .await
     }
 }
 

@@ -10,6 +10,7 @@ use outcrop_adapters::action::{
     FunctionMapping, FunctionRegistry, FunctionRuntime, FunctionSettings, LocalFunction,
     LocalRuntime, WorkerSettings,
 };
+use outcrop_adapters::http::egress::Egress;
 use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply};
 use serde_json::Value;
 
@@ -78,6 +79,7 @@ pub(crate) fn registry_with(function: LocalFunction, workers: WorkerSettings) ->
         region: "us-west-2".to_owned(),
         account_id: "111111111111".to_owned(),
         workers,
+        egress: Egress::default(),
     };
     FunctionRegistry::new(vec![mapping], settings).unwrap()
 }

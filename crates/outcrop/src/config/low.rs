@@ -36,6 +36,8 @@ pub(super) struct LowConfig {
     #[serde(default)]
     pub(super) sandbox: LowSandbox,
     #[serde(default)]
+    pub(super) egress: LowEgress,
+    #[serde(default)]
     pub(super) s3: LowS3,
     #[serde(default)]
     pub(super) credentials: Vec<LowCredential>,
@@ -120,6 +122,13 @@ pub(super) struct LowSandbox {
     pub(super) users: Option<u64>,
 }
 
+/// `[egress]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowEgress {
+    pub(super) allow: Option<Vec<String>>,
+}
+
 /// `[s3]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -181,9 +190,10 @@ pub(super) struct LowFunction {
     pub(super) handler: Option<String>,
     pub(super) code: Option<String>,
     pub(super) memory_mb: Option<u64>,
-    pub(super) environment: Option<BTreeMap<String, String>>,
+    pub(super) environment: Option<BTreeMap<String, LowValue>>,
     pub(super) max_workers: Option<u64>,
-    pub(super) command: Option<Vec<String>>,
+    pub(super) command: Option<LowCommand>,
+    pub(super) args: Option<Vec<String>>,
     pub(super) network: Option<bool>,
     pub(super) writable: Option<Vec<String>>,
     pub(super) reload: Option<bool>,
@@ -192,6 +202,60 @@ pub(super) struct LowFunction {
     pub(super) region: Option<String>,
     pub(super) function: Option<String>,
     pub(super) url: Option<String>,
+    pub(super) base_url: Option<String>,
+    pub(super) headers: Option<BTreeMap<String, LowValue>>,
+    pub(super) oauth2: Option<LowOauth2>,
+    pub(super) max_reply_bytes: Option<u64>,
+    pub(super) max_concurrency: Option<u64>,
+}
+
+/// A text, or the variable that holds it.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum LowValue {
+    Text(String),
+    #[serde(rename_all = "snake_case")]
+    Variable {
+        env: String,
+        prefix: Option<String>,
+    },
+}
+
+/// A program, with or without its arguments.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum LowCommand {
+    Program(String),
+    Whole(Vec<String>),
+}
+
+impl From<LowCommand> for Vec<String> {
+    fn from(command: LowCommand) -> Self {
+        match command {
+            LowCommand::Program(program) => vec![program],
+            LowCommand::Whole(words) => words,
+        }
+    }
+}
+
+/// `oauth2` of a `[[functions]]` entry.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowOauth2 {
+    pub(super) token_url: Option<String>,
+    pub(super) client_id: Option<String>,
+    pub(super) client_secret_env: Option<String>,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) audience: Option<String>,
+    pub(super) client_auth: Option<LowClientAuth>,
+}
+
+/// How a client proves who it is to a token endpoint.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LowClientAuth {
+    Basic,
+    Post,
 }
 
 /// `runtime` of a `[[functions]]` entry.
@@ -203,6 +267,8 @@ pub(super) enum LowRuntime {
     Provided,
     Lambda,
     Http,
+    OpenApi,
+    Mcp,
 }
 
 impl LowRuntime {
@@ -214,6 +280,8 @@ impl LowRuntime {
             Self::Provided => "provided",
             Self::Lambda => "lambda",
             Self::Http => "http",
+            Self::OpenApi => "openapi",
+            Self::Mcp => "mcp",
         }
     }
 }
@@ -227,7 +295,7 @@ pub(super) struct Table {
 }
 
 /// Every table whose keys are fixed (`environment` of a function is free).
-pub(super) const TABLES: [Table; 13] = [
+pub(super) const TABLES: [Table; 14] = [
     Table {
         name: "",
         keys: keys_of::<LowConfig>,
@@ -259,6 +327,10 @@ pub(super) const TABLES: [Table; 13] = [
     Table {
         name: "sandbox",
         keys: keys_of::<LowSandbox>,
+    },
+    Table {
+        name: "egress",
+        keys: keys_of::<LowEgress>,
     },
     Table {
         name: "s3",

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use expect_test::{Expect, expect};
+use outcrop_adapters::action::McpTransport;
 use tempfile::TempDir;
 
 use super::{
@@ -392,7 +393,7 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 21),
+            ("", 22),
             ("log", 2),
             ("limits", 16),
             ("local", 2),
@@ -400,11 +401,118 @@ fn every_table_knows_its_keys() {
             ("node", 1),
             ("code_interpreter", 4),
             ("sandbox", 3),
+            ("egress", 1),
             ("s3", 3),
             ("credentials", 3),
             ("models", 9),
             ("embeddings", 10),
-            ("functions", 16),
+            ("functions", 22),
         ]
     );
+}
+
+#[test]
+fn functions_that_are_no_lambda_functions_are_read() {
+    let text = r#"
+        [egress]
+        allow = ["orders:8080", "10.0.0.0/8"]
+        [[functions]]
+        match = "orders"
+        runtime = "openapi"
+        base_url = "https://api.example.com/v1/"
+        headers = { Accept-Language = "en", X-Api-Key = { env = "ORDERS_KEY", prefix = "Key " } }
+        max_reply_bytes = 4096
+        [functions.oauth2]
+        token_url = "https://login.example.com/token"
+        client_id = "outcrop"
+        client_secret_env = "ORDERS_SECRET"
+        scopes = ["orders.read"]
+        client_auth = "post"
+        [[functions]]
+        match = "files"
+        runtime = "mcp"
+        command = "npx"
+        args = ["-y", "server"]
+        environment = { TOKEN = { env = "ORDERS_KEY" } }
+        [[functions]]
+        match = "search"
+        runtime = "mcp"
+        url = "https://mcp.example.com/mcp/"
+    "#;
+    let environment = Environment::from([("ORDERS_KEY", "k3y"), ("ORDERS_SECRET", "s3cr3t")]);
+    let config = load_text(text, &environment).unwrap();
+    let [
+        Runtime::OpenApi(api),
+        Runtime::Mcp(files),
+        Runtime::Mcp(search),
+    ] = [0, 1, 2].map(|index| config.functions[index].runtime.clone())
+    else {
+        panic!("{:?}", config.functions);
+    };
+    assert_eq!(api.upstream.url.as_str(), "https://api.example.com/v1/");
+    assert_eq!(api.upstream.headers["X-Api-Key"].expose(), "Key k3y");
+    assert_eq!(api.max_reply_bytes, 4096);
+    let oauth2 = api.upstream.oauth2.as_ref().unwrap();
+    assert_eq!(oauth2.client_secret.expose(), "s3cr3t");
+    let McpTransport::Stdio(process) = &files.transport else {
+        panic!("{files:?}");
+    };
+    assert_eq!(process.command, ["npx", "-y", "server"]);
+    assert_eq!(process.environment["TOKEN"].expose(), "k3y");
+    assert!(
+        matches!(&search.transport, McpTransport::Http(upstream) if upstream.url.path() == "/mcp/")
+    );
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("k3y") && !shown.contains("s3cr3t"));
+}
+
+#[test]
+fn functions_that_are_no_lambda_functions_are_checked() {
+    let text = r#"
+        [egress]
+        allow = ["http://a", "10.0.0.0/33"]
+        [[functions]]
+        match = "a"
+        runtime = "openapi"
+        [[functions]]
+        match = "b"
+        runtime = "openapi"
+        base_url = "ftp://host"
+        handler = "app.handler"
+        headers = { Authorization = { env = "NO_SUCH_VARIABLE" } }
+        oauth2 = { client_id = "x" }
+        [[functions]]
+        match = "c"
+        runtime = "mcp"
+        [[functions]]
+        match = "d"
+        runtime = "mcp"
+        url = "http://host"
+        args = ["x"]
+        [[functions]]
+        match = "e"
+        runtime = "mcp"
+        command = "server"
+        headers = { a = "b" }
+        max_concurrency = 0
+    "#;
+    let said = load_text(text, &Environment::default())
+        .unwrap_err()
+        .to_string();
+    for problem in [
+        "outcrop.toml:3: `http://a` is not a host, *.domain, address or network",
+        "outcrop.toml:3: `10.0.0.0/33` is not a host",
+        "[[functions]] lacks `base_url`",
+        "outcrop.toml:10: `ftp://host` is not an http:// or https:// URL",
+        "outcrop.toml:11: `handler` has no meaning with runtime = \"openapi\"",
+        "outcrop.toml:12: `headers` names the variable NO_SUCH_VARIABLE, which is not set",
+        "outcrop.toml:13: `oauth2` lacks `token_url`",
+        "outcrop.toml:13: `oauth2` lacks `client_secret_env`",
+        "outcrop.toml:16: an MCP server is reached by `command` or by `url`; give one of them",
+        "outcrop.toml:21: `args` has no meaning with `url`",
+        "outcrop.toml:26: `headers` has no meaning with `command`",
+        "outcrop.toml:27: `max_concurrency` must be 1 to 1024, not 0",
+    ] {
+        assert!(said.contains(problem), "{problem} is not in:\n{said}");
+    }
 }

@@ -4,6 +4,7 @@
 
 mod functions;
 pub(super) mod models;
+mod upstreams;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -185,6 +186,7 @@ pub(super) fn validate(
         embeddings: check.embeddings(&low.embeddings),
         functions: check.functions(low.functions),
         python: check.python_settings(&low.python, directory),
+        egress: check.egress(&low.egress),
         node: PathBuf::from(low.node.interpreter.as_deref().unwrap_or("node")),
         code_interpreter: check.code_interpreter(low.code_interpreter),
         sandbox: Sandbox {

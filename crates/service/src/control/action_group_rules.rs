@@ -77,7 +77,8 @@ impl Service {
         let schema = match &group.api_schema {
             Some(APISchema::Payload(schema)) => schema.clone(),
             Some(APISchema::S3(location)) => self.read_schema(name, location).await?,
-            Some(_) | None => return Err(no_schema()),
+            None => return self.offered(name, executor).await,
+            Some(_) => return Err(no_schema()),
         };
         Ok(ActionGroupKind::Api { schema, executor })
     }
@@ -102,6 +103,20 @@ impl Service {
             }
         }
         Ok(schemas)
+    }
+
+    /// What a group without a schema offers: whoever serves its function may be able to tell.
+    async fn offered(&self, name: &str, executor: Executor) -> Result<ActionGroupKind, Exception> {
+        let Executor::Lambda(function) = &executor else {
+            return Err(no_schema());
+        };
+        match self.ports.actions.tools(function).await {
+            Ok(Some(tools)) => Ok(ActionGroupKind::Tools { tools, executor }),
+            Ok(None) => Err(no_schema()),
+            Err(cause) => Err(Exception::validation(format!(
+                "Failed to create or update ActionGroup. Action group {name} has no schema, and the functions its executor serves could not be learnt: {cause}"
+            ))),
+        }
     }
 
     async fn read_schema(&self, name: &str, location: &S3Identifier) -> Result<String, Exception> {
@@ -144,7 +159,12 @@ fn check_members(group: &AgentActionGroup, strictness: Strictness) -> Result<(),
             Exception::validation(message).with_field("parentActionGroupSignatureParams", message)
         );
     }
-    if group.api_schema.is_some() == group.function_schema.is_some() {
+    if group.api_schema.is_some() && group.function_schema.is_some() {
+        return Err(no_schema());
+    }
+    // Relaxed limits leave it to whoever serves the group to say what it offers.
+    let may_be_told = strictness == Strictness::Relaxed && group.action_group_executor.is_some();
+    if !has_schema && !may_be_told {
         return Err(no_schema());
     }
     let is_idle = group.action_group_state == ActionGroupState::Disabled;

@@ -32,7 +32,7 @@ const READS_IN_A_ROW: usize = 64;
 
 /// The reading end of a worker's output.
 #[derive(Debug)]
-pub(super) struct LogCapture {
+pub(in crate::action) struct LogCapture {
     pipe: Receiver,
     function: String,
     kept: Mutex<Kept>,
@@ -48,7 +48,7 @@ struct Kept {
 
 impl LogCapture {
     /// A capture for `function`, and the end to give to the process.
-    pub(super) fn new(function: &str) -> io::Result<(Self, PipeWriter)> {
+    pub(in crate::action) fn new(function: &str) -> io::Result<(Self, PipeWriter)> {
         let (reader, writer) = io::pipe()?;
         let capture = Self {
             pipe: Receiver::from_owned_fd(OwnedFd::from(reader))?,
@@ -59,7 +59,7 @@ impl LogCapture {
     }
 
     /// Reads until every holder of the writing end is gone.
-    pub(super) async fn pump(&self) {
+    pub(in crate::action) async fn pump(&self) {
         while let Ok(()) = self.pipe.readable().await {
             match self.read_available(|buffer| self.pipe.try_read(buffer)) {
                 Available::Nothing => {}
@@ -84,7 +84,7 @@ impl LogCapture {
     }
 
     /// The last 4 KB printed by the invocation, with whatever is still in the pipe.
-    pub(super) fn tail(&self) -> Option<String> {
+    pub(in crate::action) fn tail(&self) -> Option<String> {
         self.drain();
         let mut kept = self.kept();
         kept.end_line(&self.function);

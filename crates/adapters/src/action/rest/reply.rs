@@ -34,11 +34,7 @@ pub(super) fn text(content_type: Option<&HeaderValue>, body: &[u8]) -> Result<St
     let content_type = content_type.map(|value| String::from_utf8_lossy(value.as_bytes()));
     let full = content_type.as_deref().unwrap_or_default();
     let mut parts = full.split(';');
-    let media_type = parts
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let media_type = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
     let binary = || Binary {
         media_type: match media_type.as_str() {
             "" => "no named type".to_owned(),
@@ -148,13 +144,33 @@ mod tests {
             ("application/octet-stream", b"plain", "plain"),
             ("application/pdf", b"", ""),
         ] {
-            assert_eq!(told(media_type, body).as_deref(), Ok(expected), "{media_type}");
+            assert_eq!(
+                told(media_type, body).as_deref(),
+                Ok(expected),
+                "{media_type}"
+            );
         }
         for (media_type, body, refusal) in [
-            ("application/pdf", &b"%PDF"[..], "4 bytes of application/pdf, which is not text and cannot be given to a model"),
-            ("image/png", b"abc", "3 bytes of image/png, which is not text and cannot be given to a model"),
-            ("text/plain", b"\xff\xfe", "2 bytes of text/plain, which is not text and cannot be given to a model"),
-            ("", b"a\0b", "3 bytes of no named type, which is not text and cannot be given to a model"),
+            (
+                "application/pdf",
+                &b"%PDF"[..],
+                "4 bytes of application/pdf, which is not text and cannot be given to a model",
+            ),
+            (
+                "image/png",
+                b"abc",
+                "3 bytes of image/png, which is not text and cannot be given to a model",
+            ),
+            (
+                "text/plain",
+                b"\xff\xfe",
+                "2 bytes of text/plain, which is not text and cannot be given to a model",
+            ),
+            (
+                "",
+                b"a\0b",
+                "3 bytes of no named type, which is not text and cannot be given to a model",
+            ),
         ] {
             assert_eq!(told(media_type, body), Err(refusal.to_owned()));
         }

@@ -167,10 +167,7 @@ fn is_dots(segment: &str) -> bool {
     plain == "." || plain == ".."
 }
 
-fn header(
-    parameter: &ApiParameter,
-    value: &Value,
-) -> Result<(HeaderName, HeaderValue), Mistake> {
+fn header(parameter: &ApiParameter, value: &Value) -> Result<(HeaderName, HeaderValue), Mistake> {
     let name = HeaderName::from_bytes(parameter.name.as_bytes())
         .ok()
         .filter(|name| !is_reserved(name) && name.as_str() != "cookie")

@@ -136,8 +136,8 @@ fn read_target(text: &str) -> Option<Target> {
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
     // A name of digits and dots is an address that was mistyped.
-    let is_name = name.split('.').all(is_label)
-        && name.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let is_name =
+        name.split('.').all(is_label) && name.bytes().any(|byte| byte.is_ascii_alphabetic());
     is_name.then(|| {
         if is_domain {
             Target::Domain(format!(".{name}"))

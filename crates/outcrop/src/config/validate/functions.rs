@@ -31,7 +31,7 @@ impl Checker<'_> {
                 LowRuntime::Python => self.code(entry, CodeRuntime::Python, low),
                 LowRuntime::Node => self.code(entry, CodeRuntime::Node, low),
                 LowRuntime::Provided => {
-                    let command = low.command.clone().unwrap_or_default();
+                    let command = low.command.clone().map(Vec::from).unwrap_or_default();
                     self.code(entry, CodeRuntime::Provided { command }, low)
                 }
                 LowRuntime::Lambda => Some(Runtime::Lambda {
@@ -43,6 +43,8 @@ impl Checker<'_> {
                     .required(at("url"), low.url.as_deref())
                     .and_then(|url| self.url(at("url"), Some(&url)))
                     .map(|url| Runtime::Http { url }),
+                LowRuntime::OpenApi => self.openapi(entry, low, timeout).map(Runtime::OpenApi),
+                LowRuntime::Mcp => self.mcp(entry, low, timeout).map(Runtime::Mcp),
             };
             if let (Some(pattern), Some(runtime)) = (pattern, runtime) {
                 functions.push(Function {
@@ -74,7 +76,11 @@ impl Checker<'_> {
             runtime,
             handler: handler?,
             code,
-            environment: low.environment.unwrap_or_default(),
+            environment: self
+                .values(at("environment"), low.environment)
+                .into_iter()
+                .map(|(name, value)| (name, value.expose().to_owned()))
+                .collect(),
             memory_mb: narrow(self.number(at("memory_mb"), low.memory_mb, MEMORY_MB)),
             max_workers: NonZeroUsize::new(size(self.number(
                 at("max_workers"),
@@ -118,22 +124,33 @@ impl Checker<'_> {
         runtime: LowRuntime,
         low: &LowFunction,
     ) {
-        use LowRuntime::{Http, Lambda, Node, Provided, Python};
+        use LowRuntime::{Http, Lambda, Mcp, Node, OpenApi, Provided, Python};
         let code = [Python, Node, Provided].as_slice();
+        let processes = [Python, Node, Provided, Mcp].as_slice();
         let keys = [
             ("handler", low.handler.is_some(), code),
-            ("code", low.code.is_some(), code),
+            ("code", low.code.is_some(), processes),
             ("memory_mb", low.memory_mb.is_some(), code),
-            ("environment", low.environment.is_some(), code),
+            ("environment", low.environment.is_some(), processes),
             ("max_workers", low.max_workers.is_some(), code),
-            ("network", low.network.is_some(), code),
-            ("writable", low.writable.is_some(), code),
+            ("network", low.network.is_some(), processes),
+            ("writable", low.writable.is_some(), processes),
             ("reload", low.reload.is_some(), code),
-            ("command", low.command.is_some(), &[Provided]),
+            ("command", low.command.is_some(), &[Provided, Mcp]),
+            ("args", low.args.is_some(), &[Mcp]),
             ("endpoint", low.endpoint.is_some(), &[Lambda]),
             ("region", low.region.is_some(), &[Lambda]),
             ("function", low.function.is_some(), &[Lambda]),
-            ("url", low.url.is_some(), &[Http]),
+            ("url", low.url.is_some(), &[Http, Mcp]),
+            ("base_url", low.base_url.is_some(), &[OpenApi]),
+            ("headers", low.headers.is_some(), &[OpenApi, Mcp]),
+            ("oauth2", low.oauth2.is_some(), &[OpenApi, Mcp]),
+            (
+                "max_reply_bytes",
+                low.max_reply_bytes.is_some(),
+                &[OpenApi, Mcp],
+            ),
+            ("max_concurrency", low.max_concurrency.is_some(), &[Mcp]),
         ];
         let name = runtime.name();
         for (key, written, owners) in keys {

@@ -42,7 +42,9 @@ fn encode(media_type: &str, value: &Value) -> Result<Bytes, Mistake> {
         (name, value) if name.ends_with("/json") || name.ends_with("+json") || name == "*/*" => {
             value.to_string()
         }
-        (name, scalar) if name.starts_with("text/") && !scalar.is_object() && !scalar.is_array() => {
+        (name, scalar)
+            if name.starts_with("text/") && !scalar.is_object() && !scalar.is_array() =>
+        {
             plain(scalar)
         }
         _ => return Err(unsupported(media_type)),
@@ -55,7 +57,9 @@ fn form(members: &Map<String, Value>) -> String {
     let mut pairs: Vec<(&str, String)> = Vec::new();
     for (name, value) in members {
         match value {
-            Value::Array(items) => pairs.extend(items.iter().map(|item| (name.as_str(), plain(item)))),
+            Value::Array(items) => {
+                pairs.extend(items.iter().map(|item| (name.as_str(), plain(item))))
+            }
             value => pairs.push((name, plain(value))),
         }
     }

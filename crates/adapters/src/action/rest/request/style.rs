@@ -54,7 +54,11 @@ pub(super) fn path(parameter: &ApiParameter, value: &Value) -> String {
             .iter()
             .map(|item| {
                 let item = encoded(&plain(item));
-                if names_each { format!("{name}={item}") } else { item }
+                if names_each {
+                    format!("{name}={item}")
+                } else {
+                    item
+                }
             })
             .collect(),
         Value::Object(_) => members(value, parameter.explode, encoded),
@@ -133,7 +137,11 @@ fn deep(name: &str, value: &Value, encoded: &impl Fn(&str) -> String, pairs: &mu
             }
         }
         Value::Array(items) => {
-            pairs.extend(items.iter().map(|item| format!("{name}={}", encoded(&plain(item)))));
+            pairs.extend(
+                items
+                    .iter()
+                    .map(|item| format!("{name}={}", encoded(&plain(item)))),
+            );
         }
         scalar => pairs.push(format!("{name}={}", encoded(&plain(scalar)))),
     }
