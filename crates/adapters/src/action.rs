@@ -178,9 +178,13 @@ impl FunctionRegistry {
         mappings: Vec<FunctionMapping>,
         settings: FunctionSettings,
     ) -> Result<Self, FunctionsError> {
+        #[cfg(target_os = "linux")]
+        let shelter = settings.workers.sandbox.clone();
+        #[cfg(not(target_os = "linux"))]
+        let shelter = ();
         let mappings = mappings
             .into_iter()
-            .map(|mapping| Mapping::new(mapping, &settings.egress))
+            .map(|mapping| Mapping::new(mapping, &settings.egress, &shelter))
             .collect::<Result<_, _>>()?;
         Ok(Self {
             mappings,
@@ -335,7 +339,11 @@ impl ActionExecutor for FunctionRegistry {
 }
 
 impl Mapping {
-    fn new(mapping: FunctionMapping, egress: &Egress) -> Result<Self, FunctionsError> {
+    fn new(
+        mapping: FunctionMapping,
+        egress: &Egress,
+        shelter: &mcp::Shelter,
+    ) -> Result<Self, FunctionsError> {
         let FunctionMapping { pattern, runtime } = mapping;
         let glob = match Glob::new(&pattern) {
             Ok(glob) => glob.compile_matcher(),
@@ -358,10 +366,12 @@ impl Mapping {
                 Ok(target) => Target::OpenApi(Box::new(target)),
                 Err(detail) => return Err(FunctionsError::Url { pattern, detail }),
             },
-            FunctionRuntime::Mcp(server) => match mcp::Target::new(&pattern, server, egress) {
-                Ok(target) => Target::Mcp(target),
-                Err(detail) => return Err(FunctionsError::Url { pattern, detail }),
-            },
+            FunctionRuntime::Mcp(server) => {
+                match mcp::Target::new(&pattern, server, egress, shelter) {
+                    Ok(target) => Target::Mcp(target),
+                    Err(detail) => return Err(FunctionsError::Url { pattern, detail }),
+                }
+            }
         };
         Ok(Self {
             pattern,

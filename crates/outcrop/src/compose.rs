@@ -336,8 +336,7 @@ fn functions(
         #[cfg(target_os = "linux")]
         sandbox,
     );
-    let mappings = config.functions.iter().map(function).collect();
-    Ok(FunctionRegistry::new(mappings, settings)?)
+    Ok(FunctionRegistry::new(mappings(config), settings)?)
 }
 
 /// Starts nothing before code is to be run.
@@ -353,6 +352,11 @@ fn code_interpreter(config: &Config, sandbox: Sandbox) -> PythonInterpreter {
     };
     settings.packages.extend(given.packages.iter().cloned());
     PythonInterpreter::new(settings, sandbox)
+}
+
+/// The functions of the configuration.
+pub(crate) fn mappings(config: &Config) -> Vec<FunctionMapping> {
+    config.functions.iter().map(function).collect()
 }
 
 fn function(function: &Function) -> FunctionMapping {

@@ -75,6 +75,13 @@ pub struct McpProcess {
     pub writable: Vec<PathBuf>,
 }
 
+/// What processes are confined by, where there is such a thing.
+#[cfg(target_os = "linux")]
+pub(super) type Shelter = Option<crate::sandbox::Sandbox>;
+/// What processes are confined by: nothing, on this system.
+#[cfg(not(target_os = "linux"))]
+pub(super) type Shelter = ();
+
 /// A checked [`McpServer`], with its session once it has one.
 #[derive(Clone, Debug)]
 pub(super) struct Target(Arc<Server>);
@@ -97,12 +104,17 @@ enum CallError {
 }
 
 impl Target {
-    pub(super) fn new(name: &str, server: McpServer, egress: &Egress) -> Result<Self, String> {
+    pub(super) fn new(
+        name: &str,
+        server: McpServer,
+        egress: &Egress,
+        shelter: &Shelter,
+    ) -> Result<Self, String> {
         let route = match server.transport {
             McpTransport::Stdio(process) if process.command.is_empty() => {
                 return Err("its command is empty".to_owned());
             }
-            McpTransport::Stdio(process) => session::Route::Stdio(process),
+            McpTransport::Stdio(process) => session::Route::Stdio(process, shelter.clone()),
             McpTransport::Http(upstream) => {
                 session::Route::Http(Arc::new(Reach::new(upstream, egress)?))
             }

@@ -58,16 +58,17 @@ pub(super) fn run(args: Args) -> Result<(), Failure> {
     let directory = std::env::current_dir().context("the current folder cannot be read")?;
     let config = config::load(&flags, &Environment::of_process(), &directory)
         .map_err(|error| Failure::Usage(error.into()))?;
-    let functions = compose::functions(&config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     let found = runtime.block_on(async {
+        let mappings = compose::mappings(&config);
+        let functions = compose::function_registry(&config, mappings).await?;
         let found = functions.tools(&name).await;
         functions.shutdown().await;
-        found
+        anyhow::Ok(found)
     });
-    let tools = found
+    let tools = found?
         .map_err(|detail| anyhow!(detail))?
         .ok_or_else(|| anyhow!("no [[functions]] entry with runtime = \"mcp\" fits {name}"))?;
     let (text, notes) = match form {

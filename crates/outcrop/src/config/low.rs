@@ -214,11 +214,7 @@ pub(super) struct LowFunction {
 #[serde(untagged)]
 pub(super) enum LowValue {
     Text(String),
-    #[serde(rename_all = "snake_case")]
-    Variable {
-        env: String,
-        prefix: Option<String>,
-    },
+    Variable { env: String, prefix: Option<String> },
 }
 
 /// A program, with or without its arguments.

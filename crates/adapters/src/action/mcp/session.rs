@@ -19,9 +19,9 @@ use rmcp::{ClientHandler, RoleClient, ServiceError, ServiceExt as _};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::McpProcess;
 use super::http;
 use super::stdio::{self, Child};
+use super::{McpProcess, Shelter};
 use crate::action::upstream::Reach;
 use crate::http::Flight;
 
@@ -45,7 +45,7 @@ const PAGES_MAX: usize = 100;
 /// How a server is reached.
 #[derive(Debug)]
 pub(super) enum Route {
-    Stdio(McpProcess),
+    Stdio(McpProcess, Shelter),
     Http(Arc<Reach>),
 }
 
@@ -220,12 +220,12 @@ impl Inner {
     async fn connect(&self) -> Result<Session, String> {
         let client = Client::default();
         let (service, child) = match &self.route {
-            Route::Stdio(process) => {
+            Route::Stdio(process, shelter) => {
                 let stdio::Streams {
                     input,
                     output,
                     child,
-                } = stdio::start(&self.name, process)?;
+                } = stdio::start(&self.name, process, shelter).await?;
                 match client.serve((output, input)).await {
                     Ok(service) => (service, Some(child)),
                     Err(error) => return Err(child.explain(&cause(&error)).await),

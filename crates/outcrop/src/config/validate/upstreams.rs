@@ -57,13 +57,13 @@ impl Checker<'_> {
         let max_reply_bytes = self.max_reply_bytes(entry, &low);
         let max_concurrency =
             self.number(at("max_concurrency"), low.max_concurrency, MAX_CONCURRENCY);
-        let transport = match (&low.command, low.url.clone()) {
-            (Some(_), None) => McpTransport::Stdio(self.mcp_process(entry, low)?),
-            (None, Some(url)) => {
+        let transport = match (low.command.is_some(), low.url.clone()) {
+            (true, None) => McpTransport::Stdio(self.mcp_process(entry, low)?),
+            (false, Some(url)) => {
                 self.refuse_process_keys(entry, &low);
                 McpTransport::Http(self.http_upstream(entry, at("url"), &url, low)?)
             }
-            (None, None) | (Some(_), Some(_)) => {
+            (false, None) | (true, Some(_)) => {
                 self.fault(
                     at("runtime"),
                     "an MCP server is reached by `command` or by `url`; give one of them",
