@@ -8,6 +8,8 @@ pub(crate) mod handler;
 use globset::Glob;
 use serde_json::{Value, json};
 
+use outcrop_adapters::action::McpTransport;
+
 use crate::config::{CodeRuntime, Function, Runtime};
 use handler::Missing;
 
@@ -92,6 +94,17 @@ pub(crate) fn shown(function: &Function) -> Value {
         Runtime::Http { url } => {
             shown["runtime"] = json!("http");
             shown["url"] = json!(url);
+        }
+        Runtime::OpenApi(api) => {
+            shown["runtime"] = json!("openapi");
+            shown["url"] = json!(api.upstream.url.as_str());
+        }
+        Runtime::Mcp(server) => {
+            shown["runtime"] = json!("mcp");
+            match &server.transport {
+                McpTransport::Stdio(process) => shown["command"] = json!(process.command.first()),
+                McpTransport::Http(upstream) => shown["url"] = json!(upstream.url.as_str()),
+            }
         }
     }
     shown

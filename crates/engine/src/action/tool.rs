@@ -53,6 +53,7 @@ pub fn actions(
             requires_confirmation: false,
             parameters,
             operation: None,
+            computer_use: false,
         });
     }
     Ok(actions)
