@@ -1,10 +1,49 @@
 //! Where whole objects come from: API schemas, later files and documents.
 //!
-//! A bucket is a folder. Objects are read in one piece and never written.
+//! A bucket is a folder, or one of S3's. Objects are read in one piece and never written.
 
 mod folder;
+mod s3;
+
+use bytes::Bytes;
+use futures_core::future::BoxFuture;
+use outcrop_engine::port::{DocumentSource, SourceError};
 
 pub use folder::{BucketError, BucketFolder, RootError};
+pub use s3::{S3Buckets, S3Error, S3Settings};
+
+/// Folders first, then S3: a bucket that is a folder of the root is served from there alone, so that
+/// a forgotten file in it is missed rather than found elsewhere.
+#[derive(Clone, Debug)]
+pub struct Buckets {
+    folders: BucketFolder,
+    s3: Option<S3Buckets>,
+}
+
+impl Buckets {
+    /// `s3` serves the buckets that are no folders; without it there are none.
+    pub fn new(folders: BucketFolder, s3: Option<S3Buckets>) -> Self {
+        Self { folders, s3 }
+    }
+}
+
+impl DocumentSource for Buckets {
+    fn read<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        limit_bytes: u64,
+    ) -> BoxFuture<'a, Result<Bytes, SourceError>> {
+        Box::pin(async move {
+            match &self.s3 {
+                Some(s3) if !self.folders.holds(bucket).await => {
+                    s3.read(bucket, key, limit_bytes).await
+                }
+                _ => self.folders.read(bucket, key, limit_bytes).await,
+            }
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -152,6 +152,7 @@ fn fine() -> ActionReply {
         payload,
         function_error: None,
         log_tail: None,
+        request_id: None,
     }
 }
 
@@ -225,6 +226,7 @@ async fn a_function_error_is_passed_on() {
         payload: Bytes::from_static(b"{\"errorMessage\":\"boom\"}"),
         function_error: Some("Unhandled".to_owned()),
         log_tail: Some("boom".to_owned()),
+        request_id: None,
     };
     let (address, _) = server(script).await;
     let real = registry(FunctionRuntime::Lambda(lambda(address)));
@@ -234,6 +236,7 @@ async fn a_function_error_is_passed_on() {
         invoke(&emulator).await,
         Ok(ActionReply {
             log_tail: None,
+            request_id: None,
             ..expected
         })
     );

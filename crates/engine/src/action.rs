@@ -31,6 +31,8 @@ pub struct Action {
     pub executor: Executor,
     /// Whether the user must confirm each call.
     pub requires_confirmation: bool,
+    /// Whether the handler is given JSON values rather than AWS's strings.
+    pub typed_arguments: bool,
     /// Its parameters, by name.
     pub parameters: Vec<ActionParameter>,
     /// How an API operation is called over HTTP; `None` for a function.
@@ -58,6 +60,16 @@ pub enum ActionTarget {
     },
 }
 
+/// As messages name it: the function, or method and path.
+impl std::fmt::Display for ActionTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Function { name } => f.write_str(name),
+            Self::Api { path, method, .. } => write!(f, "{method} {path}"),
+        }
+    }
+}
+
 /// One parameter of an action.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ActionParameter {
@@ -69,6 +81,8 @@ pub struct ActionParameter {
     pub required: bool,
     /// Whether it travels in the request body.
     pub in_body: bool,
+    /// Whether the request body carries it as well: a property of the body has its name.
+    pub also_in_body: bool,
     /// Its JSON schema, as given to the model.
     pub schema: Value,
 }
@@ -91,6 +105,19 @@ pub enum ParameterType {
 }
 
 impl ParameterType {
+    /// The type of that name, if there is one.
+    pub fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "string" => Self::String,
+            "number" => Self::Number,
+            "integer" => Self::Integer,
+            "boolean" => Self::Boolean,
+            "array" => Self::Array,
+            "object" => Self::Object,
+            _ => return None,
+        })
+    }
+
     /// The type's name in JSON schema, events and traces.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -190,6 +217,18 @@ pub enum SchemaError {
         /// The name.
         name: String,
     },
+}
+
+impl SchemaError {
+    /// Whether a schema with it is refused. Relaxed, a bad name is shortened.
+    pub fn is_refused(&self, strictness: Strictness) -> bool {
+        match self {
+            Self::OpenApi { .. } | Self::Function { .. } | Self::DuplicateTool { .. } => true,
+            Self::ToolName { .. } | Self::DoubleUnderscore { .. } => {
+                strictness == Strictness::Strict
+            }
+        }
+    }
 }
 
 /// How strictly a schema is read (`aws_limits`).

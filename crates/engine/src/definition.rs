@@ -135,6 +135,9 @@ pub struct ActionGroupDefinition {
     pub description: Option<String>,
     /// What it offers and who runs it.
     pub kind: ActionGroupKind,
+    /// Whether its Lambda function is given arguments as JSON values rather than AWS's strings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub typed_arguments: bool,
 }
 
 /// What an action group offers.

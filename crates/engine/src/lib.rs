@@ -12,6 +12,7 @@ pub mod files;
 pub mod fit;
 pub mod history;
 pub mod java;
+pub mod lint;
 pub mod orchestration;
 pub mod plan;
 pub mod port;

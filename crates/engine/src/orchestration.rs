@@ -21,5 +21,5 @@ pub use event::{
     ControlReturned, Event, EventKind, JournalError, ModelReplied, RequestInfo, Started,
     TokenCounts,
 };
-pub use failure::Failure;
+pub use failure::{Evidence, Failure};
 pub use run::{Phase, Run};

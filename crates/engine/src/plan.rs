@@ -104,7 +104,8 @@ impl AgentPlan {
             if let ActionGroupKind::BuiltIn { signature, params } = &group.kind {
                 vendor_tools.extend(built_in::read(&group.name, *signature, params)?.vendor_tool);
             }
-            for action in actions_of(&group.name, &group.kind, strictness)? {
+            for mut action in actions_of(&group.name, &group.kind, strictness)? {
+                action.typed_arguments = group.typed_arguments;
                 tools.push(action.tool());
                 describe(&mut tools_text, &action);
                 if let Some(first) = actions.get(&action.tool_name) {

@@ -251,6 +251,8 @@ pub struct ActionReply {
     pub function_error: Option<String>,
     /// The last 4 KB of what the handler logged.
     pub log_tail: Option<String>,
+    /// Lambda's id of the invocation, as its log names it; `None` where there is none.
+    pub request_id: Option<String>,
 }
 
 /// Why an action could not be invoked at all.

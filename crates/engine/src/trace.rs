@@ -406,7 +406,10 @@ pub(crate) fn failure(
     Trace::FailureTrace(FailureTrace {
         failure_code: Some(failure.code()),
         failure_reason: Some(failure.message.clone()),
-        metadata: Some(operation_metadata(started_at, ended_at)),
+        metadata: Some(Metadata {
+            client_request_id: failure.request_id.clone(),
+            ..operation_metadata(started_at, ended_at)
+        }),
         trace_id: Some(trace_id),
     })
 }

@@ -24,7 +24,7 @@ use outcrop_adapters::model::registry::{ModelMapping, ModelRegistry, ProviderKin
 use outcrop_adapters::packages::PackageFolders;
 #[cfg(target_os = "linux")]
 use outcrop_adapters::sandbox::{Sandbox, SandboxSettings};
-use outcrop_adapters::source::BucketFolder;
+use outcrop_adapters::source::{BucketFolder, Buckets, S3Buckets, S3Settings};
 use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{DocumentSource, FunctionPackages, ModelProvider};
@@ -110,7 +110,8 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let functions = Arc::new(functions);
     let root = config.buckets.clone();
     let buckets = BucketFolder::new(root.unwrap_or_else(|| config.data_dir.join("buckets")))?;
-    let documents: Arc<dyn DocumentSource> = Arc::new(buckets.clone());
+    let documents = Buckets::new(buckets.clone(), s3(config)?);
+    let documents: Arc<dyn DocumentSource> = Arc::new(documents);
     #[cfg(target_os = "linux")]
     let code = Arc::new(code_interpreter(config, sandbox.clone()));
     let ports = Ports {
@@ -226,6 +227,15 @@ fn settings(config: &Config) -> Settings {
         session_lease: config.session_lease,
         session_cache_bytes: config.session_cache_bytes,
     }
+}
+
+/// The buckets that are no folders here, where there are any.
+fn s3(config: &Config) -> anyhow::Result<Option<S3Buckets>> {
+    let settings = config.s3.as_ref().map(|s3| S3Settings {
+        endpoint: s3.endpoint.clone(),
+        region: s3.region.clone(),
+    });
+    Ok(settings.map(S3Buckets::new).transpose()?)
 }
 
 fn models(config: &Config) -> anyhow::Result<ModelRegistry> {

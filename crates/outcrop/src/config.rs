@@ -126,6 +126,17 @@ pub(crate) struct Config {
     pub(crate) local: Local,
     /// Folder whose sub-folders are S3 buckets; `None`: `buckets` in the data folder.
     pub(crate) buckets: Option<PathBuf>,
+    /// Where the other buckets are; `None`: nowhere.
+    pub(crate) s3: Option<S3>,
+}
+
+/// `endpoint` and `region` of `[s3]`: either of them says that there is an S3 to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct S3 {
+    /// Another server than AWS's.
+    pub(crate) endpoint: Option<String>,
+    /// Region of its buckets; the server's own where none is given.
+    pub(crate) region: String,
 }
 
 /// `aws_limits`.

@@ -28,6 +28,7 @@ mod prompts;
 mod quotas;
 mod tags;
 mod tokens;
+mod typed_arguments;
 mod versions;
 mod writers;
 

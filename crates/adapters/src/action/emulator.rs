@@ -122,6 +122,7 @@ impl Emulators {
             payload,
             function_error: header(response.headers(), "x-amz-function-error"),
             log_tail: None,
+            request_id: header(response.headers(), "x-amzn-requestid"),
         })
     }
 }

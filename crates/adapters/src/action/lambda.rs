@@ -8,17 +8,13 @@
 use std::time::Duration;
 
 use aws_config::BehaviorVersion;
-use aws_config::environment::EnvironmentVariableCredentialsProvider;
-use aws_config::meta::credentials::CredentialsProviderChain;
-use aws_config::profile::ProfileFileCredentialsProvider;
-use aws_config::provider_config::ProviderConfig;
-use aws_credential_types::Credentials;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::{
     Region, SharedHttpClient, StalledStreamProtectionConfig, retry::RetryConfig,
     timeout::TimeoutConfig,
 };
 use aws_sdk_lambda::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_lambda::operation::RequestId as _;
 use aws_sdk_lambda::operation::invoke::{InvokeError, InvokeOutput};
 use aws_sdk_lambda::types::{InvocationType, LogType};
 use aws_smithy_types::Blob;
@@ -98,18 +94,15 @@ impl Target {
 impl Endpoint {
     fn new(url: String) -> Result<Self, String> {
         let parsed = Url::parse(&url).map_err(|error| error.to_string())?;
-        let (host, transport) = match (parsed.host_str(), parsed.scheme()) {
-            (Some(host), "http") => (host, Transport::Plain),
-            (Some(host), "https") => (host, Transport::Tls),
+        let transport = match (parsed.host_str(), parsed.scheme()) {
+            (Some(_), "http") => Transport::Plain,
+            (Some(_), "https") => Transport::Tls,
             _ => return Err(format!("{url} is not an http url")),
         };
-        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
-        let on_this_machine = host == "localhost"
-            || address.is_ok_and(|address: std::net::IpAddr| address.is_loopback());
         Ok(Self {
+            on_this_machine: aws::is_on_this_machine(&parsed),
             url,
             transport,
-            on_this_machine,
         })
     }
 }
@@ -178,33 +171,15 @@ impl LambdaService {
             if endpoint.on_this_machine {
                 config = config
                     .http_client(aws::client(endpoint.transport))
-                    .credentials_provider(local_credentials(self.http.clone()));
+                    .credentials_provider(aws::local_credentials(self.http.clone()));
             }
         }
         Client::new(&config.load().await)
     }
 }
 
-/// What is configured on this machine, else credentials of no worth. The rest of AWS's chain asks the
-/// network for credentials, which takes seconds to fail where there are none.
-fn local_credentials(http: SharedHttpClient) -> CredentialsProviderChain {
-    // A profile may say that its credentials come from a service.
-    let config = ProviderConfig::default().with_http_client(http);
-    let profile = ProfileFileCredentialsProvider::builder()
-        .configure(&config)
-        .build();
-    CredentialsProviderChain::first_try(
-        "environment",
-        EnvironmentVariableCredentialsProvider::new(),
-    )
-    .or_else("profile", profile)
-    .or_else(
-        "none",
-        Credentials::new("outcrop", "outcrop", None, None, "outcrop"),
-    )
-}
-
 fn reply(output: InvokeOutput) -> ActionReply {
+    let request_id = output.request_id().map(ToOwned::to_owned);
     let log_tail = output
         .log_result
         .and_then(|log| STANDARD.decode(log).ok())
@@ -217,6 +192,7 @@ fn reply(output: InvokeOutput) -> ActionReply {
             .unwrap_or_default(),
         function_error: output.function_error,
         log_tail,
+        request_id,
     }
 }
 

@@ -4,9 +4,15 @@
 //! timeouts, since the credential chain sets others than the service it is used for. The system's
 //! certificates are loaded when the first TLS connector is made.
 
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
+use aws_config::meta::credentials::CredentialsProviderChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_credential_types::Credentials;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
@@ -14,6 +20,7 @@ use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use reqwest::Url;
 
 /// Whether an endpoint is spoken to through TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,4 +66,30 @@ fn connector(
             .build(),
         Transport::Plain => builder.build_http(),
     })
+}
+
+/// Whether a URL leads to this machine, where servers usually check no credentials.
+pub(crate) fn is_on_this_machine(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+    host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback())
+}
+
+/// What is configured on this machine, else credentials of no worth. The rest of AWS's chain asks the
+/// network for credentials, which takes seconds to fail where there are none.
+pub(crate) fn local_credentials(http: SharedHttpClient) -> CredentialsProviderChain {
+    // A profile may say that its credentials come from a service.
+    let config = ProviderConfig::default().with_http_client(http);
+    let profile = ProfileFileCredentialsProvider::builder()
+        .configure(&config)
+        .build();
+    CredentialsProviderChain::first_try(
+        "environment",
+        EnvironmentVariableCredentialsProvider::new(),
+    )
+    .or_else("profile", profile)
+    .or_else(
+        "none",
+        Credentials::new("outcrop", "outcrop", None, None, "outcrop"),
+    )
 }

@@ -95,13 +95,27 @@ impl BucketFolder {
         })
     }
 
+    /// Whether there is a folder of that name.
+    pub(super) async fn holds(&self, bucket: &str) -> bool {
+        let Some(name) = plain_name(bucket) else {
+            return false;
+        };
+        let found = tokio::fs::metadata(self.root.join(name)).await;
+        found.is_ok_and(|found| found.is_dir())
+    }
+
     fn bucket(&self, bucket: &str) -> Result<PathBuf, BucketError> {
         plain_name(bucket)
             .map(|name| self.root.join(name))
             .ok_or_else(|| BucketError::Name(bucket.to_owned()))
     }
 
-    async fn read(&self, bucket: &str, key: &str, limit_bytes: u64) -> Result<Bytes, SourceError> {
+    pub(super) async fn read(
+        &self,
+        bucket: &str,
+        key: &str,
+        limit_bytes: u64,
+    ) -> Result<Bytes, SourceError> {
         let object = Object { bucket, key };
         let bucket_path = self.root.join(plain_name(bucket).ok_or_else(|| {
             object.unreadable("the bucket is not named as a bucket can be".to_owned())
@@ -128,11 +142,7 @@ impl BucketFolder {
         if !found.is_file() {
             return Err(object.not_found(format!("{} is not a file", path.display())));
         }
-        let too_large = SourceError::TooLarge {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            limit_bytes,
-        };
+        let too_large = object.too_large(limit_bytes);
         if found.len() > limit_bytes {
             return Err(too_large);
         }
@@ -172,13 +182,21 @@ impl DocumentSource for BucketFolder {
 
 /// What is asked for, to name it in errors.
 #[derive(Clone, Copy)]
-struct Object<'a> {
-    bucket: &'a str,
-    key: &'a str,
+pub(super) struct Object<'a> {
+    pub(super) bucket: &'a str,
+    pub(super) key: &'a str,
 }
 
 impl Object<'_> {
-    fn not_found(self, detail: String) -> SourceError {
+    pub(super) fn too_large(self, limit_bytes: u64) -> SourceError {
+        SourceError::TooLarge {
+            bucket: self.bucket.to_owned(),
+            key: self.key.to_owned(),
+            limit_bytes,
+        }
+    }
+
+    pub(super) fn not_found(self, detail: String) -> SourceError {
         SourceError::NotFound {
             bucket: self.bucket.to_owned(),
             key: self.key.to_owned(),
@@ -186,7 +204,7 @@ impl Object<'_> {
         }
     }
 
-    fn unreadable(self, detail: String) -> SourceError {
+    pub(super) fn unreadable(self, detail: String) -> SourceError {
         SourceError::Unreadable {
             bucket: self.bucket.to_owned(),
             key: self.key.to_owned(),
@@ -205,7 +223,7 @@ impl Object<'_> {
 }
 
 /// One component of a path that stays where it is.
-fn plain_name(bucket: &str) -> Option<&str> {
+pub(super) fn plain_name(bucket: &str) -> Option<&str> {
     let plain = !bucket.is_empty()
         && bucket.len() <= MAX_BUCKET_BYTES
         && bucket

@@ -2,28 +2,26 @@
 //!
 //! What does not fit is explained to the model, which corrects itself; it never ends a turn.
 
-use serde::{Deserialize, Serialize};
+mod value;
+
 use serde_json::Value;
 
-use super::{Action, ActionParameter, ParameterType, call};
+use super::{Action, ActionParameter};
 use crate::java;
 
-/// One argument as Lambda, return of control and traces carry it: always a string
-/// (behaviour.md 1.2).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One argument of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Argument {
     /// The parameter's name.
     pub name: String,
     /// The parameter's declared type.
-    #[serde(rename = "type")]
     pub type_: String,
-    /// The value.
+    /// The value as Lambda, return of control and traces carry it: always a string (behaviour.md 1.2).
     pub value: String,
     /// Whether it travels in the request body.
-    #[serde(default, skip_serializing)]
     pub in_body: bool,
-    /// The value with the type its schema gives it, for executors that are no Lambda function.
-    #[serde(skip)]
+    /// The value with the type its schema gives it, for executors that are no Lambda function and
+    /// for functions that are given JSON.
     pub json: Value,
 }
 
@@ -58,15 +56,9 @@ pub fn bind(action: &Action, input: &Value) -> Result<Vec<Argument>, String> {
                 ));
             }
             None | Some(Value::Null) => {}
-            Some(value) => match text_of(parameter, value) {
-                Ok(text) => arguments.push(Argument {
-                    name: parameter.name.clone(),
-                    type_: parameter.type_.as_str().to_owned(),
-                    value: text,
-                    in_body: parameter.in_body,
-                    json: call::typed(&parameter.schema, value),
-                }),
-                Err(problem) => problems.push(problem),
+            Some(given) => match value::fitted(parameter, given) {
+                Ok(value) => add(&mut arguments, parameter, value),
+                Err(mut found) => problems.append(&mut found),
             },
         }
     }
@@ -80,6 +72,23 @@ pub fn bind(action: &Action, input: &Value) -> Result<Vec<Argument>, String> {
         problems.join("; "),
         signature(action)
     ))
+}
+
+fn add(out: &mut Vec<Argument>, parameter: &ActionParameter, json: Value) {
+    let argument = Argument {
+        name: parameter.name.clone(),
+        type_: parameter.type_.as_str().to_owned(),
+        value: java::to_string(&json),
+        in_body: parameter.in_body,
+        json,
+    };
+    if parameter.also_in_body {
+        out.push(Argument {
+            in_body: true,
+            ..argument.clone()
+        });
+    }
+    out.push(argument);
 }
 
 fn signature(action: &Action) -> String {
@@ -98,59 +107,6 @@ fn signature(action: &Action) -> String {
     all.join(", ")
 }
 
-/// The value as text, accepting what is clearly meant: `"17"` for an integer, `17` for a string.
-fn text_of(parameter: &ActionParameter, value: &Value) -> Result<String, String> {
-    let fits = match parameter.type_ {
-        ParameterType::String => value.is_string() || value.is_number() || value.is_boolean(),
-        ParameterType::Number => number(value).is_some(),
-        ParameterType::Integer => number(value).is_some_and(|number| number.fract() == 0.0),
-        ParameterType::Boolean => {
-            value.is_boolean() || matches!(value.as_str(), Some("true" | "false"))
-        }
-        ParameterType::Array => value.is_array(),
-        ParameterType::Object => value.is_object(),
-    };
-    if !fits {
-        return Err(format!(
-            "'{}' must be of type {}, but was {}",
-            parameter.name,
-            parameter.type_.as_str(),
-            quoted(value)
-        ));
-    }
-    if let Some(Value::Array(allowed)) = parameter.schema.get("enum")
-        && !allowed.contains(value)
-    {
-        let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
-        return Err(format!(
-            "'{}' must be one of {}, but was {}",
-            parameter.name,
-            allowed.join(", "),
-            quoted(value)
-        ));
-    }
-    if parameter.type_ == ParameterType::Integer
-        && let Some(whole) = value
-            .as_f64()
-            .filter(|_| value.as_i64().is_none() && !value.is_u64())
-    {
-        return Ok(format!("{whole:.0}"));
-    }
-    Ok(java::to_string(value))
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text
-            .trim()
-            .parse()
-            .ok()
-            .filter(|number: &f64| number.is_finite()),
-        _ => None,
-    }
-}
-
 fn quoted(value: &Value) -> String {
     let text = value.to_string();
     if text.chars().count() <= QUOTED_CHARS_MAX {
@@ -165,7 +121,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::action::ActionTarget;
+    use crate::action::{ActionTarget, ParameterType};
     use crate::definition::Executor;
 
     fn action() -> Action {
@@ -174,6 +130,7 @@ mod tests {
             type_,
             required,
             in_body: false,
+            also_in_body: false,
             schema,
         };
         Action {
@@ -185,6 +142,8 @@ mod tests {
             },
             executor: Executor::ReturnControl,
             requires_confirmation: false,
+            typed_arguments: false,
+            operation: None,
             parameters: vec![
                 parameter("start", ParameterType::String, true, json!({})),
                 parameter("days", ParameterType::Integer, true, json!({})),
@@ -197,7 +156,6 @@ mod tests {
                 ),
                 parameter("notes", ParameterType::Array, false, json!({})),
             ],
-            operation: None,
             computer_use: false,
         }
     }
@@ -261,6 +219,129 @@ mod tests {
         ] {
             let problem = bind(&action(), &input).expect_err("does not fit");
             assert!(problem.contains(fragment), "{problem}");
+        }
+    }
+
+    #[test]
+    fn what_is_clearly_meant_fits() {
+        let parameter = |type_, schema| ActionParameter {
+            name: "p".to_owned(),
+            type_,
+            required: true,
+            in_body: false,
+            also_in_body: true,
+            schema,
+        };
+        let address = json!({"type": "object", "required": ["zip"], "properties": {
+            "zip": {"type": "string"}, "floor": {"type": "integer"}, "kind": {"enum": ["home", 2]}}});
+        for (type_, schema, given, text, typed) in [
+            (
+                ParameterType::Integer,
+                json!({}),
+                json!("17"),
+                "17",
+                json!(17),
+            ),
+            (
+                ParameterType::Integer,
+                json!({"enum": [1, 2]}),
+                json!("2"),
+                "2",
+                json!(2),
+            ),
+            (
+                ParameterType::Number,
+                json!({}),
+                json!("1.5"),
+                "1.5",
+                json!(1.5),
+            ),
+            (ParameterType::Number, json!({}), json!(10), "10", json!(10)),
+            (
+                ParameterType::Boolean,
+                json!({}),
+                json!("True"),
+                "true",
+                json!(true),
+            ),
+            (
+                ParameterType::String,
+                json!({}),
+                json!(17),
+                "17",
+                json!("17"),
+            ),
+            (
+                ParameterType::Array,
+                json!({}),
+                json!("[1, 2]"),
+                "[1, 2]",
+                json!([1, 2]),
+            ),
+            (
+                ParameterType::Array,
+                json!({"items": {"type": "integer"}}),
+                json!(["1", 2]),
+                "[1, 2]",
+                json!([1, 2]),
+            ),
+            (
+                ParameterType::Object,
+                address.clone(),
+                json!({"zip": 1234, "floor": "2", "kind": "2", "more": [null]}),
+                "{floor=2, kind=2, more=[null], zip=1234}",
+                json!({"zip": "1234", "floor": 2, "kind": 2, "more": [null]}),
+            ),
+            (
+                ParameterType::Object,
+                json!({"anyOf": [{"type": "string"}, {"type": "object"}]}),
+                json!("as it is"),
+                "as it is",
+                json!("as it is"),
+            ),
+        ] {
+            let action = Action {
+                parameters: vec![parameter(type_, schema)],
+                ..action()
+            };
+            let bound = bind(&action, &json!({"p": given.clone()})).expect("fits");
+            assert_eq!(bound.len(), 2, "in both places");
+            assert_eq!(bound[0].value, text, "{given}");
+            assert!(bound[0].in_body && !bound[1].in_body);
+            assert_eq!(bound[0].json, typed, "{given}");
+        }
+        for (type_, schema, given, problem) in [
+            (
+                ParameterType::Object,
+                address.clone(),
+                json!({"floor": "two"}),
+                "'p.zip' is missing; 'p.floor' must be of type integer, but was \"two\"",
+            ),
+            (
+                ParameterType::Object,
+                address,
+                json!({"zip": "1", "kind": "work"}),
+                "'p.kind' must be one of \"home\", 2, but was \"work\"",
+            ),
+            (
+                ParameterType::Array,
+                json!({"items": {"type": "boolean"}}),
+                json!([true, "no"]),
+                "'p[1]' must be of type boolean, but was \"no\"",
+            ),
+            (
+                ParameterType::Array,
+                json!({}),
+                json!("one"),
+                "'p' must be of type array",
+            ),
+        ] {
+            let action = Action {
+                parameters: vec![parameter(type_, schema)],
+                ..action()
+            };
+            let refused = bind(&action, &json!({"p": given})).expect_err("does not fit");
+            assert!(refused.contains(problem), "{refused}");
         }
     }
 }

@@ -72,11 +72,13 @@ fn code_interpreter(action_group: &str) -> Action {
         },
         executor: Executor::CodeInterpreter,
         requires_confirmation: false,
+        typed_arguments: false,
         parameters: vec![ActionParameter {
             name: CODE.to_owned(),
             type_: ParameterType::String,
             required: true,
             in_body: false,
+            also_in_body: false,
             schema: json!({"type": "string", "description": "The Python code to run."}),
         }],
         operation: None,

@@ -38,6 +38,7 @@ pub fn actions(
             executor: executor.clone(),
             requires_confirmation: function.require_confirmation
                 == Some(RequireConfirmation::Enabled),
+            typed_arguments: false,
             parameters: parameters(function),
             operation: None,
             computer_use: false,
@@ -67,6 +68,7 @@ fn parameters(function: &Function) -> Vec<ActionParameter> {
                 type_,
                 required: detail.required.unwrap_or(false),
                 in_body: false,
+                also_in_body: false,
                 schema: Value::Object(schema),
             }
         })

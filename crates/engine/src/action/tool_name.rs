@@ -12,30 +12,56 @@ pub const TOOL_NAME_MAX: usize = 64;
 /// Length of the part of a shortened name that keeps it apart from others.
 const HASH_HEX_CHARS: usize = 8;
 
-/// `parts` joined by two underscores. A name above [`TOOL_NAME_MAX`] is refused under strict limits;
-/// relaxed shortens it and ends it in a hash of the whole.
+/// A name that models would refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unfit {
+    /// The name.
+    pub whole: String,
+}
+
+/// `parts` joined by two underscores.
+///
+/// # Errors
+/// [`Unfit`] where the name is above [`TOOL_NAME_MAX`] or has other characters than models take.
+pub fn checked(parts: &[&str]) -> Result<String, Unfit> {
+    let whole = parts.join("__");
+    if whole.len() <= TOOL_NAME_MAX && whole.chars().all(is_legal) {
+        Ok(whole)
+    } else {
+        Err(Unfit { whole })
+    }
+}
+
+/// The same, with what is unfit refused under strict limits and shortened under relaxed ones.
 ///
 /// # Errors
 /// [`SchemaError::ToolName`] with AWS's wording.
 pub fn join(parts: &[&str], strictness: Strictness) -> Result<String, SchemaError> {
-    let name = parts.join("__");
-    let legal = |character: char| character.is_ascii_alphanumeric() || "_-".contains(character);
-    if name.len() <= TOOL_NAME_MAX && name.chars().all(legal) {
-        return Ok(name);
+    checked(parts).or_else(|unfit| match strictness {
+        Strictness::Strict => Err(SchemaError::ToolName { name: unfit.whole }),
+        Strictness::Relaxed => Ok(unfit.shortened()),
+    })
+}
+
+impl Unfit {
+    /// A name that models take, ended in a hash of the whole so that it stays apart from others.
+    pub fn shortened(&self) -> String {
+        let mut short: String = self
+            .whole
+            .chars()
+            .map(|character| if is_legal(character) { character } else { '_' })
+            .take(TOOL_NAME_MAX - HASH_HEX_CHARS - 1)
+            .collect();
+        short.push('_');
+        for byte in &Sha256::digest(self.whole.as_bytes())[..HASH_HEX_CHARS / 2] {
+            let _ = write!(short, "{byte:02x}");
+        }
+        short
     }
-    if strictness == Strictness::Strict {
-        return Err(SchemaError::ToolName { name });
-    }
-    let mut short: String = name
-        .chars()
-        .map(|character| if legal(character) { character } else { '_' })
-        .take(TOOL_NAME_MAX - HASH_HEX_CHARS - 1)
-        .collect();
-    short.push('_');
-    for byte in &Sha256::digest(name.as_bytes())[..HASH_HEX_CHARS / 2] {
-        let _ = write!(short, "{byte:02x}");
-    }
-    Ok(short)
+}
+
+fn is_legal(character: char) -> bool {
+    character.is_ascii_alphanumeric() || "_-".contains(character)
 }
 
 #[cfg(test)]

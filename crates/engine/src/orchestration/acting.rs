@@ -29,6 +29,10 @@ const NO_QUESTION: &str = "Missing the parameter 'question' for user::askuser fu
 pub(super) const DENIED: &str =
     "Access denied: the user did not confirm this action, so it was not carried out.";
 
+/// Most calls one return of control asks for: the service model allows five invocation inputs and
+/// five results. What is left is asked for when the first are answered.
+const RETURNED_MAX: usize = 5;
+
 /// The calls of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Acting {
@@ -173,8 +177,10 @@ impl CallSlot {
                 };
                 tool_result(&self.tool_use_id, text, *status)
             }
-            SlotState::Running | SlotState::Awaiting => {
-                tool_result(&self.tool_use_id, open, ToolResultStatus::Error)
+            SlotState::Running => tool_result(&self.tool_use_id, open, ToolResultStatus::Error),
+            // A step that fails before control is returned leaves these behind.
+            SlotState::Awaiting => {
+                tool_result(&self.tool_use_id, NOT_MADE, ToolResultStatus::Error)
             }
         }
     }
@@ -193,10 +199,12 @@ impl Acting {
             .any(|slot| slot.state == SlotState::Running)
     }
 
+    /// The calls that the caller is asked for at once.
     pub(super) fn awaiting(&self) -> impl Iterator<Item = &CallSlot> {
         self.slots
             .iter()
             .filter(|slot| slot.state == SlotState::Awaiting)
+            .take(RETURNED_MAX)
     }
 }
 

@@ -22,6 +22,9 @@ pub struct ReturnedResult {
     pub action_group: String,
     /// The function or operation it answers for.
     pub target: ReturnedTarget,
+    /// The agent it answers for, where it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_id: Option<String>,
     /// The user's decision, where one was asked.
     pub confirmation: Option<Confirmation>,
     /// The result's body; absent with a bare confirmation.
@@ -83,6 +86,11 @@ impl ReturnedResult {
             ReturnedTarget::Api { path, method } => format!("{method} {path}"),
         }
     }
+
+    /// Whether it fails the turn. A denied action has no result that could have failed.
+    pub(super) fn fails(&self) -> bool {
+        self.failed && self.confirmation != Some(Confirmation::Deny)
+    }
 }
 
 /// Why control is returned for an action: `actionInvocationType` of behaviour.md 2.2.
@@ -102,6 +110,28 @@ pub(super) fn invocation_id(uuid: &str, types: &[ActionInvocationType]) -> Strin
         format!("{uuid}-uc")
     } else {
         uuid.to_owned()
+    }
+}
+
+/// What is waited for, for messages: each call as the caller has to name it.
+pub(super) fn expected<'a>(open: impl IntoIterator<Item = &'a CallSlot>) -> String {
+    let calls: Vec<String> = open
+        .into_iter()
+        .filter_map(|slot| slot.action.as_deref())
+        .map(|action| {
+            let target = match &action.target {
+                ActionTarget::Function { name } => format!("function {name}"),
+                ActionTarget::Api { path, method, .. } => {
+                    format!("apiPath {path} with httpMethod {method}")
+                }
+            };
+            format!("actionGroup {} and {target}", action.action_group)
+        })
+        .collect();
+    if calls.is_empty() {
+        "no further result".to_owned()
+    } else {
+        calls.join("; ")
     }
 }
 

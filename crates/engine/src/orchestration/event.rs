@@ -189,6 +189,9 @@ pub enum ActionResult {
         /// End of its log, where it failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         log_tail: Option<String>,
+        /// Lambda's id of the invocation.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request_id: Option<String>,
     },
     /// It could not be invoked.
     Error(ActionError),
@@ -214,6 +217,10 @@ pub struct ControlReturned {
     pub request: RequestInfo,
     /// One result per input, in any order.
     pub results: Vec<ReturnedResult>,
+    /// A fresh UUID, used as `invocationId` if calls are left to ask for. Absent in old journals,
+    /// whose steps never had more calls than fit one return of control.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub invocation_id: String,
     /// Session attributes to merge in.
     #[serde(default, skip_serializing_if = "Attributes::is_empty")]
     pub session_attributes: Attributes,

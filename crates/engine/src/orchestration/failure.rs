@@ -18,6 +18,17 @@ pub struct Failure {
     pub message: String,
     /// The dependency that failed.
     pub resource_name: Option<String>,
+    /// The dependency's own id of the request that failed.
+    pub request_id: Option<String>,
+}
+
+/// What a function leaves behind that helps to find out why it failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evidence<'a> {
+    /// The end of its log.
+    pub log_tail: Option<&'a str>,
+    /// Lambda's id of the invocation.
+    pub request_id: Option<&'a str>,
 }
 
 impl Failure {
@@ -29,6 +40,7 @@ impl Failure {
                 "The agent used up its budget of {what} for one turn ({limit}). Simplify the request, or raise {setting} in the server's configuration."
             ),
             resource_name: None,
+            request_id: None,
         }
     }
 
@@ -70,6 +82,7 @@ impl Failure {
             kind,
             message: format!("{sentence} Cause: {error}"),
             resource_name: Some(model.to_owned()),
+            request_id: None,
         }
     }
 
@@ -79,28 +92,27 @@ impl Failure {
             kind: ExceptionKind::DependencyFailed,
             message: "Dependency resource: received model timeout/error exception from Bedrock. Try the request again. Cause: the model answered with an empty message.".to_owned(),
             resource_name: Some(model.to_owned()),
+            request_id: None,
         }
     }
 
     /// A handler raised, exited or timed out.
-    pub fn unhandled(function: &str, error: &str, payload: &str, log_tail: Option<&str>) -> Self {
-        let mut message = format!(
+    pub fn unhandled(function: &str, error: &str, payload: &str, evidence: Evidence<'_>) -> Self {
+        let message = format!(
             "Your request couldn't be completed. Lambda function {function} encountered a problem while processing request.The error message from the Lambda function is {error}. Check the Lambda function log for error details, then try your request again after fixing the error. Cause: {}",
-            excerpt(payload)
+            raised(payload)
         );
-        append_log(&mut message, log_tail);
-        Self::dependency(message, function)
+        Self::of_function(message, function, evidence)
     }
 
     /// A handler's reply broke the contract.
-    pub fn reply(function: &str, fault: &ReplyFault, log_tail: Option<&str>) -> Self {
+    pub fn reply(function: &str, fault: &ReplyFault, evidence: Evidence<'_>) -> Self {
         let mut message = fault.message.clone();
         if let Some(detail) = &fault.detail {
             message.push_str(" Cause: ");
             message.push_str(detail);
         }
-        append_log(&mut message, log_tail);
-        Self::dependency(message, function)
+        Self::of_function(message, function, evidence)
     }
 
     /// An action could not be invoked.
@@ -129,11 +141,15 @@ impl Failure {
     }
 
     /// The caller posted a result with `responseState` FAILURE.
-    pub fn returned(action_group: &str) -> Self {
-        Self::dependency(
-            "Received failed response from API execution. Retry the request later.".to_owned(),
-            action_group,
-        )
+    pub fn returned(action_group: &str, target: &str, body: Option<&str>) -> Self {
+        let mut message = format!(
+            "Received failed response from API execution. Retry the request later. Cause: responseState of the result for actionGroup {action_group} and function {target} is FAILURE"
+        );
+        if let Some(body) = body.filter(|body| !body.trim().is_empty()) {
+            message.push_str(": ");
+            message.push_str(&excerpt(body));
+        }
+        Self::dependency(message, action_group)
     }
 
     /// `failureTrace.failureCode`: the status the exception would have in the runtime service.
@@ -171,7 +187,33 @@ impl Failure {
             kind: ExceptionKind::DependencyFailed,
             message,
             resource_name: Some(resource.to_owned()),
+            request_id: None,
         }
+    }
+
+    /// A function that was invoked, with what it left behind.
+    fn of_function(mut message: String, function: &str, evidence: Evidence<'_>) -> Self {
+        if let Some(request_id) = evidence.request_id {
+            message.push_str(" Request id: ");
+            message.push_str(request_id);
+        }
+        append_log(&mut message, evidence.log_tail);
+        Self {
+            request_id: evidence.request_id.map(ToOwned::to_owned),
+            ..Self::dependency(message, function)
+        }
+    }
+}
+
+/// What was raised, as people say it: Lambda's error object names type and message; the stack trace
+/// is in the log. Anything else is quoted.
+fn raised(payload: &str) -> String {
+    let error: Option<serde_json::Value> = serde_json::from_str(payload).ok();
+    let text = |member: &str| error.as_ref()?.get(member)?.as_str();
+    match (text("errorType"), text("errorMessage")) {
+        (Some(type_), Some(message)) => excerpt(&format!("{type_}: {message}")),
+        (None, Some(message)) => excerpt(message),
+        _ => excerpt(payload),
     }
 }
 

@@ -54,6 +54,7 @@ fn group(name: &str, executor: Executor, functions: Vec<Function>) -> ActionGrou
             functions,
             executor,
         },
+        typed_arguments: false,
     }
 }
 
@@ -114,6 +115,7 @@ fn plan_with(more: Vec<ActionGroupDefinition>) -> Arc<AgentPlan> {
                 name: "Ask".to_owned(),
                 description: None,
                 kind: ActionGroupKind::UserInput,
+                typed_arguments: false,
             },
         ],
         steps: Vec::new(),
@@ -218,6 +220,29 @@ impl Bench {
                 payload: payload.to_owned(),
                 function_error: error.map(ToOwned::to_owned),
                 log_tail: None,
+                request_id: None,
+            },
+        })))
+    }
+
+    /// A reply to the first call, with what its function left behind.
+    pub(crate) fn returned_with(
+        &mut self,
+        payload: &str,
+        log_tail: Option<&str>,
+        request_id: Option<&str>,
+    ) -> Effects {
+        let at = Timestamp::from_nanos(self.clock_ns);
+        self.feed(EventKind::ActionReturned(Box::new(ActionReturned {
+            index: 0,
+            client_request_id: "action-call".to_owned(),
+            started_at: at,
+            ended_at: at,
+            result: ActionResult::Replied {
+                payload: payload.to_owned(),
+                function_error: None,
+                log_tail: log_tail.map(ToOwned::to_owned),
+                request_id: request_id.map(ToOwned::to_owned),
             },
         })))
     }
@@ -226,6 +251,7 @@ impl Bench {
         self.feed(EventKind::ControlReturned(Box::new(ControlReturned {
             request: request("req-2"),
             results,
+            invocation_id: "next-uuid".to_owned(),
             session_attributes: BTreeMap::new(),
             prompt_session_attributes: BTreeMap::new(),
         })))

@@ -1,6 +1,7 @@
 //! The planning loop, event by event: scenarios with their whole effects, and a seeded simulation.
 
 mod code;
+mod control;
 mod harness;
 mod scenarios;
 mod simulation;

@@ -19,6 +19,7 @@ fn result(group: &str, function: &str, confirmation: Option<Confirmation>) -> Re
     ReturnedResult {
         action_group: group.to_owned(),
         target: ReturnedTarget::Function(function.to_owned()),
+        agent_id: None,
         confirmation,
         body: Some("done by the caller".to_owned()),
         image: None,
@@ -176,17 +177,41 @@ fn results_must_answer_what_was_asked() {
         (
             "other",
             vec![open(), pay()],
-            "Validation failed: Unexpected invocationId: other. The session waits for results for invocationId: uuid-uc-result",
+            "Validation failed: Unexpected invocationId: other. The session waits for results for invocationId: uuid-uc-result, which are actionGroup Client and function open; actionGroup Client and function pay",
         ),
         (
             &id,
             vec![open(), result("Client", "close", None)],
-            "Validation failed: Unexpected actionGroup: Client or function : close encountered for invocationId: uuid-uc-result",
+            "Validation failed: Unexpected actionGroup: Client or function : close encountered for invocationId: uuid-uc-result. Expected: actionGroup Client and function pay",
         ),
         (
             &id,
             vec![open()],
-            "Validation failed: 1 results are missing for invocationId: uuid-uc-result. Give one for each of its invocationInputs.",
+            "Validation failed: 1 of 2 results are missing for invocationId: uuid-uc-result. Give one for each of its invocationInputs. Missing: actionGroup Client and function pay",
+        ),
+        (
+            &id,
+            vec![open(), pay(), pay()],
+            "Validation failed: Unexpected actionGroup: Client or function : pay encountered for invocationId: uuid-uc-result. Expected: no further result",
+        ),
+        (
+            &id,
+            vec![ReturnedResult {
+                agent_id: Some("OTHERAGENT".to_owned()),
+                ..open()
+            }],
+            "Validation failed: Unexpected agentId: OTHERAGENT encountered for actionGroup: Client and function : open. Expected: AGENTAGENT",
+        ),
+        (
+            &id,
+            vec![ReturnedResult {
+                target: ReturnedTarget::Api {
+                    path: "/open".to_owned(),
+                    method: "GET".to_owned(),
+                },
+                ..open()
+            }],
+            "Validation failed: Unexpected actionGroup: Client or function : GET /open encountered for invocationId: uuid-uc-result. Expected: actionGroup Client and function open; actionGroup Client and function pay",
         ),
         (
             &id,
@@ -228,11 +253,11 @@ fn a_handler_that_raises_fails_the_turn_and_the_history_says_so() {
     out += "-- next turn\n";
     out += &lines(&next.start("Again?", Budget::default()));
     expect![[r#"
-        trace: {"failureTrace":{"failureCode":424,"failureReason":"Your request couldn't be completed. Lambda function arn:aws:lambda:us-west-2:111111111111:function:order-tools encountered a problem while processing request.The error message from the Lambda function is Unhandled. Check the Lambda function log for error details, then try your request again after fixing the error. Cause: {\"errorMessage\": \"boom\"}","traceId":"req-1-0"}}
-        finish: DependencyFailed Your request couldn't be completed. Lambda function arn:aws:lambda:us-west-2:111111111111:function:order-tools encountered a problem while processing request.The error message from the Lambda function is Unhandled. Check the Lambda function log for error details, then try your request again after fixing the error. Cause: {"errorMessage": "boom"}
+        trace: {"failureTrace":{"failureCode":424,"failureReason":"Your request couldn't be completed. Lambda function arn:aws:lambda:us-west-2:111111111111:function:order-tools encountered a problem while processing request.The error message from the Lambda function is Unhandled. Check the Lambda function log for error details, then try your request again after fixing the error. Cause: boom","traceId":"req-1-0"}}
+        finish: DependencyFailed Your request couldn't be completed. Lambda function arn:aws:lambda:us-west-2:111111111111:function:order-tools encountered a problem while processing request.The error message from the Lambda function is Unhandled. Check the Lambda function log for error details, then try your request again after fixing the error. Cause: boom
         -- next turn
         trace: {"orchestrationTrace":{"modelInvocationInput":{"traceId":"req-1-0","type":"ORCHESTRATION"}}}
-        call model: user "Where is A-482?" | assistant use t1 + use t2 | user result t1 "error" "The call failed. Your request couldn't be completed. Lambda function arn:aws:lambda:us-west-2:111111111111:function:order-tools encountered a problem while processing request.The error message from the Lambda function is Unhandled. Check the Lambda function log for error details, then try your request again after fixing the error. Cause: {\"errorMessage\": \"boom\"}" + result t2 "error" "The outcome of this call is unknown: the turn was interrupted after the call was made and before its result arrived. It may or may not have taken effect. Check before making it again." | assistant "(This turn ended without an answer.)" | user "Again?"
+        call model: user "Where is A-482?" | assistant use t1 + use t2 | user result t1 "error" "The call failed. Your request couldn't be completed. Lambda function arn:aws:lambda:us-west-2:111111111111:function:order-tools encountered a problem while processing request.The error message from the Lambda function is Unhandled. Check the Lambda function log for error details, then try your request again after fixing the error. Cause: boom" + result t2 "error" "The outcome of this call is unknown: the turn was interrupted after the call was made and before its result arrived. It may or may not have taken effect. Check before making it again." | assistant "(This turn ended without an answer.)" | user "Again?"
     "#]]
     .assert_eq(&out);
 }

@@ -80,7 +80,9 @@ fn random_reply(random: &mut Random) -> Vec<ContentBlock> {
         1 | 2 => blocks.push(text("<answer>done")),
         3 => blocks.push(text("plain words")),
         _ => {
-            for index in 0..=random.below(3) {
+            // Now and then more than one return of control can ask for.
+            let more = if random.one_in(4) { 9 } else { 3 };
+            for index in 0..=random.below(more) {
                 blocks.push(random_call(random, index));
             }
         }
@@ -170,6 +172,7 @@ fn answers(random: &mut Random, effects: &Effects) -> Option<Vec<ReturnedResult>
                 ReturnedResult {
                     action_group: input.action_group.clone(),
                     target: ReturnedTarget::Function(input.function.clone().unwrap_or_default()),
+                    agent_id: input.agent_id.clone(),
                     confirmation: Some(if random.one_in(3) {
                         Confirmation::Deny
                     } else {
@@ -183,6 +186,34 @@ fn answers(random: &mut Random, effects: &Effects) -> Option<Vec<ReturnedResult>
             })
             .collect(),
     )
+}
+
+/// Results that do not answer are refused, name what was expected, and change nothing.
+fn check_refusals(random: &mut Random, run: &Run, id: &str, results: &[ReturnedResult]) {
+    assert!(results.len() <= 5, "a caller can answer at once");
+    let before = (run.phase(), run.awaited_invocation_id(), run.transcript());
+    let mut wrong = results.to_vec();
+    match random.below(5) {
+        0 => wrong.push(wrong[0].clone()),
+        1 => drop(wrong.pop()),
+        2 => wrong[0].action_group = "Elsewhere".to_owned(),
+        3 => wrong[0].target = ReturnedTarget::Function("another".to_owned()),
+        _ => wrong[0].agent_id = Some("OTHERAGENT".to_owned()),
+    }
+    let refused = run
+        .check_results(id, &wrong)
+        .expect_err("they do not answer");
+    assert!(refused.starts_with("Validation failed: "), "{refused}");
+    assert!(
+        refused.contains("xpected") || refused.contains("Missing"),
+        "{refused}"
+    );
+    let refused = run
+        .check_results("another-id", results)
+        .expect_err("another id");
+    assert!(refused.contains(id), "{refused}");
+    let after = (run.phase(), run.awaited_invocation_id(), run.transcript());
+    assert_eq!(before, after, "the call can still be answered");
 }
 
 /// The messages of a request keep the rules every model demands.
@@ -308,8 +339,17 @@ fn turn(
         effects = match answers(random, &effects) {
             Some(results) if !random.one_in(6) => {
                 let id = bench.run.awaited_invocation_id().expect("waits");
+                check_refusals(random, &bench.run, &id, &results);
+                if random.one_in(3) {
+                    // Another process: all it knows is the journal.
+                    let same = Arc::clone(bench.run.plan());
+                    bench.run = Run::replay(same, bench.history.clone(), &bench.journal);
+                }
                 bench.run.check_results(&id, &results).expect("they answer");
-                bench.control(results)
+                let effects = bench.control(results.clone());
+                let again = bench.run.check_results(&id, &results);
+                assert!(again.is_err(), "results are taken once");
+                effects
             }
             Some(_) => bench.feed(EventKind::ControlAbandoned),
             None => feed_random(random, &mut bench, &mut open),

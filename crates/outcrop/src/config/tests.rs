@@ -130,6 +130,7 @@ fn every_key_is_read() {
         threads = 2
         [s3]
         root = "buckets"
+        endpoint = "http://localhost:9000/"
     "#;
     let file = folder.path().join("outcrop.toml");
     std::fs::write(&file, text).unwrap();
@@ -143,6 +144,9 @@ fn every_key_is_read() {
 
     assert_eq!(config.data_dir, folder.path().join("data"));
     assert_eq!(config.buckets, Some(folder.path().join("buckets")));
+    let s3 = config.s3.expect("an endpoint is given");
+    assert_eq!(s3.endpoint.as_deref(), Some("http://localhost:9000"));
+    assert_eq!(s3.region, config.region);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.shutdown.as_secs(), 5);
     assert_eq!(config.durability, Durability::Power);
@@ -244,13 +248,13 @@ fn wrong_types_and_values_name_their_line() {
         &expect!["outcrop.toml:1: string values must be quoted, expected literal string"],
     );
     refused(
-        "region = \"us west\"\naccount_id = \"12\"\n[limits]\n\nmodel_calls = 0\n[log]\nfilter = \"a=b=c\"\n[s3]\nendpoint = \"http://x\"\n",
+        "region = \"us west\"\naccount_id = \"12\"\n[limits]\n\nmodel_calls = 0\n[log]\nfilter = \"a=b=c\"\n[s3]\nendpoint = \"localhost:9000\"\n",
         &expect![[r#"
             outcrop.toml:1: `us west` is not a region such as us-west-2
             outcrop.toml:2: `12` is not an account id: twelve digits
             outcrop.toml:5: `model_calls` must be 1 to 1000, not 0
             outcrop.toml:7: `a=b=c` is not a log filter such as info or outcrop=debug,warn: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
-            outcrop.toml:9: `endpoint` is not supported yet: [s3] reads a local folder, given as `root`"#]],
+            outcrop.toml:9: `localhost:9000` is not an http:// or https:// URL"#]],
     );
     refused(
         "[[models]]\nprovider = \"openai\"\nmatch = \"[\"\nbase_url = \"localhost:1\"\n[[models]]\nmatch = \"*\"\nprovider = \"local\"\nregion = \"us-east-1\"\n[[models]]\nmatch = \"a\"\nprovider = \"anthropic\"\n",

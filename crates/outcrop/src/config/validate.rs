@@ -15,11 +15,11 @@ use outcrop_engine::orchestration::Budget;
 use outcrop_store::DatabaseUrl;
 
 use super::document::{Document, Step};
-use super::low::{LowCodeInterpreter, LowConfig, LowCredential, LowLimits, LowPython};
+use super::low::{LowCodeInterpreter, LowConfig, LowCredential, LowLimits, LowPython, LowS3};
 use super::overrides::Origins;
 use super::{
     CodeInterpreter, Config, Credential, Environment, HttpLimits, Local, Log, Place, Problem,
-    Python, Sandbox, Secret,
+    Python, S3, Sandbox, Secret,
 };
 
 const DEFAULT_PORT: u16 = 8474;
@@ -137,6 +137,10 @@ pub(super) fn validate(
     let (models, models_origin) = check.models(&low.models);
     let data_dir = low.data_dir.as_deref().unwrap_or(DEFAULT_DATA_DIR);
     let limits = &low.limits;
+    let region = check
+        .region(At::top("region"), low.region)
+        .unwrap_or_else(|| DEFAULT_REGION.to_owned());
+    let s3 = check.s3(&low.s3, &region);
     let config = Config {
         file: document.map(|document| document.path().to_owned()),
         listen,
@@ -147,9 +151,7 @@ pub(super) fn validate(
             limits.database_connections,
             DATABASE_CONNECTIONS,
         )),
-        region: check
-            .region(At::top("region"), low.region)
-            .unwrap_or_else(|| DEFAULT_REGION.to_owned()),
+        region,
         account_id: check
             .account(At::top("account_id"), low.account_id)
             .unwrap_or_else(|| DEFAULT_ACCOUNT.to_owned()),
@@ -201,11 +203,8 @@ pub(super) fn validate(
                 NonZeroUsize::new(size(check.number(at, Some(threads), THREADS)))
             }),
         },
-        buckets: check.buckets(
-            low.s3.root.as_deref(),
-            low.s3.endpoint.is_some(),
-            low.s3.region.is_some(),
-        ),
+        buckets: check.buckets(low.s3.root.as_deref()),
+        s3,
     };
     check.body_sizes(&config.http);
     if check.problems.is_empty() {
@@ -534,16 +533,7 @@ impl Checker<'_> {
         }
     }
 
-    fn buckets(&mut self, root: Option<&str>, endpoint: bool, region: bool) -> Option<PathBuf> {
-        for (key, _) in [("endpoint", endpoint), ("region", region)]
-            .into_iter()
-            .filter(|(_, set)| *set)
-        {
-            self.fault(
-                At::table("s3", key),
-                format!("`{key}` is not supported yet: [s3] reads a local folder, given as `root`"),
-            );
-        }
+    fn buckets(&mut self, root: Option<&str>) -> Option<PathBuf> {
         let root = self.base.join(root?);
         if !root.is_dir() {
             self.fault(
@@ -552,6 +542,17 @@ impl Checker<'_> {
             );
         }
         Some(root)
+    }
+
+    fn s3(&mut self, low: &LowS3, region: &str) -> Option<S3> {
+        if low.endpoint.is_none() && low.region.is_none() {
+            return None;
+        }
+        let own = self.region(At::table("s3", "region"), low.region.clone());
+        Some(S3 {
+            endpoint: self.url(At::table("s3", "endpoint"), low.endpoint.as_deref()),
+            region: own.unwrap_or_else(|| region.to_owned()),
+        })
     }
 
     fn body_sizes(&mut self, http: &HttpLimits) {

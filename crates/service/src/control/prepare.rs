@@ -21,6 +21,7 @@ use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Write};
 
 use super::collaborators::supervises;
+use super::typed_arguments::TypedGroups;
 use super::{DRAFT, Refused, guard, prompts, quotas, version_parent};
 use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, json, kind, put};
 use crate::{Service, error, scope};
@@ -87,6 +88,8 @@ impl Service {
             collaborators: self.draft_collaborators(&scope, agent_id).await?,
             knowledge_bases: self.draft_associations(&scope, agent_id).await?,
         };
+        let typed = self.typed_groups(cx, &agent.body.agent.agent_arn).await?;
+        typed.check(&parts.action_groups)?;
         self.freeze_parts(cx, agent, parts).await
     }
 
@@ -112,12 +115,13 @@ impl Service {
             self.check_collaborators(cx, &collaborators).await?;
         }
         let enabled_bases = enabled_bases(&knowledge_bases);
+        let typed = self.typed_groups(cx, &agent.body.agent.agent_arn).await?;
         let definition = AgentDefinition {
             instruction,
             foundation_model,
             idle_session_ttl_s: agent.body.agent.idle_session_ttl_in_seconds.unsigned_abs(),
             orchestration: prompts::orchestration(&agent.body.agent),
-            action_groups: self.enabled(&action_groups).await?,
+            action_groups: self.enabled(&action_groups, &typed).await?,
             steps: prompts::steps(&agent.body.agent, !enabled_bases.is_empty()),
             parser_lambda: parser_lambda(&agent.body.agent),
             guardrail: guardrail(&agent.body.agent),
@@ -174,6 +178,7 @@ impl Service {
     async fn enabled(
         &self,
         groups: &[AgentActionGroup],
+        typed: &TypedGroups,
     ) -> Result<Vec<ActionGroupDefinition>, Exception> {
         let mut definitions = Vec::new();
         for group in groups {
@@ -182,6 +187,7 @@ impl Service {
                     name: group.action_group_name.clone(),
                     description: group.description.clone(),
                     kind: self.action_group_kind(group).await?,
+                    typed_arguments: typed.has(&group.action_group_name),
                 });
             }
         }

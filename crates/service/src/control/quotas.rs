@@ -4,6 +4,7 @@
 //! that keep one agent inside one store batch.
 
 use outcrop_engine::action::Strictness;
+use outcrop_engine::lint::quota;
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::CallContext;
 use outcrop_store::{Order, Page, Scan};
@@ -24,18 +25,23 @@ pub(super) const AGENTS: Quota = Quota::of("agents per account", 200, usize::MAX
 pub(super) const ALIASES: Quota = Quota::of("aliases per agent", 10, 1_000);
 /// Action groups of one agent. Each new one is compared with all, and a version copies them in one
 /// batch.
-pub(super) const ACTION_GROUPS: Quota = Quota::of("action groups per agent", 20, 50);
+pub(super) const ACTION_GROUPS: Quota =
+    Quota::of("action groups per agent", quota::ACTION_GROUPS, 50);
 /// Enabled ones among them.
-pub(super) const ENABLED_ACTION_GROUPS: Quota =
-    Quota::of("enabled action groups per agent", 15, 50);
+pub(super) const ENABLED_ACTION_GROUPS: Quota = Quota::of(
+    "enabled action groups per agent",
+    quota::ENABLED_ACTION_GROUPS,
+    50,
+);
 /// Collaborators of one supervisor; a version copies them in one batch.
 pub(super) const COLLABORATORS: Quota = Quota::of("collaborators per agent", 10, 50);
 /// Knowledge bases of one agent; a version copies them in one batch.
 pub(super) const KNOWLEDGE_BASES_OF_AGENT: Quota = Quota::of("knowledge bases per agent", 2, 50);
 /// Functions and API operations of all action groups of one agent.
-pub(super) const ACTIONS: Quota = Quota::of("APIs per agent", 11, usize::MAX);
+pub(super) const ACTIONS: Quota = Quota::of("APIs per agent", quota::ACTIONS, usize::MAX);
 /// Parameters of one function.
-pub(super) const PARAMETERS: Quota = Quota::of("parameters per function", 5, usize::MAX);
+pub(super) const PARAMETERS: Quota =
+    Quota::of("parameters per function", quota::PARAMETERS, usize::MAX);
 /// Versions ever made of one agent: AWS's version numbers have five digits.
 pub(super) const VERSIONS: Quota = Quota::of("versions per agent", 99_999, 99_999);
 /// Prompts of one account in one region.

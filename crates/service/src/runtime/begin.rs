@@ -245,6 +245,7 @@ impl Beginning<'_> {
         let returned = ControlReturned {
             request: self.request(),
             results: results.to_vec(),
+            invocation_id: self.shared.ports.ids.uuid(),
             session_attributes: self.invocation.session_attributes.clone(),
             prompt_session_attributes: self.invocation.prompt_session_attributes.clone(),
         };

@@ -384,6 +384,7 @@ async fn invoke(ports: &Ports, pending: PendingAction, client_request_id: &str) 
             payload: String::from_utf8_lossy(&reply.payload).into_owned(),
             function_error: reply.function_error,
             log_tail: reply.log_tail,
+            request_id: reply.request_id,
         },
         Err(error) => ActionResult::Error(error),
     }

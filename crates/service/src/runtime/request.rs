@@ -178,6 +178,7 @@ fn function_result(result: &FunctionResult) -> Result<ReturnedResult, Exception>
     Ok(ReturnedResult {
         action_group: result.action_group.clone(),
         target: ReturnedTarget::Function(function.clone()),
+        agent_id: result.agent_id.clone(),
         confirmation: confirmation(result.confirmation_state),
         body,
         image,
@@ -201,6 +202,7 @@ fn api_result(result: &ApiResult) -> Result<ReturnedResult, Exception> {
             path: path.clone(),
             method: method.clone(),
         },
+        agent_id: result.agent_id.clone(),
         confirmation: confirmation(result.confirmation_state),
         body,
         image,

@@ -40,6 +40,8 @@ use tokio::sync::Semaphore;
 pub(crate) enum Say {
     Text(&'static str),
     Call(&'static str, Value),
+    /// Several at once, with `t1`, `t2`, … as their ids.
+    Calls(Vec<(&'static str, Value)>),
     Fail(ModelError),
     /// Never answers.
     Hang,
@@ -92,7 +94,8 @@ impl ModelProvider for Model {
         async move {
             let events = match next.expect("the script says what comes next") {
                 Say::Text(text) => text_events(text),
-                Say::Call(name, input) => call_events(name, &input),
+                Say::Call(name, input) => call_events(&[(name, input)]),
+                Say::Calls(calls) => call_events(&calls),
                 Say::Fail(error) => return Err(error),
                 Say::Hang => return std::future::pending().await,
             };
@@ -136,19 +139,24 @@ fn text_events(text: &str) -> Vec<ConverseStreamOutput> {
     events
 }
 
-fn call_events(name: &str, input: &Value) -> Vec<ConverseStreamOutput> {
-    let start = ConverseStreamOutput::ContentBlockStart(ContentBlockStartEvent {
-        content_block_index: 0,
-        start: ContentBlockStart::ToolUse(ToolUseBlockStart {
-            name: name.to_owned(),
-            tool_use_id: "t1".to_owned(),
-            type_: None,
-        }),
-    });
-    let input = ToolUseBlockDelta {
-        input: input.to_string(),
-    };
-    let mut events = vec![start, delta(0, ContentBlockDelta::ToolUse(input))];
+fn call_events(calls: &[(&'static str, Value)]) -> Vec<ConverseStreamOutput> {
+    let mut events = Vec::new();
+    for (index, (name, input)) in (0..).zip(calls) {
+        events.push(ConverseStreamOutput::ContentBlockStart(
+            ContentBlockStartEvent {
+                content_block_index: index,
+                start: ContentBlockStart::ToolUse(ToolUseBlockStart {
+                    name: (*name).to_owned(),
+                    tool_use_id: format!("t{}", index + 1),
+                    type_: None,
+                }),
+            },
+        ));
+        let input = ToolUseBlockDelta {
+            input: input.to_string(),
+        };
+        events.push(delta(index, ContentBlockDelta::ToolUse(input)));
+    }
     events.extend(ending(StopReason::ToolUse));
     events
 }
@@ -157,6 +165,7 @@ fn call_events(name: &str, input: &Value) -> Vec<ConverseStreamOutput> {
 pub(crate) struct Actions {
     pub(crate) calls: AtomicUsize,
     pub(crate) keys: Mutex<Vec<String>>,
+    pub(crate) events: Mutex<Vec<Value>>,
     pub(crate) release: Semaphore,
 }
 
@@ -166,6 +175,7 @@ impl ActionExecutor for Actions {
             self.calls.fetch_add(1, Ordering::SeqCst);
             self.keys.lock().expect("unpoisoned").push(call.idempotency_key);
             let event: Value = serde_json::from_slice(&call.event).expect("JSON");
+            self.events.lock().expect("unpoisoned").push(event.clone());
             if event["function"] == "slow" {
                 let permit = self.release.acquire().await.expect("open");
                 permit.forget();
@@ -179,6 +189,7 @@ impl ActionExecutor for Actions {
                 payload: Bytes::from(payload.to_string()),
                 function_error: None,
                 log_tail: Some("a line of the log".to_owned()),
+                request_id: Some(call.request_id),
             })
         }
         .boxed()
@@ -284,6 +295,7 @@ impl Bench {
         let actions = Arc::new(Actions {
             calls: AtomicUsize::new(0),
             keys: Mutex::default(),
+            events: Mutex::default(),
             release: Semaphore::new(0),
         });
         let clock = Arc::new(StillClock(AtomicI64::new(1_700_000_000_000_000_000)));

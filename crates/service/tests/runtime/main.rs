@@ -2,8 +2,10 @@
 
 mod bench;
 mod calls;
+mod control;
 mod crashes;
 mod failures;
 mod processes;
 mod sessions;
+mod typed_arguments;
 mod unsupported;

@@ -99,7 +99,7 @@ impl Pool {
                 Err(StartFailure::Setup(detail)) => return Err(failed(detail)),
                 Err(StartFailure::Died { cause, log_tail }) => {
                     let payload = cause.payload(&request_id);
-                    return Ok(reply(payload, Some(Fault::KIND), log_tail));
+                    return Ok(reply(payload, Some(Fault::KIND), log_tail, &request_id));
                 }
             };
             if let Some(reply) = self.run(worker, &call, &request_id).await {
@@ -242,13 +242,13 @@ impl Pool {
         Some(match outcome {
             Outcome::Returned(payload) => {
                 self.put_back(worker);
-                reply(payload, None, log_tail)
+                reply(payload, None, log_tail, request_id)
             }
             Outcome::Raised(error) => {
                 self.put_back(worker);
-                reply(error, Some(Fault::KIND), log_tail)
+                reply(error, Some(Fault::KIND), log_tail, request_id)
             }
-            Outcome::Broken(error) => reply(error, Some(Fault::KIND), log_tail),
+            Outcome::Broken(error) => reply(error, Some(Fault::KIND), log_tail, request_id),
             Outcome::Exited(status) => {
                 let cause = Cause::Exited(status);
                 let payload = cause.payload(request_id);
@@ -259,7 +259,7 @@ impl Pool {
                     let now = Instant::now();
                     state.backoff.failed(now, worker.generation(), failure);
                 }
-                reply(payload, Some(Fault::KIND), log_tail)
+                reply(payload, Some(Fault::KIND), log_tail, request_id)
             }
             Outcome::Unfetched => return None,
         })
@@ -343,11 +343,17 @@ impl Drop for Ticket<'_> {
     }
 }
 
-fn reply(payload: Bytes, function_error: Option<&str>, log_tail: Option<String>) -> ActionReply {
+fn reply(
+    payload: Bytes,
+    function_error: Option<&str>,
+    log_tail: Option<String>,
+    request_id: &str,
+) -> ActionReply {
     ActionReply {
         payload,
         function_error: function_error.map(str::to_owned),
         log_tail,
+        request_id: Some(request_id.to_owned()),
     }
 }
 

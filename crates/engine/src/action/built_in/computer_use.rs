@@ -218,6 +218,7 @@ impl<'a> Group<'a> {
             },
             executor: Executor::ReturnControl,
             requires_confirmation: false,
+            typed_arguments: false,
             parameters,
             operation: None,
             computer_use: true,
@@ -256,6 +257,7 @@ fn parameter(name: &str, type_: ParameterType, required: bool, schema: Value) ->
         type_,
         required,
         in_body: false,
+        also_in_body: false,
         schema,
     }
 }

@@ -1,8 +1,10 @@
 //! The failure matrix of behaviour.md 1.6, and the two event forms of 1.2 and 1.3.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
+use super::reply::GENERIC_FAULT;
 use super::*;
+use crate::action::Strictness;
 
 fn function() -> ActionTarget {
     ActionTarget::Function {
@@ -142,6 +144,87 @@ fn broken_replies_give_awss_sentence_and_the_exact_place() {
             "responseBody.TEXT.body: expected a string, got 5",
         ),
         (
+            b"".to_vec(),
+            function(),
+            GENERIC_FAULT,
+            "the reply is not JSON: EOF while parsing a value at line 1 column 0",
+        ),
+        (
+            b"null".to_vec(),
+            function(),
+            GENERIC_FAULT,
+            "the reply: expected an object, got null",
+        ),
+        (
+            function_reply(|reply| {
+                reply.as_object_mut().expect("an object").remove("response");
+            }),
+            function(),
+            GENERIC_FAULT,
+            "response: expected an object, got nothing",
+        ),
+        (
+            function_reply(|reply| {
+                reply["response"]["functionResponse"]["responseBody"]["TEXT"]["body"] =
+                    json!({"order": 1});
+            }),
+            function(),
+            GENERIC_FAULT,
+            "responseBody.TEXT.body: expected a string, got {\"order\":1}; serialise it first, in Python with json.dumps",
+        ),
+        (
+            function_reply(|reply| {
+                reply["response"]["functionResponse"]["responseBody"] = json!({});
+            }),
+            function(),
+            GENERIC_FAULT,
+            "responseBody: expected the key TEXT, got none",
+        ),
+        (
+            function_reply(|reply| {
+                reply["response"]["functionResponse"]["responseState"] = json!("DONE");
+            }),
+            function(),
+            GENERIC_FAULT,
+            "responseState: expected FAILURE or REPROMPT, got \"DONE\"",
+        ),
+        (
+            function_reply(|reply| reply["promptSessionAttributes"] = json!(["a"])),
+            function(),
+            GENERIC_FAULT,
+            "promptSessionAttributes: expected an object of strings, got [\"a\"]",
+        ),
+        (
+            function_reply(|reply| reply["knowledgeBasesConfiguration"] = json!([{"id": "x"}])),
+            function(),
+            GENERIC_FAULT,
+            "knowledgeBasesConfiguration[0].knowledgeBaseId: expected a string, got nothing",
+        ),
+        (
+            api_reply(|reply| reply["response"]["apiPath"] = json!("/notify/claim-006")),
+            api(),
+            "APIPath in Lambda response doesn't match input. Check that the APIPath in the input and response match and retry the request.",
+            "response.apiPath: expected \"/notify/{claimId}\", got \"/notify/claim-006\"",
+        ),
+        (
+            api_reply(|reply| reply["response"]["httpMethod"] = json!("GET")),
+            api(),
+            "HttpMethod in Lambda response doesn't match input. Check that the HttpMethod in the input and response match and retry the request.",
+            "response.httpMethod: expected \"POST\", got \"GET\"",
+        ),
+        (
+            api_reply(|reply| reply["response"]["httpStatusCode"] = json!(-1)),
+            api(),
+            GENERIC_FAULT,
+            "response.httpStatusCode: expected a status from 100 to 599, got -1",
+        ),
+        (
+            api_reply(|reply| reply["response"]["httpStatusCode"] = json!("fine")),
+            api(),
+            GENERIC_FAULT,
+            "response.httpStatusCode: expected a status from 100 to 599, got \"fine\"",
+        ),
+        (
             api_reply(|reply| reply["response"]["httpStatusCode"] = json!(503)),
             api(),
             "Received failed response from API execution. Retry the request later.",
@@ -204,7 +287,7 @@ fn events_have_the_two_documented_forms() {
         type_: "string".to_owned(),
         value: value.to_owned(),
         in_body,
-        json: Value::Null,
+        json: json!([value]),
     };
     let attributes = Attributes::new();
     let arguments = [
@@ -224,6 +307,7 @@ fn events_have_the_two_documented_forms() {
         action_group: "Claims",
         target: &target,
         arguments: &arguments,
+        typed_arguments: false,
         session_attributes: &attributes,
         prompt_session_attributes: &attributes,
     };
@@ -240,6 +324,15 @@ fn events_have_the_two_documented_forms() {
                 {"name": "documents", "type": "string", "value": "[photo]"}]}}},
             "sessionAttributes": {}, "promptSessionAttributes": {}
         })
+    );
+    let json: Value = serde_json::from_slice(&event(&EventInput {
+        typed_arguments: true,
+        ..input.clone()
+    }))
+    .expect("JSON");
+    assert_eq!(
+        json["parameters"],
+        json!([{"name": "claimId", "type": "string", "value": ["c-6"]}])
     );
     let target = function();
     let json: Value = serde_json::from_slice(&event(&EventInput {

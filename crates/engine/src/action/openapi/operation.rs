@@ -10,19 +10,15 @@ use crate::action::call::{ApiBody, ApiOperation, ApiParameter, Location, Style};
 /// Headers that the specification reserves: a parameter of such a name is ignored.
 const RESERVED_HEADERS: [&str; 3] = ["accept", "content-type", "authorization"];
 
-/// Reads an operation whose references are resolved. `shared` are the path's own parameters.
-pub(super) fn read(
+/// The operation of that id, from its parameters with their references followed and the form of its
+/// body.
+pub(super) fn read<'a>(
     id: &str,
-    operation: &Map<String, Value>,
-    shared: &Value,
-    body_media_type: Option<&str>,
+    described: impl IntoIterator<Item = &'a Map<String, Value>>,
+    body: Option<ApiBody>,
 ) -> ApiOperation {
-    let own = operation.get("parameters").unwrap_or(&Value::Null);
     let mut parameters: Vec<ApiParameter> = Vec::new();
-    for parameter in [own, shared]
-        .into_iter()
-        .flat_map(|list| list.as_array().into_iter().flatten())
-    {
+    for parameter in described {
         let Some(name) = parameter.get("name").and_then(Value::as_str) else {
             continue;
         };
@@ -33,11 +29,11 @@ pub(super) fn read(
     ApiOperation {
         id: id.to_owned(),
         parameters,
-        body: body_media_type.map(|media_type| body(operation, media_type)),
+        body,
     }
 }
 
-fn read_parameter(name: &str, parameter: &Value) -> Option<ApiParameter> {
+fn read_parameter(name: &str, parameter: &Map<String, Value>) -> Option<ApiParameter> {
     let location = match parameter.get("in").and_then(Value::as_str) {
         Some("path") => Location::Path,
         Some("header") if RESERVED_HEADERS.contains(&name.to_ascii_lowercase().as_str()) => {
@@ -69,19 +65,6 @@ fn read_parameter(name: &str, parameter: &Value) -> Option<ApiParameter> {
     })
 }
 
-fn body(operation: &Map<String, Value>, media_type: &str) -> ApiBody {
-    let schema = operation
-        .get("requestBody")
-        .and_then(|body| body.get("content"))
-        .and_then(|content| content.get(media_type))
-        .and_then(|media| media.get("schema"));
-    ApiBody {
-        media_type: media_type.to_owned(),
-        is_whole: schema
-            .is_none_or(|schema| !schema.get("properties").is_some_and(Value::is_object)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -89,26 +72,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_styles_and_bodies_are_read() {
-        let shared = json!([
+    fn places_and_styles_are_read() {
+        let described = json!([
+            {"name": "q", "in": "query"},
+            {"name": "tags", "in": "query", "style": "pipeDelimited"},
+            {"name": "where", "in": "query", "content": {"application/json": {}}},
+            {"name": "raw", "in": "query", "explode": false, "allowReserved": true},
+            {"name": "X-Trace", "in": "header", "explode": true},
+            {"name": "Authorization", "in": "header"},
+            {"name": "crumb", "in": "cookie"},
+            {"name": "somewhere"},
             {"name": "id", "in": "path", "style": "matrix"},
             {"name": "q", "in": "header"}
         ]);
-        let operation = json!({
-            "parameters": [
-                {"name": "q", "in": "query"},
-                {"name": "tags", "in": "query", "style": "pipeDelimited"},
-                {"name": "where", "in": "query", "content": {"application/json": {}}},
-                {"name": "raw", "in": "query", "explode": false, "allowReserved": true},
-                {"name": "X-Trace", "in": "header", "explode": true},
-                {"name": "Authorization", "in": "header"},
-                {"name": "crumb", "in": "cookie"},
-                {"name": "somewhere"}
-            ],
-            "requestBody": {"content": {"application/json": {"schema": {"type": "array"}}}}
-        });
-        let operation = operation.as_object().expect("an object");
-        let read = read("find", operation, &shared, Some("application/json"));
+        let described = described.as_array().expect("an array");
+        let read = read("find", described.iter().filter_map(Value::as_object), None);
         let parameters: Vec<_> = read
             .parameters
             .iter()
@@ -134,12 +112,5 @@ mod tests {
                 ("id", Location::Path, Style::Matrix, false, false),
             ]
         );
-        let body = |schema| {
-            let operation = json!({"requestBody": {"content": {"a/b": {"schema": schema}}}});
-            body(operation.as_object().expect("an object"), "a/b").is_whole
-        };
-        assert!(read.body.is_some_and(|body| body.is_whole));
-        assert!(!body(json!({"properties": {}})));
-        assert!(body(json!({"type": "string"})));
     }
 }

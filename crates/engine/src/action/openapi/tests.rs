@@ -1,6 +1,9 @@
 //! Documents that AWS takes, that only relaxed limits take, and that nobody takes.
 
+use serde_json::json;
+
 use super::*;
+use crate::action::{ActionParameter, ActionTarget, ParameterType};
 
 /// The `OpenAPI` sample of the public guide, which has no descriptions.
 const GUIDE: &str = r#"
@@ -43,6 +46,7 @@ fn the_guides_document_needs_relaxed_limits() {
             type_: ParameterType::String,
             required: true,
             in_body: false,
+            also_in_body: false,
             schema: json!({"type": "string"}),
         }]
     );
@@ -157,8 +161,14 @@ fn each_missing_or_wrong_attribute_is_named_by_its_place() {
         ),
         change(
             "/openapi",
-            json!("3.0.1"),
-            strict(&["attribute openapi is 3.0.1, expected 3.0.0"]),
+            json!("3.1.0"),
+            strict(&["attribute openapi is 3.1.0, expected 3.0.0"]),
+        ),
+        change("/openapi", json!("3.0.3"), both(&[])),
+        change(
+            "/openapi",
+            json!(3.1),
+            strict(&["attribute openapi is 3.1, expected 3.0.0"]),
         ),
         change(
             "/openapi",
@@ -223,8 +233,49 @@ fn each_missing_or_wrong_attribute_is_named_by_its_place() {
         change(
             at("parameters"),
             json!([{"name": "id", "in": "cookie"}]),
-            both(&[
+            strict(&[
                 "attribute paths.'/x'(post).parameters.[id].in is cookie, which an agent cannot send",
+                "attribute paths.'/x'(post).parameters.[id].description is missing",
+            ]),
+        ),
+        change(
+            at("parameters"),
+            json!([{"name": "id", "in": "body", "description": "Which."}]),
+            both(&[
+                "attribute paths.'/x'(post).parameters.[id].in is body, expected path, query, header or cookie",
+            ]),
+        ),
+        change(
+            at("parameters"),
+            json!({"name": "id"}),
+            both(&["attribute paths.'/x'(post).parameters is not of type `array`"]),
+        ),
+        change(
+            at("parameters"),
+            json!([{"name": "id", "in": "query", "description": "d", "schema": {"type": "int"}}]),
+            strict(&[
+                "attribute paths.'/x'(post).parameters.[id] type of id is \"int\", expected string, number, integer, boolean, array or object",
+            ]),
+        ),
+        change(
+            at("x-requireConfirmation"),
+            json!("always"),
+            both(&[
+                "attribute paths.'/x'(post).x-requireConfirmation is \"always\", expected ENABLED or DISABLED",
+            ]),
+        ),
+        change(
+            at("x-requireConfirmation"),
+            json!(true),
+            strict(&[
+                "attribute paths.'/x'(post).x-requireConfirmation is true, expected ENABLED or DISABLED",
+            ]),
+        ),
+        change(
+            "/paths/~1y~1{id}",
+            json!({"get": {"operationId": "y", "description": "d", "responses": {}}}),
+            strict(&[
+                "attribute paths.'/y/{id}'. Declared path parameter id needs to be defined as a path or operation level parameter",
             ]),
         ),
         change(
@@ -234,9 +285,9 @@ fn each_missing_or_wrong_attribute_is_named_by_its_place() {
         ),
         change(
             at("requestBody"),
-            json!({"content": {"application/json": {"schema": {"properties": {"id": {}}}}}}),
+            json!({"content": {"application/json": {"schema": {"properties": {"id": {"type": "integer"}}}}}}),
             both(&[
-                "attribute paths.'/x'(post).requestBody property id has the name of a parameter",
+                "attribute paths.'/x'(post).requestBody property id of type integer has the name of a parameter of type string",
             ]),
         ),
         change(
@@ -315,7 +366,7 @@ fn what_is_no_document_is_refused_with_the_place() {
         ),
         (
             "openapi: 2.0\npaths: {}",
-            "attribute openapi is not text, expected 3.0.0",
+            "attribute openapi is 2.0, expected 3.0.0",
         ),
     ] {
         let said = details(document, Strictness::Relaxed).join(", ");
@@ -347,5 +398,216 @@ fn an_expansion_bomb_is_refused() {
         error
             .to_string()
             .contains("too large once its references are resolved")
+    );
+}
+
+/// The one action of a document made of one operation, its path's own members and components.
+fn one(path: &str, item: Value, components: Value) -> Action {
+    let document = json!({
+        "openapi": "3.0.0", "info": {"title": "t", "version": "1"},
+        "paths": {path: item}, "components": components});
+    let mut actions =
+        read(&document.to_string(), Strictness::Strict).expect("strict limits take it");
+    assert_eq!(actions.len(), 1);
+    actions.remove(0)
+}
+
+fn shapes(action: &Action) -> Vec<(&str, &str, bool, bool, bool)> {
+    action
+        .parameters
+        .iter()
+        .map(|parameter| {
+            (
+                parameter.name.as_str(),
+                parameter.type_.as_str(),
+                parameter.required,
+                parameter.in_body,
+                parameter.also_in_body,
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn references_lead_everywhere() {
+    let action = one(
+        "/orders/{id}",
+        json!({"$ref": "#/components/x-items/Order"}),
+        json!({
+            "x-items": {"Order": {
+                "parameters": [{"$ref": "#/components/parameters/Id"}],
+                "put": {
+                    "operationId": "putOrder", "description": "Puts.",
+                    "parameters": [{"name": "X-Tenant", "in": "header", "description": "Whose.",
+                        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/My%20Tenant"}}}}],
+                    "requestBody": {"$ref": "#/components/requestBodies/Order"},
+                    "responses": {"200": {"$ref": "#/components/responses/Done"}},
+                },
+            }},
+            "parameters": {"Id": {"name": "id", "in": "path", "required": true, "description": "Which.",
+                "schema": {"type": "string"}}},
+            "requestBodies": {"Order": {"content": {
+                "text/plain": {"schema": {"type": "string"}},
+                "application/vnd.order+json": {"schema": {"$ref": "#/components/schemas/Order"}}}}},
+            "responses": {"Done": {"description": "Done."}},
+            "schemas": {
+                "My Tenant": {"type": "integer", "enum": [1, 2], "default": 1, "x-more": true},
+                "Order": {"required": ["lines"], "properties": {
+                    "id": {"type": "string"},
+                    "lines": {"type": "array", "items": {"$ref": "#/components/schemas/Line"}},
+                    "parent": {"$ref": "#/components/schemas/Order", "description": "The one before."}}},
+                "Line": {"type": "object", "properties": {"count": {"type": "integer", "nullable": true}}},
+            },
+        }),
+    );
+    assert_eq!(
+        shapes(&action),
+        [
+            ("X-Tenant", "integer", false, false, false),
+            ("id", "string", true, false, true),
+            ("lines", "array", true, true, false),
+            ("parent", "object", false, true, false),
+        ]
+    );
+    let schema = |index: usize| &action.parameters[index].schema;
+    assert_eq!(
+        schema(0),
+        &json!({"type": "integer", "enum": [1, 2], "default": 1, "description": "Whose."})
+    );
+    assert_eq!(
+        schema(2),
+        &json!({"type": "array", "items": {"type": "object", "properties": {"count": {"type": "integer"}}}})
+    );
+    assert_eq!(schema(3)["properties"]["parent"]["type"], json!("object"));
+    assert_eq!(schema(3)["description"], json!("The one before."));
+    let ActionTarget::Api {
+        body_media_type, ..
+    } = &action.target
+    else {
+        panic!("an operation");
+    };
+    assert_eq!(
+        body_media_type.as_deref(),
+        Some("application/vnd.order+json")
+    );
+}
+
+#[test]
+fn combined_schemas_are_made_one_where_that_is_clear() {
+    let action = one(
+        "/orders",
+        json!({"post": {
+            "operationId": "order", "description": "Orders.", "responses": {},
+            "requestBody": {"content": {"application/json": {"schema": {"allOf": [
+                {"$ref": "#/components/schemas/Base"},
+                {"type": "object", "required": ["note"], "properties": {
+                    "note": {"anyOf": [{"type": "string"}, {"type": "null"}], "title": "Note"},
+                    "size": {"oneOf": [{"type": "integer"}, {"enum": ["S", "M"]}]},
+                    "since": {"type": ["integer", "null"], "minimum": 0, "exclusiveMinimum": true},
+                    "kind": {"const": "new"},
+                    "when": {"type": "string", "required": true},
+                    "tags": {"type": "array"}}}]}}}}}}),
+        json!({"schemas": {"Base": {"type": "object", "required": ["base"], "properties": {
+            "base": {"type": "boolean"}, "note": {"type": "integer", "description": "first"}}}}}),
+    );
+    assert_eq!(
+        shapes(&action),
+        [
+            ("base", "boolean", true, true, false),
+            ("kind", "string", false, true, false),
+            ("note", "integer", true, true, false),
+            ("since", "integer", false, true, false),
+            ("size", "integer", false, true, false),
+            ("tags", "array", false, true, false),
+            ("when", "string", true, true, false),
+        ]
+    );
+    let schema = |name: &str| {
+        let mut found = action.parameters.iter().filter(|it| it.name == name);
+        &found.next().expect("it is there").schema
+    };
+    assert_eq!(schema("kind"), &json!({"enum": ["new"], "type": "string"}));
+    assert_eq!(
+        schema("since"),
+        &json!({"type": "integer", "exclusiveMinimum": 0})
+    );
+    assert_eq!(
+        schema("size"),
+        &json!({"oneOf": [{"type": "integer"}, {"enum": ["S", "M"]}]})
+    );
+    assert_eq!(schema("tags"), &json!({"type": "array", "items": {}}));
+    assert_eq!(schema("when"), &json!({"type": "string"}));
+}
+
+#[test]
+fn a_body_is_its_alternatives_or_itself() {
+    let body = |schema: Value| {
+        one(
+            "/x",
+            json!({"post": {"operationId": "x", "description": "d", "responses": {},
+                "requestBody": {"required": true, "content": {"text/csv": {"schema": schema}}}}}),
+            json!({}),
+        )
+    };
+    let either = body(json!({"oneOf": [
+        {"type": "object", "required": ["id", "kind"], "properties": {"id": {"type": "string"}, "kind": {"type": "string"}}},
+        {"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}, "size": {"type": "number"}}}]}));
+    assert_eq!(
+        shapes(&either),
+        [
+            ("id", "string", false, true, false),
+            ("kind", "string", true, true, false),
+            ("size", "number", false, true, false),
+        ]
+    );
+    let list = body(json!({"type": "array", "items": {"type": "string"}}));
+    assert_eq!(shapes(&list), [("body", "array", true, true, false)]);
+    assert_eq!(
+        shapes(&body(json!({}))),
+        [("body", "string", true, true, false)]
+    );
+}
+
+#[test]
+fn what_relaxed_limits_take_instead_is_said() {
+    let reading = super::read("OrderApi", GUIDE, &Executor::ReturnControl);
+    let said: Vec<(Option<&str>, Option<&str>)> = reading
+        .problems
+        .iter()
+        .map(|problem| (problem.action.as_deref(), problem.instead.as_deref()))
+        .collect();
+    let action = Some("GET /orders/{order_id}/status");
+    assert_eq!(
+        said,
+        [
+            (action, Some("its summary serves as description")),
+            (action, Some("its name has to say it all")),
+        ]
+    );
+}
+
+#[test]
+fn yaml_with_numbers_as_keys_and_a_mark_in_front_is_read() {
+    let document = "\u{feff}openapi: 3.0.0\ninfo: {title: t, version: 1}\nx-more: 1\npaths:\n  x-note: text\n  /x:\n    get:\n      operationId: x\n      description: d\n      responses:\n        200:\n          description: ok\n";
+    assert_eq!(details(document, Strictness::Strict), Vec::<String>::new());
+}
+
+#[test]
+fn references_in_a_circle_end() {
+    let document = json!({
+        "openapi": "3.0.0",
+        "paths": {"/x": {"post": {
+            "operationId": "x", "description": "d", "responses": {},
+            "parameters": [{"$ref": "#/components/parameters/A"}],
+            "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/A"}}}}}}},
+        "components": {
+            "parameters": {"A": {"$ref": "#/components/parameters/B"}, "B": {"$ref": "#/components/parameters/A"}},
+            "schemas": {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}}});
+    assert_eq!(
+        details(&document.to_string(), Strictness::Relaxed),
+        [
+            "references lead from one to the next without an end",
+            "attribute paths.'/x'(post).parameters holds what is no object",
+        ]
     );
 }

@@ -18,7 +18,7 @@ use crate::orchestration::acting::{
 use crate::orchestration::control::{self, ReturnedResult};
 use crate::orchestration::effect::{Effect, Effects, PendingAction};
 use crate::orchestration::event::{ActionResult, ActionReturned, ControlReturned};
-use crate::orchestration::failure::Failure;
+use crate::orchestration::failure::{Evidence, Failure};
 use crate::port::ActionError;
 use crate::trace;
 
@@ -36,7 +36,8 @@ impl Run {
         let expected = invocation_id(acting);
         if expected != id {
             return Err(format!(
-                "Validation failed: Unexpected invocationId: {id}. The session waits for results for invocationId: {expected}"
+                "Validation failed: Unexpected invocationId: {id}. The session waits for results for invocationId: {expected}, which are {}",
+                control::expected(acting.awaiting())
             ));
         }
         let mut open: Vec<&CallSlot> = acting.awaiting().collect();
@@ -48,11 +49,13 @@ impl Run {
             });
             let Some(position) = position else {
                 return Err(format!(
-                    "Validation failed: Unexpected actionGroup: {} or function : {} encountered for invocationId: {id}",
+                    "Validation failed: Unexpected actionGroup: {} or function : {} encountered for invocationId: {id}. Expected: {}",
                     result.action_group,
-                    result.target_label()
+                    result.target_label(),
+                    control::expected(open)
                 ));
             };
+            self.check_agent(result)?;
             let slot = open.remove(position);
             if result.image.is_some()
                 && self.plan.strictness == Strictness::Strict
@@ -83,9 +86,24 @@ impl Run {
             Ok(())
         } else {
             Err(format!(
-                "Validation failed: {} results are missing for invocationId: {id}. Give one for each of its invocationInputs.",
-                open.len()
+                "Validation failed: {} of {} results are missing for invocationId: {id}. Give one for each of its invocationInputs. Missing: {}",
+                open.len(),
+                open.len() + results.len(),
+                control::expected(open)
             ))
+        }
+    }
+
+    /// A result may say for which agent it is.
+    fn check_agent(&self, result: &ReturnedResult) -> Result<(), String> {
+        let own = self.started.as_ref().map(|started| &started.agent.agent_id);
+        match (&result.agent_id, own) {
+            (Some(given), Some(own)) if given != own => Err(format!(
+                "Validation failed: Unexpected agentId: {given} encountered for actionGroup: {} and function : {}. Expected: {own}",
+                result.action_group,
+                result.target_label()
+            )),
+            _ => Ok(()),
         }
     }
 
@@ -143,6 +161,7 @@ impl Run {
                     action_group: &action.action_group,
                     target: &action.target,
                     arguments: &slot.arguments,
+                    typed_arguments: action.typed_arguments,
                     session_attributes: &started.session_attributes,
                     prompt_session_attributes: &started.prompt_session_attributes,
                 }),
@@ -189,14 +208,20 @@ impl Run {
                 payload,
                 function_error: Some(error),
                 log_tail,
+                request_id,
             } => {
-                let failure = Failure::unhandled(function, error, payload, log_tail.as_deref());
+                let evidence = Evidence {
+                    log_tail: log_tail.as_deref(),
+                    request_id: request_id.as_deref(),
+                };
+                let failure = Failure::unhandled(function, error, payload, evidence);
                 return self.fail_call(at, returned.index, failure, effects);
             }
             ActionResult::Replied {
                 payload,
                 function_error: None,
                 log_tail,
+                request_id,
             } => match lambda::read_reply(
                 payload.as_bytes(),
                 &action.action_group,
@@ -205,7 +230,11 @@ impl Run {
             ) {
                 Ok(reply) => reply,
                 Err(fault) => {
-                    let failure = Failure::reply(function, &fault, log_tail.as_deref());
+                    let evidence = Evidence {
+                        log_tail: log_tail.as_deref(),
+                        request_id: request_id.as_deref(),
+                    };
+                    let failure = Failure::reply(function, &fault, evidence);
                     return self.fail_call(at, returned.index, failure, effects);
                 }
             },
@@ -288,8 +317,8 @@ impl Run {
                         .is_some_and(|action| result.answers(action))
             });
             let Some((index, slot)) = slot else { continue };
-            if result.failed {
-                failed = Some(result.action_group.clone());
+            if result.fails() && failed.is_none() {
+                failed = Some(result);
             }
             slot.state = answered(slot, result);
             if slot.state == SlotState::Running {
@@ -298,13 +327,18 @@ impl Run {
         }
         acting.traced = 0;
         acting.resumed_without_calls = confirmed.is_empty();
-        if let Some(action_group) = failed {
+        if !returned.invocation_id.is_empty() {
+            acting.invocation_uuid.clone_from(&returned.invocation_id);
+        }
+        if let Some(result) = failed {
             for index in confirmed {
                 if let Some(slot) = acting.slots.get_mut(index) {
                     slot.refuse(NOT_MADE.to_owned());
                 }
             }
-            return self.fail(at, Failure::returned(&action_group), effects);
+            let target = result.target_label();
+            let failure = Failure::returned(&result.action_group, &target, result.body.as_deref());
+            return self.fail(at, failure, effects);
         }
         let invoked = self.call_running(|index| confirmed.contains(&index), effects);
         self.begin_code(effects);
