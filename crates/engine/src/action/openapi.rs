@@ -197,7 +197,10 @@ impl<'a> Reader<'a> {
     }
 
     fn path(&mut self, path: &str, item: &'a Value) {
-        let Some(item) = self.object(item) else {
+        let Some(item) = self.follow(item) else {
+            return;
+        };
+        let Some(item) = item.as_object() else {
             return self.wrong(format!("attribute paths.'{path}' is not of type `object`"));
         };
         for method in METHODS {

@@ -77,11 +77,11 @@ fn every_weakness_is_told_with_its_place() {
         [
             "error agent: the agent: the instruction has 5 characters, fewer than the 40 it must have"
                 .to_owned(),
+            "warning description: action group Orders, get_order: the function has no description, so the model must guess from its name".to_owned(),
+            format!("warning quota: action group Orders, {long}: there are 6 parameters; AWS's quota is 5"),
             format!(
                 "warning tool-name: action group Orders, {long}: the tool name {tool_name} has 68 characters; AWS takes letters, digits, _ and -, up to 64 of them"
             ),
-            "warning description: action group Orders, get_order: the function has no description, so the model must guess from its name".to_owned(),
-            format!("warning quota: action group Orders, {long}: there are 6 parameters; AWS's quota is 5"),
             "warning similar-tools: action group Orders, get_orders: the model can hardly tell Orders__get_orders from Orders__get_order: their names and descriptions say nearly the same".to_owned(),
             "note description: action group Orders, get_order, parameter id: the parameter has no description".to_owned(),
             "error schema: action group Notes: attribute openapi is 2.0, expected 3.0.0".to_owned(),

@@ -172,7 +172,10 @@ impl<'a> Reader<'a> {
                 }
             };
             for parameter in listed {
-                let Some(parameter) = self.object(parameter) else {
+                let Some(parameter) = self.follow(parameter) else {
+                    continue;
+                };
+                let Some(parameter) = parameter.as_object() else {
                     self.wrong(format!(
                         "attribute {place}.parameters holds what is no object"
                     ));

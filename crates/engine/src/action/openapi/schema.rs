@@ -75,8 +75,20 @@ fn nested(schema: Value) -> Map<String, Value> {
     // The mark of a required property in the wrong place; the schema above reads it.
     let is_marked = schema.get("required") == Some(&Value::Bool(true));
     let mut members = simplified(schema);
-    let kind = kind_of(&members);
-    complete(&mut members, &kind);
+    // One that says nothing of its type takes anything.
+    if [
+        "type",
+        "properties",
+        "additionalProperties",
+        "items",
+        "enum",
+    ]
+    .iter()
+    .any(|member| members.contains_key(*member))
+    {
+        let kind = kind_of(&members);
+        complete(&mut members, &kind);
+    }
     if is_marked {
         members.insert("required".to_owned(), Value::Bool(true));
     }

@@ -478,8 +478,10 @@ fn references_lead_everywhere() {
         schema(2),
         &json!({"type": "array", "items": {"type": "object", "properties": {"count": {"type": "integer"}}}})
     );
-    assert_eq!(schema(3)["properties"]["parent"]["type"], json!("object"));
-    assert_eq!(schema(3)["description"], json!("The one before."));
+    assert_eq!(
+        schema(3),
+        &json!({"type": "object", "description": "The one before."})
+    );
     let ActionTarget::Api {
         body_media_type, ..
     } = &action.target
@@ -605,9 +607,6 @@ fn references_in_a_circle_end() {
             "schemas": {"A": {"$ref": "#/components/schemas/B"}, "B": {"$ref": "#/components/schemas/A"}}}});
     assert_eq!(
         details(&document.to_string(), Strictness::Relaxed),
-        [
-            "references lead from one to the next without an end",
-            "attribute paths.'/x'(post).parameters holds what is no object",
-        ]
+        ["references lead from one to the next without an end"]
     );
 }
