@@ -85,6 +85,7 @@ fn every_weakness_is_told_with_its_place() {
             "warning similar-tools: action group Orders, get_orders: the model can hardly tell Orders__get_orders from Orders__get_order: their names and descriptions say nearly the same".to_owned(),
             "note description: action group Orders, get_order, parameter id: the parameter has no description".to_owned(),
             "error schema: action group Notes: attribute openapi is 2.0, expected 3.0.0".to_owned(),
+            "warning schema: action group Notes: attribute info is missing".to_owned(),
         ]
     );
 }
