@@ -223,7 +223,10 @@ impl SchemaError {
     /// Whether a schema with it is refused. Relaxed, a bad name is shortened.
     pub fn is_refused(&self, strictness: Strictness) -> bool {
         match self {
-            Self::OpenApi { .. } | Self::Function { .. } | Self::DuplicateTool { .. } => true,
+            Self::OpenApi { .. }
+            | Self::Function { .. }
+            | Self::BuiltIn { .. }
+            | Self::DuplicateTool { .. } => true,
             Self::ToolName { .. } | Self::DoubleUnderscore { .. } => {
                 strictness == Strictness::Strict
             }

@@ -6,6 +6,7 @@ use super::{Finding, Findings, Group, Place, Rule, Severity, Subject, quota};
 use crate::action::tool_name::{self, TOOL_NAME_MAX};
 use crate::action::{self, Action, ParameterType, SchemaError, Strictness, openapi};
 use crate::definition::{ActionGroupKind, Executor};
+use crate::plan::actions_of;
 
 const TYPED_ADVICE: &str = "Parse it as text, or have the group's arguments sent as JSON by naming the group in the agent's tag outcrop:typed-arguments";
 
@@ -20,12 +21,25 @@ pub(super) fn check(group: &Group, findings: &mut Findings) -> Vec<Action> {
         ActionGroupKind::Api { schema, executor } => {
             operations(&group.name, schema, executor, findings)
         }
-        ActionGroupKind::UserInput | ActionGroupKind::BuiltIn { .. } => Vec::new(),
+        ActionGroupKind::UserInput => Vec::new(),
+        ActionGroupKind::BuiltIn { .. } => built_in(group, findings),
     };
     for action in &actions {
         check_action(action, &place.action(action.target.to_string()), findings);
     }
     actions
+}
+
+/// A built-in group, of which only the parameters can be wrong. Its tools are the vendor's, so there
+/// is nothing to say of their names and descriptions.
+fn built_in(group: &Group, findings: &mut Findings) -> Vec<Action> {
+    match actions_of(&group.name, &group.kind, Strictness::Relaxed) {
+        Ok(actions) => actions,
+        Err(error) => {
+            name_finding(&error, &Place::group(&group.name), findings);
+            Vec::new()
+        }
+    }
 }
 
 fn functions_of(
@@ -98,6 +112,11 @@ fn name_finding(error: &SchemaError, place: &Place, findings: &mut Findings) {
         SchemaError::OpenApi { .. } | SchemaError::Function { .. } => {
             (Rule::Schema, error.to_string(), "Correct the schema")
         }
+        SchemaError::BuiltIn { .. } => (
+            Rule::Schema,
+            error.to_string(),
+            "Correct parentActionGroupSignatureParams",
+        ),
         SchemaError::DuplicateTool { .. } => (
             Rule::DuplicateTool,
             error.to_string(),

@@ -251,6 +251,7 @@ fn an_image_answers_a_computer_use_call() {
     let effects = bench.control(vec![ReturnedResult {
         action_group: "Screen".to_owned(),
         target: ReturnedTarget::Function("computer".to_owned()),
+        agent_id: None,
         confirmation: None,
         body: None,
         image: Some(image.clone()),

@@ -21,6 +21,7 @@ fn result(group: &str, function: &str, confirmation: Option<Confirmation>) -> Re
         agent_id: Some("AGENTAGENT".to_owned()),
         confirmation,
         body: Some(format!("{function} done")),
+        image: None,
         failed: false,
         reprompt: false,
     }

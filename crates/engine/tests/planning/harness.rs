@@ -73,6 +73,7 @@ pub(crate) fn code_plan() -> Arc<AgentPlan> {
             signature,
             params: BTreeMap::new(),
         },
+        typed_arguments: false,
     };
     plan_with(vec![
         built_in("Code", ActionGroupSignature::AmazonCodeInterpreter),
