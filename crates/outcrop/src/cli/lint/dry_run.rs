@@ -38,6 +38,12 @@ pub(super) async fn on_server(server: &Remote, agent: &Agent) -> Result<Vec<Told
         let Runner::Named(function) = runner(group) else {
             continue;
         };
+        // An API or an MCP server is no handler: what it does is done for real, and it has no contract.
+        let path = format!("functions/{}/runner", segment(function));
+        let answer = server.own(OwnRequest::new("GET", path)).await?;
+        if ["openapi", "mcp"].contains(&text(&answer["configured"], "runtime")) {
+            continue;
+        }
         for operation in operations(agent, group) {
             let event: Value = serde_json::from_str(&operation.event)?;
             let path = format!("functions/{}/invoke", segment(function));
