@@ -396,7 +396,7 @@ fn runs_in(action: &Action, function: &str) -> bool {
         Executor::Lambda(executor) => {
             executor == function || executor.split(':').any(|part| part == function)
         }
-        Executor::ReturnControl => false,
+        Executor::ReturnControl | Executor::CodeInterpreter => false,
     }
 }
 
