@@ -54,6 +54,7 @@ pub fn actions(
             parameters,
             operation: None,
             computer_use: false,
+            typed_arguments: false,
         });
     }
     Ok(actions)
@@ -81,6 +82,7 @@ fn parameters(schema: &Value) -> Option<Vec<ActionParameter>> {
                 type_,
                 required: required.contains(&name.as_str()),
                 in_body: false,
+                also_in_body: false,
                 schema,
             })
         })
