@@ -90,8 +90,8 @@ pub fn read_reply(
     let envelope = object(&json, "the reply")?;
     match envelope.get("messageVersion") {
         Some(Value::String(version)) if version == "1.0" => {}
-        // AWS demands it; an absent version has only one possible meaning.
-        None if strictness == Strictness::Relaxed => {}
+        // Half of AWS's own samples leave it out.
+        None => {}
         other => return Err(wrong("messageVersion", "\"1.0\"", other)),
     }
     let response = object(
@@ -228,7 +228,7 @@ fn api_body(response: &Map<String, Value>) -> Result<Body, ReplyFault> {
         return Err(missing_json_body(bodies.keys().next()));
     };
     Ok(Body {
-        text: body_text(body, "response.responseBody.application/json.body")?,
+        text: json_text(body, "response.responseBody.application/json.body")?,
         reprompt,
         client_error: status >= 400,
     })
@@ -280,6 +280,14 @@ fn response_state(state: Option<&Value>) -> Result<bool, ReplyFault> {
             Err(failed_response("responseState is FAILURE"))
         }
         other => Err(wrong("responseState", "FAILURE or REPROMPT", other)),
+    }
+}
+
+/// The guide asks for JSON as a string, but AWS takes the value itself too, and its samples give it.
+fn json_text(body: &Value, path: &str) -> Result<String, ReplyFault> {
+    match body.get("body") {
+        None | Some(Value::Null | Value::String(_)) => body_text(body, path),
+        Some(value) => Ok(value.to_string()),
     }
 }
 

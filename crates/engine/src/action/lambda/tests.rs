@@ -89,6 +89,28 @@ fn a_function_reply_keyed_by_media_type_depends_on_the_limits() {
 }
 
 #[test]
+fn a_reply_need_not_tell_its_version() {
+    let payload = function_reply(|reply| {
+        reply
+            .as_object_mut()
+            .expect("an object")
+            .remove("messageVersion");
+    });
+    for strictness in [Strictness::Strict, Strictness::Relaxed] {
+        assert!(read_reply(&payload, "Vacations", &function(), strictness).is_ok());
+    }
+}
+
+#[test]
+fn an_operation_may_answer_with_json_itself() {
+    let payload = api_reply(|reply| {
+        reply["response"]["responseBody"] = json!({"application/json": {"body": {"a": [1, true]}}});
+    });
+    let reply = read_reply(&payload, "Claims", &api(), Strictness::Strict).expect("accepted");
+    assert_eq!(reply.text, r#"{"a":[1,true]}"#);
+}
+
+#[test]
 fn broken_replies_give_awss_sentence_and_the_exact_place() {
     let cases: Vec<(Vec<u8>, ActionTarget, &str, &str)> = vec![
         (
