@@ -14,7 +14,7 @@ use outcrop_engine::action::call::CalledAction;
 use outcrop_engine::action::lambda::{self, Attributes, EventAgent, EventInput};
 use outcrop_engine::action::{Action, ActionTarget};
 use outcrop_engine::definition::Executor;
-use outcrop_engine::orchestration::{AgentIdentity, Failure};
+use outcrop_engine::orchestration::{AgentIdentity, Evidence, Failure};
 use outcrop_engine::plan::AgentPlan;
 use outcrop_engine::port::{ActionCall, ActionError, ActionReply};
 use outcrop_model::exception::Exception;
@@ -226,7 +226,12 @@ impl Service {
         let payload = String::from_utf8_lossy(&reply.payload);
         if let Some(error) = &reply.function_error {
             // The log tail is told beside the verdict.
-            return refused(Failure::unhandled(function, error, &payload, None));
+            return refused(Failure::unhandled(
+                function,
+                error,
+                &payload,
+                Evidence::default(),
+            ));
         }
         let Some(action) = action else {
             return Verdict::Unchecked;

@@ -48,6 +48,7 @@ pub(super) fn action(function: &str, wanted: &str, call: &FunctionCall) -> Actio
             type_,
             required: false,
             in_body: in_body(&target, name),
+            also_in_body: false,
             schema: json!({"type": type_.as_str()}),
         }
     });
@@ -60,6 +61,7 @@ pub(super) fn action(function: &str, wanted: &str, call: &FunctionCall) -> Actio
         requires_confirmation: false,
         operation: None,
         typed_arguments: false,
+        computer_use: false,
         target,
     }
 }
