@@ -99,7 +99,7 @@ impl Service {
         input: &CreateAliasRequest,
     ) -> Result<AliasConfiguration, Refused> {
         let function = self.lambda_function(cx, reference).await?;
-        self.check_version(cx, reference, &input.function_version)
+        self.check_lambda_version(cx, reference, &input.function_version)
             .await?;
         let routing = self
             .routing(
@@ -147,7 +147,7 @@ impl Service {
             "GetFunction/GetAlias",
         )?;
         if let Some(version) = &input.function_version {
-            self.check_version(cx, reference, version).await?;
+            self.check_lambda_version(cx, reference, version).await?;
             alias.body.function_version = Some(version.clone());
         }
         if let Some(description) = &input.description {
@@ -198,7 +198,7 @@ impl Service {
     }
 
     /// Refuses an alias for a version that is not there.
-    async fn check_version(
+    async fn check_lambda_version(
         &self,
         cx: &CallContext,
         reference: &Reference,
@@ -244,7 +244,7 @@ impl Service {
                      configuration."
                 )));
             }
-            self.check_version(cx, reference, other).await?;
+            self.check_lambda_version(cx, reference, other).await?;
         }
         Ok(given.cloned())
     }
