@@ -22,7 +22,10 @@ pub(super) fn check(group: &Group, findings: &mut Findings) -> Vec<Action> {
             operations(&group.name, schema, executor, findings)
         }
         ActionGroupKind::UserInput => Vec::new(),
-        ActionGroupKind::BuiltIn { .. } => built_in(group, findings),
+        // What an MCP server offers is its author's to word.
+        ActionGroupKind::BuiltIn { .. } | ActionGroupKind::Tools { .. } => {
+            built_in(group, findings)
+        }
     };
     for action in &actions {
         check_action(action, &place.action(action.target.to_string()), findings);
@@ -30,8 +33,8 @@ pub(super) fn check(group: &Group, findings: &mut Findings) -> Vec<Action> {
     actions
 }
 
-/// A built-in group, of which only the parameters can be wrong. Its tools are the vendor's, so there
-/// is nothing to say of their names and descriptions.
+/// A group whose tools are the vendor's or a server's: only whether they can be read can be wrong, and
+/// there is nothing to say of their names and descriptions.
 fn built_in(group: &Group, findings: &mut Findings) -> Vec<Action> {
     match actions_of(&group.name, &group.kind, Strictness::Relaxed) {
         Ok(actions) => actions,
