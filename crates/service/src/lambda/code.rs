@@ -169,7 +169,7 @@ pub(super) fn delete(scope: &Scope, function: &str, code: &CodeRef) -> Write {
 
 /// Why stored code cannot be given out.
 #[derive(Debug, thiserror::Error)]
-pub enum LoadError {
+pub(super) enum LoadError {
     /// The store does not answer.
     #[error("the code cannot be read: {0}")]
     Store(#[from] StoreError),

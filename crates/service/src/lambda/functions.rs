@@ -503,10 +503,7 @@ pub(super) fn line(reference: &Reference) -> String {
 pub(super) fn unqualified(cx: &CallContext, name: &str) -> Result<Reference, Exception> {
     let reference = Reference::read(cx, name, None)?;
     match reference.qualifier.as_deref() {
-        None | Some(LATEST) => Ok(Reference {
-            qualifier: None,
-            ..reference
-        }),
+        None | Some(LATEST) => Ok(reference.without_qualifier()),
         Some(qualifier) => Err(invalid(format!(
             "This operation changes the unpublished version only; {qualifier} is another."
         ))),

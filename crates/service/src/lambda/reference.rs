@@ -97,6 +97,14 @@ impl Reference {
         }
     }
 
+    /// The function itself.
+    pub(super) fn without_qualifier(self) -> Self {
+        Self {
+            qualifier: None,
+            ..self
+        }
+    }
+
     /// The function's ARN without a qualifier.
     pub(super) fn unqualified_arn(&self) -> String {
         format!(
