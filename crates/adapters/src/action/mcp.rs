@@ -7,6 +7,7 @@
 //! anew, one that breaks during it fails the call. A call that nobody waits for any more is cancelled
 //! at the server too.
 
+mod arguments;
 mod http;
 mod names;
 mod result;
@@ -21,11 +22,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use outcrop_engine::action::ActionTarget;
-use outcrop_engine::action::call::{CalledAction, typed};
+use outcrop_engine::action::call::CalledAction;
 use outcrop_engine::port::{ActionCall, ActionError, ActionReply};
 use rmcp::ServiceError;
 use rmcp::model::{CallToolRequestParams, ErrorCode, MetaObject, RequestMetaObject, Tool};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::upstream::{Reach, Upstream};
@@ -147,6 +148,7 @@ impl Target {
                 payload,
                 function_error: None,
                 log_tail: Some(format!("{told} in {} ms", begun.elapsed().as_millis())),
+                request_id: None,
             }),
             Ok(Err(CallError::Mistake(text))) => Err(ActionError::RespondToModel(text)),
             Ok(Err(CallError::Failed(detail))) => Err(failed(detail)),
@@ -198,8 +200,8 @@ impl Server {
             .map_err(|_| CallError::Failed("it is being shut down".to_owned()))?;
         let session = self.peer.session().await.map_err(CallError::Failed)?;
         let tool = find(&session, wanted(action)).await?;
-        let mut params =
-            CallToolRequestParams::new(tool.name.clone()).with_arguments(arguments(&tool, action));
+        let mut params = CallToolRequestParams::new(tool.name.clone())
+            .with_arguments(arguments::arguments(&tool, action));
         let mut meta = MetaObject::default();
         meta.0
             .insert(IDEMPOTENCY_KEY.to_owned(), Value::from(idempotency_key));
@@ -264,21 +266,4 @@ async fn find(session: &Session, wanted: &str) -> Result<Tool, CallError> {
     Err(CallError::Failed(format!(
         "it has no tool {wanted}; it has {known}"
     )))
-}
-
-/// The arguments, under the tool's own names and with its types.
-fn arguments(tool: &Tool, action: &CalledAction) -> Map<String, Value> {
-    let schema = Value::Object(tool.input_schema.as_ref().clone());
-    let given: Map<String, Value> = action
-        .arguments
-        .iter()
-        .map(|argument| {
-            let name = names::own_parameter(&tool.input_schema, &argument.name);
-            (name.to_owned(), argument.value.clone())
-        })
-        .collect();
-    match typed(&schema, &Value::Object(given)) {
-        Value::Object(arguments) => arguments,
-        _ => Map::new(),
-    }
 }

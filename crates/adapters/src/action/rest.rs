@@ -108,6 +108,7 @@ impl Target {
             payload: Bytes::from(reply::payload(action, status.as_u16(), &text)),
             function_error: None,
             log_tail: Some(log_tail),
+            request_id: None,
         })
     }
 
