@@ -92,6 +92,11 @@ pub(super) fn agent(agent: &Agent, located: &dyn Located) -> Vec<Told> {
                 format!("the group's schema cannot be read: {why}"),
                 "Give it a functionSchema or an apiSchema".to_owned(),
             ),
+            Why::OfItsServer => (
+                Severity::Note,
+                "the group has no schema, so that only an MCP server can serve it".to_owned(),
+                "Give it a functionSchema or an apiSchema, unless that is meant".to_owned(),
+            ),
             Why::Later => continue,
         };
         let spot = located.of(&place, None);

@@ -91,6 +91,8 @@ pub(in crate::cli) enum Why {
     InS3(String),
     /// It has no schema, or one of another form.
     NoSchema(String),
+    /// It has none, and whoever serves it may say what there is, as MCP servers do.
+    OfItsServer,
     /// What it has is known later only.
     Later,
 }
@@ -126,9 +128,10 @@ fn kind(group: &Value) -> Result<ActionGroupKind, Why> {
             shown(&schema["s3"]["s3BucketName"]),
             shown(&schema["s3"]["s3ObjectKey"])
         ))),
-        _ => Err(Why::NoSchema(
+        _ if matches!(runner(group), Runner::Other) => Err(Why::NoSchema(
             "it has neither a functionSchema nor an apiSchema".to_owned(),
         )),
+        _ => Err(Why::OfItsServer),
     }
 }
 
