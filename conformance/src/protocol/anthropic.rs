@@ -40,10 +40,12 @@ pub fn parse(body: &Value) -> Result<Transcript> {
             Ok(Tool {
                 name: text_of(tool.get("name").context("a tool without name")?),
                 description: text_of(tool.get("description").unwrap_or(&Value::Null)),
-                schema: tool
-                    .get("input_schema")
-                    .cloned()
-                    .context("a tool without input_schema")?,
+                schema: match tool.get("input_schema") {
+                    Some(schema) => schema.clone(),
+                    // The vendor's own tools are known by their type.
+                    None if tool.get("type").is_some() => Value::Null,
+                    None => bail!("a tool without input_schema"),
+                },
             })
         })
         .collect::<Result<_>>()?;
