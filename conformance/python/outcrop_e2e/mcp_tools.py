@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context, Image
+from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel, Field
 
 SEEN = {"authorization": [], "cancelled": []}
@@ -45,7 +46,7 @@ def book(guest: Guest, board: Literal["half", "full"] = "half", tags: list[str] 
 @server.tool(name="orders.refuse")
 def refuse(reason: str) -> str:
     """Always refuses."""
-    raise ValueError(f"no: {reason}")
+    raise ToolError(f"no: {reason}")
 
 
 @server.tool()

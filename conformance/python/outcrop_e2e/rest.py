@@ -81,7 +81,7 @@ class RestApi:
         given = base64.b64decode(encoded).decode().split(":") if kind == "Basic" else ["", ""]
         form = dict(urllib.parse.parse_qsl(body.decode()))
         if [urllib.parse.unquote_plus(part) for part in given] != [CLIENT_ID, CLIENT_SECRET]:
-            text = {"error": "invalid_client", "error_description": f"bad secret {CLIENT_SECRET}"}
+            text = {"error": "invalid_client", "error_description": f"bad secret {given[-1]}"}
             return 401, {"content-type": "application/json"}, json.dumps(text).encode()
         assert form["grant_type"] == "client_credentials"
         self.tokens += 1

@@ -95,7 +95,7 @@ def mcp_http(tmp_path_factory):
     log.close()
 
 
-def functions(rest, mcp_http, secret_env="REST_SECRET"):
+def functions(rest, mcp_http, waiting):
     """The `[[functions]]` of every test here."""
     return f"""
 [[functions]]
@@ -112,7 +112,7 @@ base_url = "http://localhost:{rest.port}/v1"
 [functions.oauth2]
 token_url = "{rest.url}/token"
 client_id = "{CLIENT_ID}"
-client_secret_env = "{secret_env}"
+client_secret_env = "REST_SECRET"
 [[functions]]
 match = "wrong-secret-api"
 runtime = "openapi"
@@ -137,6 +137,7 @@ match = "tools-slow"
 runtime = "mcp"
 command = ["{sys.executable}", "{mcp_tools_path()}", "stdio"]
 timeout_s = 6
+writable = ["{waiting}"]
 [[functions]]
 match = "tools-http"
 runtime = "mcp"
@@ -155,8 +156,16 @@ def env():
 
 
 @pytest.fixture(scope="module")
-def server(stub, launch, rest, mcp_http, env):
-    return launch(config(stub, functions=functions(rest, mcp_http)), env)
+def waiting(tmp_path_factory):
+    """A folder that a tool may write, whichever user it runs as."""
+    folder = tmp_path_factory.mktemp("waiting")
+    folder.chmod(0o777)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(stub, launch, rest, mcp_http, waiting, env):
+    return launch(config(stub, functions=functions(rest, mcp_http, waiting)), env)
 
 
 @pytest.fixture(autouse=True)
@@ -310,7 +319,8 @@ def test_functions_are_tools_of_an_mcp_server(control, runtime, stub, function):
         ("picture", {}, "[8 bytes of image/png, not shown]"),
     ):
         turn = call(runtime, agent, stub, tool, arguments).ok()
-        assert observed in turn.observations[0] if turn.observations else observed in str(turn.parts), tool
+        shown = [part for name, part in turn.parts if name == "observation"]
+        assert observed in str(shown), shown
     turn = call(runtime, agent, stub, "no_such_tool", {})
     assert turn.error_code == "dependencyFailedException"
     assert "it has no tool no_such_tool; it has get_order_status, add, book" in turn.error_message
@@ -369,11 +379,12 @@ def test_a_server_that_cannot_start_says_why_and_is_not_tried_at_once(control, r
     assert "the next attempt is made in" in turn.error_message
 
 
-def test_a_call_that_takes_too_long_is_cancelled_at_the_server(control, runtime, stub, tmp_path):
+def test_a_call_that_takes_too_long_is_cancelled_at_the_server(control, runtime, stub, waiting):
     agent = tools_agent(control, "tools-slow")
     call(runtime, agent, stub, "add", {"a": 1}).ok()
-    file = tmp_path / "waiting"
+    file = waiting / "file"
     turn = call(runtime, agent, stub, "wait", {"file": str(file)})
+    assert turn.error is not None, turn.observations
     assert "did not end within 6 s and was cancelled" in turn.error_message
     deadline = time.monotonic() + 5
     while file.read_text() != "cancelled":
