@@ -195,16 +195,24 @@ def test_many_sessions_at_once(runtime, agent):
     [
         {"memoryId": "user-9921"},
         {"promptCreationConfigurations": {"previousConversationTurnsToInclude": 1}},
-        {"sessionState": {"files": [{"name": "a.csv", "useCase": "CHAT", "source": {
-            "sourceType": "BYTE_CONTENT", "byteContent": {"mediaType": "text/csv", "data": b"a"}}}]}},
     ],
-    ids=["memory", "previous turns", "files"],
+    ids=["memory", "previous turns"],
 )
 def test_what_is_not_supported_says_so(runtime, agent, member):
     with pytest.raises(ClientError) as refused:
         invoke(runtime, agent, agents.session_id(), "Hello.", **member)
     assert refused.value.response["Error"]["Code"] == "ValidationException"
     assert "not supported by Outcrop" in refused.value.response["Error"]["Message"]
+
+
+def test_a_file_for_the_chat_reaches_the_model(runtime, agent, stub):
+    content = {"mediaType": "text/csv", "data": b"city,rain\nOslo,42 mm\n"}
+    file = {
+        "name": "rain.csv", "useCase": "CHAT", "source": {"sourceType": "BYTE_CONTENT", "byteContent": content},
+    }
+    invoke(runtime, agent, agents.session_id(), "How wet is it?", sessionState={"files": [file]}).ok()
+    said = all_text(stub.model_calls()[-1])
+    assert "Oslo,42 mm" in said and "rain.csv" in said
 
 
 @pytest.mark.slow
