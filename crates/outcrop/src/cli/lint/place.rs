@@ -109,12 +109,7 @@ impl InTemplate<'_> {
             };
         }
         match &payload.content {
-            // A block's text begins below the sign that opens it.
-            Content::Text(_) if inside.line > 0 => Spot {
-                file: Some(self.file.to_owned()),
-                line: payload.mark.line.saturating_add(inside.line),
-                column: 0,
-            },
+            Content::Text(text) => self.inside(text, payload.mark, inside.line),
             _ => self.spot(payload.mark),
         }
     }
@@ -128,12 +123,21 @@ impl InTemplate<'_> {
                 line,
                 column: 0,
             },
-            (None, Content::Text(text)) if text.contains('\n') => Spot {
-                file: Some(self.file.to_owned()),
-                line: node.mark.line.saturating_add(line),
-                column: 0,
-            },
+            (None, Content::Text(text)) => self.inside(text, node.mark, line),
             _ => self.spot(node.mark),
+        }
+    }
+
+    /// A line of a text that stands in the template: a block of YAML, which keeps its lines. JSON has
+    /// all of a text on one.
+    fn inside(&self, text: &str, begins: Mark, line: u32) -> Spot {
+        if !text.contains('\n') || self.file.ends_with(".json") {
+            return self.spot(begins);
+        }
+        Spot {
+            file: Some(self.file.to_owned()),
+            line: begins.line.saturating_add(line.saturating_sub(1)),
+            column: 0,
         }
     }
 
