@@ -132,11 +132,12 @@ async fn python_finds_its_library_and_threads() {
 #[tokio::test]
 async fn a_folder_that_only_its_owner_reads_is_read_all_the_same() {
     let sandbox = strong();
-    // With the mode 700.
     let own = tempfile::tempdir().unwrap();
-    std::fs::write(own.path().join("data"), "mine").unwrap();
-    let secret = own.path().join("data");
-    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let data = own.path().join("data");
+    std::fs::write(&data, "mine").unwrap();
+    for (path, mode) in [(own.path(), 0o700), (data.as_path(), 0o600)] {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
     let script = "cat data; cat /etc/shadow /proc/1/environ 2>/dev/null; \
                   (echo x > data) 2>/dev/null || echo ' is read-only'";
     let (printed, _) = run(&sandbox, shell(script, own.path())).await;
