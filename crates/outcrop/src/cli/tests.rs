@@ -82,9 +82,66 @@ fn help_texts() {
 
 #[test]
 fn help_texts_for_tool_authors() {
-    expect![[""]].assert_eq(&help("lint"));
-    expect![[""]].assert_eq(&help("scaffold"));
-    expect![[""]].assert_eq(&help("function"));
+    expect![[r"
+        Look for what would fail before a call does
+
+        Usage: outcrop lint [OPTIONS] [TEMPLATE]
+
+        Arguments:
+          [TEMPLATE]  A CloudFormation or SAM template, YAML or JSON
+
+        Options:
+              --agent <ID|NAME>        The draft of this agent on the server, by id or name, instead of a
+                                       template
+              --dry-run-handlers       Send every handler an example of each call, and check the replies.
+                                       Runs the handlers' code
+              --format <FORMAT>        How to tell it [default: text] [possible values: text, json]
+              --strict                 Count warnings as errors
+              --parameter <KEY=VALUE>  A parameter of the template; may be repeated
+              --env <ENV>              An environment: `parameters.ENV.toml` beside the template gives
+                                       values of parameters
+              --config <FILE>          Configuration whose [[functions]] run what the template does not
+                                       declare [default: OUTCROP_CONFIG, else ./outcrop.toml if it exists]
+              --endpoint <URL>         The server [default: OUTCROP_ENDPOINT, else http://127.0.0.1:8474]
+              --region <REGION>        AWS region [default: the AWS environment's, else the server's]
+          -h, --help                   Print help (see more with '--help')
+    "]]
+    .assert_eq(&help("lint"));
+    expect![[r"
+        Write a Python handler for an action group
+
+        Usage: outcrop scaffold [OPTIONS] --into <DIR> [SCHEMA|TEMPLATE]
+
+        Arguments:
+          [SCHEMA|TEMPLATE]  An OpenAPI schema, a function schema, or a template with agents; JSON or YAML
+
+        Options:
+              --agent <ID|NAME>        Take the action group from this agent's draft on the server, by id or
+                                       name
+              --group <NAME>           The action group [default: all that one function runs; for a schema,
+                                       the file's name]
+              --into <DIR>             The folder to write
+              --style <STYLE>          What the handler is built on [default: plain] [possible values:
+                                       plain, powertools]
+              --parameter <KEY=VALUE>  A parameter of the template; may be repeated
+              --endpoint <URL>         The server [default: OUTCROP_ENDPOINT, else http://127.0.0.1:8474]
+              --region <REGION>        AWS region [default: the AWS environment's, else the server's]
+          -h, --help                   Print help (see more with '--help')
+    "]]
+    .assert_eq(&help("scaffold"));
+    expect![[r"
+        Call and list the functions behind action groups
+
+        Usage: outcrop function <COMMAND>
+
+        Commands:
+          invoke  Call one function with the event that a turn would send
+          list    List the functions that the server runs
+
+        Options:
+          -h, --help  Print help
+    "]]
+    .assert_eq(&help("function"));
 }
 
 #[track_caller]
