@@ -111,7 +111,7 @@ def test_the_guides_template_from_nothing_to_nothing(run, guide, control, runtim
     assert found(control, "support-bot") is None
     assert "there is no stack support here" in run("delete", "support", "--yes", code=1)
     status, _, body = request("GET", f"{_url(run)}/_outcrop/v1/functions")
-    assert status == 200 and json.loads(body) == {"functions": {}}
+    assert status == 200 and json.loads(body)["functions"] == {}
 
 
 def _url(run):
