@@ -372,6 +372,29 @@ END
     assert call(functions, name, {"a": 1})[0] == {"got": {"a": 1}}
 
 
+def test_uploaded_code_reaches_no_network_and_writes_nothing_of_its_own(functions, create, stub):
+    probe = """
+import os, socket
+
+def handler(event, context):
+    found = {}
+    try:
+        socket.create_connection((event["host"], event["port"]), 2).close()
+        found["connected"] = True
+    except OSError:
+        found["connected"] = False
+    try:
+        open(os.path.join(os.environ["LAMBDA_TASK_ROOT"], "mark"), "w").close()
+        found["wrote"] = True
+    except OSError:
+        found["wrote"] = False
+    return found
+"""
+    name = create(archive({"app.py": probe}), Timeout=20)["FunctionName"]
+    place = urllib.parse.urlsplit(stub.url)
+    assert call(functions, name, {"host": place.hostname, "port": place.port})[0] == {"connected": False, "wrote": False}
+
+
 def test_uploads_as_large_as_lambdas(functions, create):
     import random
 
