@@ -144,7 +144,7 @@ fn every_key_is_read() {
 
     assert_eq!(config.data_dir, folder.path().join("data"));
     assert_eq!(config.buckets, Some(folder.path().join("buckets")));
-    let s3 = config.s3.expect("an endpoint is given");
+    let s3 = config.s3.as_ref().expect("an endpoint is given");
     assert_eq!(s3.endpoint.as_deref(), Some("http://localhost:9000"));
     assert_eq!(s3.region, config.region);
     assert_eq!(config.log.format, LogFormat::Json);

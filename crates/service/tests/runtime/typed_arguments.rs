@@ -21,6 +21,7 @@ async fn prepare(bench: &Bench) -> Result<(), String> {
         request_id: "request".to_owned(),
         account_id: "111111111111".to_owned(),
         region: "us-west-2".to_owned(),
+        host: None,
     };
     let input = PrepareAgentRequest {
         agent_id: bench.agent_id.clone(),
