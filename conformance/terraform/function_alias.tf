@@ -13,7 +13,7 @@ variable "alias_weights" {
 resource "aws_lambda_alias" "test" {
   name             = "PROD"
   description      = "what clients call"
-  function_name    = aws_lambda_function.test.arn
+  function_name    = aws_lambda_function.test.function_name
   function_version = var.alias_version
 
   dynamic "routing_config" {

@@ -37,7 +37,7 @@ def alias(expect, actions=None, **variables):
 
 
 CASES = (
-    Case("lambda_function_basic", always=True, steps=(
+    Case("lambda_function_basic", (
         function({
             "version": "$LATEST", "timeout": 3, "memory_size": 128, "reserved_concurrent_executions": -1,
             "qualified_arn": PRESENT,
