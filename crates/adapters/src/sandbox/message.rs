@@ -12,6 +12,10 @@ pub(super) const SUPERVISOR: &str = "sandbox-supervisor";
 pub(super) const INIT: &str = "sandbox-init";
 
 /// The namespaces of a child.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is there or not, whatever the others are"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Namespaces {
     /// Of users, which gives an ordinary user the right to the others.

@@ -21,7 +21,7 @@ use super::channel::{self, Arrived, Inbox};
 use super::confined::{self, Confined, Held, Streams};
 use super::message::{Account, Limits, Namespaces, Reach, Report, SUPERVISOR, Task};
 use super::{
-    Confinement, Inner, Input, Network, Output, START_LIMIT, SandboxError, SandboxSettings,
+    Confinement, Inner, Input, Network, Output, START_LIMIT, SandboxError, SandboxSettings, tree,
 };
 
 /// The launcher and its init count as processes of the child where they have its user.
@@ -255,10 +255,17 @@ impl Description {
 }
 
 fn limits(limits: &super::Limits, counts_processes: bool) -> Limits {
-    let processes = limits.processes.saturating_add(OWN_PROCESSES);
+    // Where the system counts all processes of the server's user, as many as there are now are not the
+    // child's: a rough limit, but one.
+    let others = if counts_processes {
+        0
+    } else {
+        tree::tasks_of(rustix::process::geteuid().as_raw())
+    };
+    let processes = others + u64::from(limits.processes.saturating_add(OWN_PROCESSES));
     Limits {
         data_bytes: limits.data_bytes,
-        processes: counts_processes.then_some(processes.into()),
+        processes: Some(processes),
         open_files: limits.open_files.into(),
         file_bytes: limits.file_bytes,
         temporary_bytes: limits.temporary_bytes,

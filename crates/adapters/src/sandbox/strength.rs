@@ -14,6 +14,10 @@ use super::message::{Account, Limits, Namespaces, Reach, Report, SUPERVISOR, Tas
 const LANDLOCK_TCP: i32 = 4;
 
 /// What is in force for children. Its display is a sentence for the log.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each was found out by itself"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Strength {
     pub(super) namespaces: Namespaces,
@@ -23,6 +27,8 @@ pub struct Strength {
     pub(super) landlock: i32,
     pub(super) seccomp: bool,
     pub(super) own_proc: bool,
+    /// Whether the system counts the processes of a user by user namespace.
+    counts_in_namespace: bool,
     /// What was tried in vain, and what the system said.
     missing: Vec<String>,
 }
@@ -52,7 +58,7 @@ impl Strength {
 
     /// Whether a limit of processes is one of the child's own.
     pub(super) fn counts_processes(&self) -> bool {
-        self.user || self.namespaces.user
+        self.user || (self.namespaces.user && self.counts_in_namespace)
     }
 
     /// What was tried in vain, for the log.
@@ -80,6 +86,18 @@ impl fmt::Display for Strength {
         parts.push("resource limits".to_owned());
         f.write_str(&parts.join(", "))
     }
+}
+
+/// Linux 5.14.
+const COUNTS_IN_NAMESPACE: (u32, u32) = (5, 14);
+
+/// The version of the running kernel, 0.0 if it does not say.
+fn kernel() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release
+        .split(|part: char| !part.is_ascii_digit())
+        .map(|number| number.parse().unwrap_or(0));
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
 
 /// Tries from the strongest to the weakest.
@@ -116,6 +134,7 @@ pub(super) fn find(settings: &SandboxSettings) -> Strength {
                     landlock,
                     seccomp,
                     own_proc,
+                    counts_in_namespace: kernel() >= COUNTS_IN_NAMESPACE,
                     missing,
                 };
             }

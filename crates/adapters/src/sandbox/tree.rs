@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 
 /// More than a child may have by its limits: what a walk sees beyond is left out.
 const MAX_PROCESSES: usize = 8_192;
@@ -45,4 +46,17 @@ pub(super) fn resident_bytes(root: u32) -> io::Result<u64> {
         }
     });
     Ok(pages.sum::<u64>() * page)
+}
+
+/// Processes and threads of a user, as the system's limit counts them.
+pub(super) fn tasks_of(user: u32) -> u64 {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter(|process| process.metadata().is_ok_and(|found| found.uid() == user))
+        .map(|process| {
+            // Two links of a folder are its own.
+            let tasks = fs::metadata(process.path().join("task"));
+            tasks.map_or(0, |tasks| tasks.nlink().saturating_sub(2))
+        })
+        .sum()
 }

@@ -252,14 +252,17 @@ fn accounts(root: &Root, task: &Task) -> Result<(), Refused> {
         user: rustix::process::geteuid().as_raw(),
         group: rustix::process::getegid().as_raw(),
     });
-    let mut passwd = "root:x:0:0:root:/:/bin/sh\n".to_owned();
-    let mut groups = "root:x:0:\n".to_owned();
-    if user != 0 {
-        passwd.push_str(&format!("sandbox:x:{user}:{group}:sandbox:/tmp:/bin/sh\n"));
-        groups.push_str(&format!("sandbox:x:{group}:\n"));
-    }
-    passwd.push_str("nobody:x:65534:65534:nobody:/:/bin/sh\n");
-    groups.push_str("nogroup:x:65534:\n");
+    let (own_user, own_group) = if user == 0 {
+        (String::new(), String::new())
+    } else {
+        (
+            format!("sandbox:x:{user}:{group}:sandbox:/tmp:/bin/sh\n"),
+            format!("sandbox:x:{group}:\n"),
+        )
+    };
+    let passwd =
+        format!("root:x:0:0:root:/:/bin/sh\n{own_user}nobody:x:65534:65534:nobody:/:/bin/sh\n");
+    let groups = format!("root:x:0:\n{own_group}nogroup:x:65534:\n");
     root.write("/etc/passwd", &passwd)?;
     root.write("/etc/group", &groups)?;
     if task.network != Reach::Open {
