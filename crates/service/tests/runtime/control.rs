@@ -56,7 +56,7 @@ async fn lambda_results_wait_with_the_caller_through_a_restart() {
                     "open",
                     &json!({"responseBody": {"HTML": {"body": "x"}}}),
                 ),
-                "expected responseBody to have the key TEXT, got HTML",
+                "expected responseBody to have the key TEXT or IMAGES, got HTML",
             ),
         ] {
             let Answer::Refused(kind, message) = bench.ask(refused).await else {
