@@ -129,7 +129,7 @@ fn help_texts_for_tool_authors() {
           -h, --help                   Print help (see more with '--help')
     "]]
     .assert_eq(&help("scaffold"));
-    expect![[r"
+    expect![[r#"
         Call and list the functions behind action groups
 
         Usage: outcrop function <COMMAND>
@@ -137,10 +137,11 @@ fn help_texts_for_tool_authors() {
         Commands:
           invoke  Call one function with the event that a turn would send
           list    List the functions that the server runs
+          help    Print this message or the help of the given subcommand(s)
 
         Options:
           -h, --help  Print help
-    "]]
+    "#]]
     .assert_eq(&help("function"));
 }
 
