@@ -129,7 +129,7 @@ fn help_texts_for_tool_authors() {
           -h, --help                   Print help (see more with '--help')
     "]]
     .assert_eq(&help("scaffold"));
-    expect![[r#"
+    expect![[r"
         Call and list the functions behind action groups
 
         Usage: outcrop function <COMMAND>
@@ -141,7 +141,7 @@ fn help_texts_for_tool_authors() {
 
         Options:
           -h, --help  Print help
-    "#]]
+    "]]
     .assert_eq(&help("function"));
 }
 
