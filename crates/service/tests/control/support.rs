@@ -469,11 +469,12 @@ impl Clock for TestClock {
 
 /// `ID00000001` and so on.
 #[derive(Default)]
-struct TestIds(AtomicU32);
+struct TestIds(AtomicU32, AtomicU32);
 
 impl Ids for TestIds {
     fn uuid(&self) -> String {
-        "00000000-0000-4000-8000-000000000000".to_owned()
+        let number = self.1.fetch_add(1, Ordering::Relaxed);
+        format!("00000000-0000-4000-8000-{number:012}")
     }
 
     fn resource_id(&self) -> String {
