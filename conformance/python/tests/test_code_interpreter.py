@@ -114,7 +114,7 @@ def test_a_table_in_and_a_plot_out(runtime, agent, stub):
     assert file["bytes"].startswith(b"\x89PNG\r\n")
 
     first, second = stub.model_calls()
-    assert "$BASE_PATH$/sales.csv (text/csv, 41 bytes)" in first["system"]
+    assert "$BASE_PATH$/sales.csv (text/csv, 39 bytes)" in first["system"]
     assert any(tool["name"] == TOOL for tool in first["tools"])
     (result,) = told(stub)
     assert result.startswith("'code_execution_output': ") and "'files': ['plot_1.png']" in result
