@@ -43,7 +43,7 @@ pub fn parse(body: &Value) -> Result<Transcript> {
                 schema: match tool.get("input_schema") {
                     Some(schema) => schema.clone(),
                     // The vendor's own tools are known by their type.
-                    None if tool.get("type").is_some() => Value::Null,
+                    None if tool.get("type").is_some() => json!({"type": "object"}),
                     None => bail!("a tool without input_schema"),
                 },
             })
