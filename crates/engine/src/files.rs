@@ -2,7 +2,7 @@
 //! is, and how it reaches the model or the code interpreter.
 //!
 //! A file for CHAT becomes part of the conversation: text as text, which every model reads; pictures
-//! and other documents as Converse blocks. A file for CODE_INTERPRETER is named in the prompt and
+//! and other documents as Converse blocks. A file for `CODE_INTERPRETER` is named in the prompt and
 //! laid down beside the code. Nothing is fetched or converted here.
 
 use std::fmt::Write as _;

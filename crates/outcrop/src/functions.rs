@@ -26,8 +26,9 @@ pub(crate) enum Fit {
 pub(crate) fn name_of(reference: &str) -> &str {
     let parts: Vec<&str> = reference.split(':').collect();
     match parts.as_slice() {
-        ["arn", _, "lambda", _, _, "function", name, ..] | [_, "function", name, ..] => name,
-        [name, ..] => name,
+        ["arn", _, "lambda", _, _, "function", name, ..]
+        | [_, "function", name, ..]
+        | [name, ..] => name,
         [] => reference,
     }
 }

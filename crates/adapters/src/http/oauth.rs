@@ -22,7 +22,7 @@ const RESPONSE_BYTES_MAX: usize = 256 * 1024;
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 /// A token is replaced this long before it expires, so that it does not expire on its way. Of a
 /// shorter-lived token a tenth of its life.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 /// Life of a token whose response does not tell it.
 const UNTOLD_LIFE: Duration = Duration::from_mins(5);
 /// Longest life that is believed: a mistaken unit must not keep a token for ever.
@@ -304,7 +304,7 @@ fn good_for(expires_in: Option<&Seconds>) -> Duration {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .unwrap_or(UNTOLD_LIFE)
         .min(LONGEST_LIFE);
-    life - MARGIN.min(life / 10)
+    life.saturating_sub(MARGIN.min(life / 10))
 }
 
 /// What an error response says.

@@ -6,6 +6,7 @@
 //! for a child's, since a child can close its end, or send it to itself through another socket, right
 //! after its request.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -76,7 +77,7 @@ fn is_own(address: IpAddr) -> bool {
     address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }
 
-/// `SOCK_DIAG_BY_FAMILY` with the flag request (sock_diag(7)).
+/// `SOCK_DIAG_BY_FAMILY` with the flag request (`sock_diag(7)`).
 const BY_FAMILY: u16 = 20;
 const REQUEST_FLAG: u16 = 1;
 const REQUEST_BYTES: u32 = 72;
@@ -176,13 +177,13 @@ fn spell(address: SocketAddr) -> String {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
     };
-    let words: String = octets
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|word| format!("{:08X}", u32::from_ne_bytes(*word)))
-        .collect();
-    format!("{words}:{:04X}", address.port())
+    let mut spelled = String::new();
+    for word in octets.as_chunks::<4>().0 {
+        // Writing to a string cannot fail.
+        let _ = write!(spelled, "{:08X}", u32::from_ne_bytes(*word));
+    }
+    let _ = write!(spelled, ":{:04X}", address.port());
+    spelled
 }
 
 fn spell_mapped(address: SocketAddr) -> String {

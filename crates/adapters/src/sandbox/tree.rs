@@ -39,7 +39,7 @@ pub(super) fn resident_bytes(root: u32) -> io::Result<u64> {
     fs::metadata(format!("/proc/{root}"))?;
     let pages = descendants(root).into_iter().skip(LAUNCHERS).map(|pid| {
         let counts = fs::read_to_string(format!("/proc/{pid}/statm")).unwrap_or_default();
-        let mut counts = counts.split(' ').skip(1).map(|pages| pages.parse::<u64>());
+        let mut counts = counts.split(' ').skip(1).map(str::parse::<u64>);
         match (counts.next(), counts.next()) {
             (Some(Ok(resident)), Some(Ok(of_files))) => resident.saturating_sub(of_files),
             _ => 0,

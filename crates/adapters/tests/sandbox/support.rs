@@ -1,5 +1,7 @@
 //! What the tests share: sandboxes, children that are shell or Python scripts, and what they print.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};

@@ -13,6 +13,7 @@ fn parameter(name: &str, required: bool, schema: Value) -> Parameter {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "callers write it in place")]
 fn function(name: &str, parameters: Vec<Parameter>, example: Value) -> Operation {
     Operation {
         kind: OperationKind::Function {

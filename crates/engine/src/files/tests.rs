@@ -1,3 +1,5 @@
+//! What files of a session become, and which are refused.
+
 use super::*;
 
 const EVERYTHING: Capabilities = Capabilities {

@@ -82,15 +82,12 @@ fn operations(
             action: problem.action,
             ..Place::group(group)
         };
-        let (severity, advice) = match problem.instead {
-            Some(instead) => (
-                Severity::Warning,
-                format!("Correct the schema; AWS refuses it, here {instead}"),
-            ),
-            None => {
-                is_refused = true;
-                (Severity::Error, "Correct the schema".to_owned())
-            }
+        let (severity, advice) = if let Some(instead) = problem.instead {
+            let advice = format!("Correct the schema; AWS refuses it, here {instead}");
+            (Severity::Warning, advice)
+        } else {
+            is_refused = true;
+            (Severity::Error, "Correct the schema".to_owned())
         };
         findings.add(Rule::Schema, severity, place, problem.text, advice);
     }

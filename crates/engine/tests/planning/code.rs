@@ -128,7 +128,7 @@ fn a_lost_state_is_told_to_the_model_that_counts_on_it() {
         let effects = executed(&mut bench, 0, Ok(reply));
         said.push(result_of(&effects));
     }
-    expect![[r#"
+    expect![[r"
         'code_execution_output': 1
 
         --
@@ -144,7 +144,7 @@ fn a_lost_state_is_told_to_the_model_that_counts_on_it() {
         'note': The interpreter has ended with this run: the next one begins without the variables, imports and files of earlier runs. Files that the user gave stay.
         --
         'code_execution_output': ,
-        'note': Not given to the user: big.bin (2000000 bytes) is larger than 1000000 bytes."#]].assert_eq(&said.join("\n--\n"));
+        'note': Not given to the user: big.bin (2000000 bytes) is larger than 1000000 bytes."]].assert_eq(&said.join("\n--\n"));
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn check_refusals(random: &mut Random, run: &Run, id: &str, results: &[ReturnedR
     match random.below(5) {
         0 => wrong.push(wrong[0].clone()),
         1 => drop(wrong.pop()),
-        2 => wrong[0].action_group = "Elsewhere".to_owned(),
+        2 => "Elsewhere".clone_into(&mut wrong[0].action_group),
         3 => wrong[0].target = ReturnedTarget::Function("another".to_owned()),
         _ => wrong[0].agent_id = Some("OTHERAGENT".to_owned()),
     }

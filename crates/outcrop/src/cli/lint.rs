@@ -29,7 +29,7 @@ use report::Told;
 ///
 /// Checks the agents of a template, or one agent of a server: schemas, the names and number of tools,
 /// descriptions, tools that a model can hardly tell apart, prompts, functions that nothing runs,
-/// handlers that are not there. An error is what fails here; a warning what AWS (or aws_limits =
+/// handlers that are not there. An error is what fails here; a warning what AWS (or `aws_limits` =
 /// "strict") refuses, or what is likely to go wrong; a note what could be better.
 ///
 /// Exit code 0: no errors; 1: errors; 2: the command makes no sense.

@@ -39,11 +39,11 @@ enum Command {
 /// What a server's tools are printed as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// `functionSchema` of CreateAgentActionGroup, JSON
+    /// `functionSchema` of `CreateAgentActionGroup`, JSON
     Functions,
     /// `FunctionSchema` of a CloudFormation template, JSON
     Cloudformation,
-    /// An OpenAPI document for `apiSchema`: keeps nested arguments
+    /// An `OpenAPI` document for `apiSchema`: keeps nested arguments
     Openapi,
     /// The server's own names and schemas, JSON
     Raw,

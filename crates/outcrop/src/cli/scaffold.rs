@@ -22,12 +22,12 @@ use crate::functions::name_of;
 /// Write a Python handler for an action group
 ///
 /// The folder gets handler.py with one function for each operation, actions.py with the types of its
-/// arguments and what reads them, an example event for each operation, and test_handler.py, whose
+/// arguments and what reads them, an example event for each operation, and `test_handler.py`, whose
 /// tests pass as they are written. Run again after a schema has changed, it brings everything up to
 /// date but the files that have been edited.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// An OpenAPI schema, a function schema, or a template with agents; JSON or YAML
+    /// An `OpenAPI` schema, a function schema, or a template with agents; JSON or YAML
     #[arg(
         value_name = "SCHEMA|TEMPLATE",
         required_unless_present = "agent",
@@ -80,7 +80,7 @@ async fn scaffold(args: Args) -> Result<(), Failure> {
         (Some(path), _) => from_file(path, group, &args.parameters)?,
         (None, Some(wanted)) => {
             let server = args.reach.server().await?;
-            choose(vec![agent::read(&server, wanted).await?], group)?
+            choose(&[agent::read(&server, wanted).await?], group)?
         }
         (None, None) => {
             return Err(Failure::Usage(anyhow!(
@@ -160,7 +160,7 @@ fn from_file(
             )));
         }
         let agents = looked.agents.into_iter().map(|found| found.agent);
-        return choose(agents.collect(), group);
+        return choose(&agents.collect::<Vec<_>>(), group);
     }
     let stem = path.file_stem().and_then(|stem| stem.to_str());
     let name = group.or(stem).unwrap_or("Actions");
@@ -190,9 +190,9 @@ fn schema(root: &Node, text: &str) -> Option<Value> {
 }
 
 /// The groups that are meant: the named one, else all that one function runs.
-fn choose(agents: Vec<Agent>, wanted: Option<&str>) -> Result<Chosen, Failure> {
+fn choose(agents: &[Agent], wanted: Option<&str>) -> Result<Chosen, Failure> {
     let mut found: Vec<(String, &Agent, &Value)> = Vec::new();
-    for agent in &agents {
+    for agent in agents {
         for group in &agent.groups {
             let name = text(group, "actionGroupName");
             let function = match runner(group) {

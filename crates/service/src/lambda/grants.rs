@@ -1,7 +1,7 @@
 //! Whether an agent may call an uploaded function, by the function's resource policy.
 //!
 //! Asked only where AWS's limits are kept strictly: on a developer's machine a forgotten permission
-//! would be no more than a nuisance. Of conditions, those that AddPermission can make are understood;
+//! would be no more than a nuisance. Of conditions, those that `AddPermission` can make are understood;
 //! a statement with another one grants nothing.
 
 use outcrop_engine::port::ActionError;

@@ -63,31 +63,28 @@ fn read_one(index: usize, file: InputFile) -> Result<GivenFile, Exception> {
             &format!("expected {member} for the sourceType {source}, got none"),
         )
     };
-    let source = match file.source.source_type {
-        FileSourceType::ByteContent => {
-            let Some(content) = file.source.byte_content else {
-                return Err(missing("byteContent", "BYTE_CONTENT"));
-            };
-            Source::Bytes {
-                media_type: content.media_type,
-                content: content.data,
-            }
+    let source = if file.source.source_type == FileSourceType::ByteContent {
+        let Some(content) = file.source.byte_content else {
+            return Err(missing("byteContent", "BYTE_CONTENT"));
+        };
+        Source::Bytes {
+            media_type: content.media_type,
+            content: content.data,
         }
-        _ => {
-            let Some(location) = file.source.s3_location else {
-                return Err(missing("s3Location", "S3"));
-            };
-            let place = location.uri.strip_prefix("s3://");
-            let Some((bucket, key)) = place.and_then(|place| place.split_once('/')) else {
-                return Err(refused(
-                    &format!("[{index}].source.s3Location.uri"),
-                    &format!("expected s3://BUCKET/KEY, got {}", location.uri),
-                ));
-            };
-            Source::S3 {
-                bucket: bucket.to_owned(),
-                key: key.to_owned(),
-            }
+    } else {
+        let Some(location) = file.source.s3_location else {
+            return Err(missing("s3Location", "S3"));
+        };
+        let place = location.uri.strip_prefix("s3://");
+        let Some((bucket, key)) = place.and_then(|place| place.split_once('/')) else {
+            return Err(refused(
+                &format!("[{index}].source.s3Location.uri"),
+                &format!("expected s3://BUCKET/KEY, got {}", location.uri),
+            ));
+        };
+        Source::S3 {
+            bucket: bucket.to_owned(),
+            key: key.to_owned(),
         }
     };
     Ok(GivenFile {

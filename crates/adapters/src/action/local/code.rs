@@ -270,7 +270,7 @@ impl Watched {
         let mut state = self.state();
         state.generation += 1;
         state.changed = Some(Instant::now());
-        state.rescan |= lost || concerns_directories(&event.kind);
+        state.rescan |= lost || concerns_directories(event.kind);
         true
     }
 
@@ -330,7 +330,7 @@ impl Inner {
     }
 
     fn hear(&self, event: &Event) {
-        if !is_change(&event.kind) && !event.need_rescan() {
+        if !is_change(event.kind) && !event.need_rescan() {
             return;
         }
         let folders: Vec<_> = lock(&self.folders)
@@ -366,18 +366,18 @@ impl Watches {
 }
 
 /// Reading is no change.
-fn is_change(kind: &EventKind) -> bool {
+fn is_change(kind: EventKind) -> bool {
     match kind {
-        EventKind::Access(kind) => *kind == AccessKind::Close(AccessMode::Write),
+        EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
         EventKind::Create(_) | EventKind::Modify(_) | EventKind::Remove(_) => true,
         EventKind::Any | EventKind::Other => false,
     }
 }
 
-fn concerns_directories(kind: &EventKind) -> bool {
+fn concerns_directories(kind: EventKind) -> bool {
     match kind {
-        EventKind::Create(kind) => *kind != CreateKind::File,
-        EventKind::Remove(kind) => *kind != RemoveKind::File,
+        EventKind::Create(kind) => kind != CreateKind::File,
+        EventKind::Remove(kind) => kind != RemoveKind::File,
         EventKind::Modify(ModifyKind::Name(_)) => true,
         EventKind::Modify(_) | EventKind::Access(_) | EventKind::Any | EventKind::Other => false,
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub enum LocalRuntime {
     /// Python, with AWS's own runtime interface client (`awslambdaric`).
     Python,
-    /// Node.js, CommonJS or ES modules, with a Runtime API client that comes with this server.
+    /// Node.js, `CommonJS` or ES modules, with a Runtime API client that comes with this server.
     Node,
     /// A program that speaks the Lambda Runtime API itself, such as one built for `provided.al2023`.
     Provided {

@@ -27,7 +27,7 @@ use crate::http::Flight;
 
 /// How long a server may take to start and to shake hands. Runners that fetch the server's package
 /// first take their time.
-const OPEN_LIMIT: Duration = Duration::from_secs(60);
+const OPEN_LIMIT: Duration = Duration::from_mins(1);
 /// A session idle for this long is asked for a sign of life.
 const IDLE_BEFORE_CHECK: Duration = Duration::from_secs(30);
 /// How long the sign of life may take.
@@ -263,7 +263,7 @@ impl Inner {
         let is_current = standing
             .session
             .as_ref()
-            .is_some_and(|current| std::ptr::eq(&**current, session));
+            .is_some_and(|current| std::ptr::eq(&raw const **current, session));
         if !is_current {
             return;
         }

@@ -84,6 +84,7 @@ struct Envelope<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
 struct Response<'a> {
     action_group: &'a str,
     api_path: &'a str,

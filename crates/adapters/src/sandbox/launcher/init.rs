@@ -100,7 +100,7 @@ fn home(task: &mut Task) {
     let private = task.temporary.clone().unwrap_or_else(|| "/tmp".into());
     for variable in ["HOME", "TMPDIR"] {
         let told = task.environment.get(variable);
-        if !told.is_some_and(|folder| std::fs::read_dir(folder).is_ok()) {
+        if told.is_none_or(|folder| std::fs::read_dir(folder).is_err()) {
             task.environment
                 .insert(variable.to_owned(), private.clone().into());
         }

@@ -19,9 +19,9 @@ const INTERFACE: ABI = ABI::V7;
 pub(super) fn apply(task: &Task) -> Result<i32, Refused> {
     let status = restrict(task).map_err(step("confining itself with Landlock"))?;
     let version = match (status.ruleset, status.landlock) {
-        (RulesetStatus::NotEnforced, _) => 0,
+        (RulesetStatus::NotEnforced, _)
+        | (_, LandlockStatus::NotEnabled | LandlockStatus::NotImplemented) => 0,
         (_, LandlockStatus::Available { effective_abi, .. }) => effective_abi as i32,
-        (_, LandlockStatus::NotEnabled | LandlockStatus::NotImplemented) => 0,
     };
     if version < task.landlock {
         return Err(step("confining itself with Landlock")(format!(

@@ -128,18 +128,17 @@ impl Root {
     fn bind(&self, path: &Path, access: Access) -> Result<(), Refused> {
         let source = Path::new(HOST).join(path.strip_prefix("/").unwrap_or(path));
         let target = self.at(path);
-        self.try_bind(&source, &target, access)
-            .map_err(|error| Refused {
-                step: "showing a path to the child",
-                cause: format!("{}: {error}", path.display()),
-            })
+        Self::try_bind(&source, &target, access).map_err(|error| Refused {
+            step: "showing a path to the child",
+            cause: format!("{}: {error}", path.display()),
+        })
     }
 
-    fn try_bind(&self, source: &Path, target: &Path, access: Access) -> io::Result<()> {
+    fn try_bind(source: &Path, target: &Path, access: Access) -> io::Result<()> {
         if fs::metadata(source)?.is_dir() {
             fs::create_dir_all(target)?;
         } else if fs::symlink_metadata(target).is_err() {
-            self.parents(target)?;
+            Self::parents(target)?;
             fs::File::create(target)?;
         }
         mount_bind_recursive(source, target)?;
@@ -156,7 +155,7 @@ impl Root {
         if fs::symlink_metadata(&link).is_ok() {
             return Ok(());
         }
-        self.parents(&link)
+        Self::parents(&link)
             .and_then(|()| symlink(target, &link))
             .map_err(|error| Refused {
                 step: "making a link in the new file system",
@@ -166,7 +165,7 @@ impl Root {
 
     fn write(&self, path: &str, text: &str) -> Result<(), Refused> {
         let file = self.at(Path::new(path));
-        self.parents(&file)
+        Self::parents(&file)
             .and_then(|()| fs::write(&file, text))
             .map_err(step("writing to the new file system"))
     }
@@ -178,7 +177,7 @@ impl Root {
             .map_err(step("making a file system in memory"))
     }
 
-    fn parents(&self, path: &Path) -> io::Result<()> {
+    fn parents(path: &Path) -> io::Result<()> {
         path.parent().map_or(Ok(()), fs::create_dir_all)
     }
 }
@@ -230,7 +229,7 @@ fn devices(root: &Root, task: &Task) -> Result<(), Refused> {
     for device in places::DEVICES {
         let source = Path::new(HOST).join(device.trim_start_matches('/'));
         let target = root.at(Path::new(device));
-        root.parents(&target)
+        Root::parents(&target)
             .and_then(|()| fs::File::create(&target))
             .map_err(step("making devices"))?;
         mount_bind_recursive(&source, &target).map_err(step("making devices"))?;

@@ -143,7 +143,7 @@ fn rules(task: &Task) -> Result<Rules, seccompiler::BackendError> {
     // Typing into a terminal.
     let terminal = [libc::TIOCSTI, libc::TIOCLINUX]
         .iter()
-        .map(|&request| all([is(1, u64::from(request))]))
+        .map(|&request| all([is(1, request)]))
         .collect::<Result<_, _>>()?;
     rules.insert(libc::SYS_ioctl, terminal);
     rules.insert(libc::SYS_socket, sockets(task)?);

@@ -53,17 +53,17 @@ impl Fitter<'_> {
     ) -> Value {
         let value = match type_ {
             None => given.clone(),
-            Some(type_) => match converted(type_, given) {
-                Some(value) => value,
-                None => {
+            Some(type_) => {
+                let Some(value) = converted(type_, given) else {
                     self.problems.push(format!(
                         "'{place}' must be of type {}, but was {}",
                         type_.as_str(),
                         quoted(given)
                     ));
                     return Value::Null;
-                }
-            },
+                };
+                value
+            }
         };
         let value = self.chosen(place, schema, value);
         if depth >= DEPTH_MAX {

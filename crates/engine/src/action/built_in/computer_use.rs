@@ -98,7 +98,7 @@ impl<'a> Group<'a> {
                 list("region", "What to zoom into: [x0, y0, x1, y1]."),
             ],
         );
-        Ok(self.built_in(action, definition, computer_beta(&version)))
+        Ok(built_in(action, definition, Some(computer_beta(&version))))
     }
 
     pub(super) fn bash(&self) -> Result<BuiltIn, SchemaError> {
@@ -118,7 +118,7 @@ impl<'a> Group<'a> {
                 ),
             ],
         );
-        Ok(self.built_in(action, definition, first_beta(&version)))
+        Ok(built_in(action, definition, first_beta(&version)))
     }
 
     pub(super) fn text_editor(&self) -> Result<BuiltIn, SchemaError> {
@@ -150,7 +150,7 @@ impl<'a> Group<'a> {
                 list("view_range", "The lines to view: [first, last]."),
             ],
         );
-        Ok(self.built_in(action, definition, first_beta(&version)))
+        Ok(built_in(action, definition, first_beta(&version)))
     }
 
     pub(super) fn refuse_unknown(&self, known: &[&str]) -> Result<(), SchemaError> {
@@ -224,26 +224,26 @@ impl<'a> Group<'a> {
             computer_use: true,
         }
     }
+}
 
-    fn built_in(&self, action: Action, definition: Value, beta: Option<&str>) -> BuiltIn {
-        BuiltIn {
-            vendor_tool: Some(VendorTool {
-                name: action.tool_name.clone(),
-                definition,
-                beta: beta.map(ToOwned::to_owned),
-            }),
-            action: Some(action),
-        }
+fn built_in(action: Action, definition: Value, beta: Option<&str>) -> BuiltIn {
+    BuiltIn {
+        vendor_tool: Some(VendorTool {
+            name: action.tool_name.clone(),
+            definition,
+            beta: beta.map(ToOwned::to_owned),
+        }),
+        action: Some(action),
     }
 }
 
 /// The beta that a version of the computer tool belongs to.
-fn computer_beta(version: &str) -> Option<&'static str> {
-    Some(match version {
+fn computer_beta(version: &str) -> &'static str {
+    match version {
         "20241022" => "computer-use-2024-10-22",
         "20251124" => "computer-use-2025-11-24",
         _ => "computer-use-2025-01-24",
-    })
+    }
 }
 
 /// The first versions of shell and editor belong to a beta, later ones to none.

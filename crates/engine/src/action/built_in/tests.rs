@@ -1,3 +1,5 @@
+//! Parameters of the built-in groups, and the actions and tools they give.
+
 use serde_json::json;
 
 use super::*;

@@ -111,6 +111,7 @@ fn an_operation_may_answer_with_json_itself() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn broken_replies_give_awss_sentence_and_the_exact_place() {
     let cases: Vec<(Vec<u8>, ActionTarget, &str, &str)> = vec![
         (

@@ -242,11 +242,12 @@ pub(super) fn complete(schema: &mut Map<String, Value>, kind: &Kind) {
     }
 }
 
+/// A property of a body: its name, its schema, whether it is required.
+type Property = (String, Map<String, Value>, bool);
+
 /// The properties of a body, each with whether it is required; those of all alternatives where there
 /// are several, of which only what all of them require is required. `None` for a body without any.
-pub(super) fn properties(
-    schema: &Map<String, Value>,
-) -> Option<Vec<(String, Map<String, Value>, bool)>> {
+pub(super) fn properties(schema: &Map<String, Value>) -> Option<Vec<Property>> {
     let mut whole = Map::new();
     let mut required: Vec<&str> = Vec::new();
     for member in ["oneOf", "anyOf"] {

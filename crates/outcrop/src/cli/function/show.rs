@@ -134,13 +134,13 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_reply() {
-        expect![[r#"
+        expect![[r"
             log:
               looking up A-482
             took 3.2 ms
             the reply keeps the contract; the model would read:
               shipped
-        "#]]
+        "]]
         .assert_eq(&about(&json!({
             "payload": "{}", "logTail": "looking up A-482\n", "durationMs": 3.21,
             "verdict": {"kind": "accepted", "text": "shipped", "reprompt": false, "clientError": false}

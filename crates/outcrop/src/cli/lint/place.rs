@@ -3,6 +3,8 @@
 //! A template's nodes know their lines, also those of a schema in a file or a text of its own. What
 //! cannot be found exactly is placed at the nearest thing above it.
 
+use std::path::Path;
+
 use outcrop_deploy::intrinsics::file_of;
 use outcrop_deploy::node::{Content, Mark, Node};
 use outcrop_deploy::template;
@@ -131,7 +133,11 @@ impl InTemplate<'_> {
     /// A line of a text that stands in the template: a block of YAML, which keeps its lines. JSON has
     /// all of a text on one.
     fn inside(&self, text: &str, begins: Mark, line: u32) -> Spot {
-        if !text.contains('\n') || self.file.ends_with(".json") {
+        if !text.contains('\n')
+            || Path::new(self.file)
+                .extension()
+                .is_some_and(|kind| kind.eq_ignore_ascii_case("json"))
+        {
             return self.spot(begins);
         }
         Spot {
@@ -221,14 +227,17 @@ mod tests {
         }
     }
 
+    fn indented(text: &str, by: usize) -> String {
+        let margin = " ".repeat(by);
+        let lines = text.lines();
+        lines.fold(String::new(), |all, line| all + &margin + line + "\n")
+    }
+
     #[test]
     fn places_in_a_template() {
         let text = format!(
             "ActionGroups:\n  - ActionGroupName: Orders\n    FunctionSchema:\n      Functions:\n        - Name: find\n          Parameters:\n            id: {{Type: string}}\n  - ActionGroupName: Api\n    ApiSchema:\n      Payload: |\n{}  - ActionGroupName: Filed\n    ApiSchema:\n      Payload: !File schemas/api.yaml\n",
-            DOCUMENT
-                .lines()
-                .map(|line| format!("        {line}\n"))
-                .collect::<String>()
+            indented(DOCUMENT, 8)
         );
         let properties = template::parse(&text).unwrap();
         let place = InTemplate {

@@ -107,6 +107,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "callers write it in place")]
     fn made(wanted: &str, arguments: Value) -> Action {
         let call = FunctionCall {
             arguments: arguments.as_object().cloned().unwrap_or_default(),

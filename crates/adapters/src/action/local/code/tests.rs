@@ -1,3 +1,5 @@
+//! Which changes of a folder count as changes of its code.
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

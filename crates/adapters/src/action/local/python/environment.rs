@@ -99,7 +99,11 @@ impl Environments {
         tracker: &TaskTracker,
         closed: &CancellationToken,
     ) -> Result<Interpreter, EnvironmentError> {
-        let own = code.and_then(|code| OWN.iter().map(|name| code.join(name)).find(usable));
+        let own = code.and_then(|code| {
+            OWN.iter()
+                .map(|name| code.join(name))
+                .find(|own| usable(own))
+        });
         let Some(own) = own else {
             let recipe = self.recipe(code).await?;
             return Ok(Interpreter {
@@ -197,7 +201,7 @@ impl Environments {
 }
 
 /// Whether an environment has an interpreter: one that was copied from elsewhere may have lost it.
-fn usable(environment: &PathBuf) -> bool {
+fn usable(environment: &Path) -> bool {
     environment.join(PROGRAM).exists()
 }
 

@@ -58,7 +58,7 @@ fn form(members: &Map<String, Value>) -> String {
     for (name, value) in members {
         match value {
             Value::Array(items) => {
-                pairs.extend(items.iter().map(|item| (name.as_str(), plain(item))))
+                pairs.extend(items.iter().map(|item| (name.as_str(), plain(item))));
             }
             value => pairs.push((name, plain(value))),
         }
