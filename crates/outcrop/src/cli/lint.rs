@@ -4,6 +4,8 @@
 //! from a server, and its prompts, functions and handlers are looked at. Nothing is run unless
 //! --dry-run-handlers says so, and nothing is ever changed.
 
+#![expect(clippy::doc_markdown, reason = "help is read in a terminal")]
+
 pub(super) mod agent;
 mod dry_run;
 mod place;
@@ -29,7 +31,7 @@ use report::Told;
 ///
 /// Checks the agents of a template, or one agent of a server: schemas, the names and number of tools,
 /// descriptions, tools that a model can hardly tell apart, prompts, functions that nothing runs,
-/// handlers that are not there. An error is what fails here; a warning what AWS (or `aws_limits` =
+/// handlers that are not there. An error is what fails here; a warning what AWS (or aws_limits =
 /// "strict") refuses, or what is likely to go wrong; a note what could be better.
 ///
 /// Exit code 0: no errors; 1: errors; 2: the command makes no sense.

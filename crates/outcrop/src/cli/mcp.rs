@@ -2,6 +2,8 @@
 //!
 //! Reads the configuration and talks to the server itself, so that no `outcrop serve` has to run.
 
+#![expect(clippy::doc_markdown, reason = "help is read in a terminal")]
+
 mod schema;
 
 use std::path::PathBuf;
@@ -39,11 +41,11 @@ enum Command {
 /// What a server's tools are printed as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Form {
-    /// `functionSchema` of `CreateAgentActionGroup`, JSON
+    /// `functionSchema` of CreateAgentActionGroup, JSON
     Functions,
     /// `FunctionSchema` of a CloudFormation template, JSON
     Cloudformation,
-    /// An `OpenAPI` document for `apiSchema`: keeps nested arguments
+    /// An OpenAPI document for `apiSchema`: keeps nested arguments
     Openapi,
     /// The server's own names and schemas, JSON
     Raw,

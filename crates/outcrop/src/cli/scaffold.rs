@@ -3,6 +3,8 @@
 //! The files are `outcrop_deploy::scaffold`'s, the example events the engine's; here the schema is
 //! found and the files are written, except over what somebody has edited.
 
+#![expect(clippy::doc_markdown, reason = "help is read in a terminal")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -22,12 +24,12 @@ use crate::functions::name_of;
 /// Write a Python handler for an action group
 ///
 /// The folder gets handler.py with one function for each operation, actions.py with the types of its
-/// arguments and what reads them, an example event for each operation, and `test_handler.py`, whose
+/// arguments and what reads them, an example event for each operation, and test_handler.py, whose
 /// tests pass as they are written. Run again after a schema has changed, it brings everything up to
 /// date but the files that have been edited.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// An `OpenAPI` schema, a function schema, or a template with agents; JSON or YAML
+    /// An OpenAPI schema, a function schema, or a template with agents; JSON or YAML
     #[arg(
         value_name = "SCHEMA|TEMPLATE",
         required_unless_present = "agent",
