@@ -76,6 +76,7 @@ macro_rules! store_conformance {
                     a_lease_keeps_others_off_until_it_ends
                     only_the_holder_finishes
                     an_old_lease_serves_until_another_claims
+                    a_renewed_lease_keeps_others_off_for_longer
                     enqueueing_again_replaces
                     a_failed_batch_enqueues_nothing
                     racing_claimers_get_different_jobs

@@ -36,10 +36,11 @@ pub struct Health {
     pub backend: String,
 }
 
-/// The storage port: six verbs. Object safe; implementations are shared by all requests.
+/// The storage port: seven verbs. Object safe; implementations are shared by all requests.
 ///
 /// Calls are linearizable: what one call was told, every later call sees. Dropping the future of
-/// [`Store::commit`] or [`Store::claim_job`] does not undo a call that has been polled.
+/// [`Store::commit`], [`Store::claim_job`] or [`Store::renew_job`] does not undo a call that has been
+/// polled.
 pub trait Store: Send + Sync {
     /// One document, unless it is absent or expired at `now_ms`.
     fn get<'a>(
@@ -69,6 +70,15 @@ pub trait Store: Send + Sync {
         queue: &'static str,
         lease: Lease,
     ) -> BoxFuture<'a, Result<Option<Job>, StoreError>>;
+
+    /// Moves the end of a claim on. False if the job is no longer held under this lease: then another
+    /// holds it, or it has been finished or enqueued anew.
+    fn renew_job<'a>(
+        &'a self,
+        id: &'a str,
+        lease: u64,
+        until_ms: i64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>>;
 
     /// Whether the backend answers.
     fn check(&self) -> BoxFuture<'_, Result<Health, StoreError>>;

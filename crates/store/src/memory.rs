@@ -242,6 +242,15 @@ impl State {
         })
     }
 
+    fn renew(&mut self, id: &str, lease: u64, until_ms: i64) -> bool {
+        let held = self.jobs.get_mut(id).filter(|job| job.lease == Some(lease));
+        let Some(job) = held else {
+            return false;
+        };
+        job.claimable_at_ms = until_ms;
+        true
+    }
+
     fn list(&self, scan: &Scan, page: &Page) -> Listing {
         let mut records: Vec<Record> = self
             .documents
@@ -323,6 +332,15 @@ impl Store for MemoryStore {
         lease: Lease,
     ) -> BoxFuture<'a, Result<Option<Job>, StoreError>> {
         Box::pin(async move { Ok(self.state().claim(queue, lease)) })
+    }
+
+    fn renew_job<'a>(
+        &'a self,
+        id: &'a str,
+        lease: u64,
+        until_ms: i64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move { Ok(self.state().renew(id, lease, until_ms)) })
     }
 
     fn check(&self) -> BoxFuture<'_, Result<Health, StoreError>> {

@@ -204,6 +204,20 @@ impl Inner {
         job.map_err(|error| StoreError::Unavailable(error.into()))
     }
 
+    async fn renew(&self, id: &str, lease: u64, until_ms: i64) -> Result<bool, StoreError> {
+        // A number the database cannot hold was never given out.
+        let Ok(lease) = i64::try_from(lease) else {
+            return Ok(false);
+        };
+        let id = text::escape(id);
+        let lent = self.pool.lend().await.map_err(Failure::into_error)?;
+        let rows = lent
+            .rows(Query::Renew, &[&id, &lease, &until_ms])
+            .await
+            .map_err(Failure::into_error)?;
+        Ok(!rows.is_empty())
+    }
+
     /// Whether the hour has changed since the last sweep; says so once.
     fn sweep_is_due(&self, now_ms: i64) -> bool {
         let hour = batch::passed_hour(now_ms);
@@ -286,6 +300,19 @@ impl Store for PostgresStore {
     ) -> BoxFuture<'a, Result<Option<Job>, StoreError>> {
         let inner = Arc::clone(&self.inner);
         Box::pin(to_its_end(async move { inner.claim(queue, lease).await }))
+    }
+
+    fn renew_job<'a>(
+        &'a self,
+        id: &'a str,
+        lease: u64,
+        until_ms: i64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        let inner = Arc::clone(&self.inner);
+        let id: Arc<str> = id.into();
+        Box::pin(to_its_end(async move {
+            inner.renew(&id, lease, until_ms).await
+        }))
     }
 
     fn check(&self) -> BoxFuture<'_, Result<Health, StoreError>> {

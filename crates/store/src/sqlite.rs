@@ -310,6 +310,19 @@ impl Store for SqliteStore {
         })
     }
 
+    fn renew_job<'a>(
+        &'a self,
+        id: &'a str,
+        lease: u64,
+        until_ms: i64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        Box::pin(async move {
+            let (answer, receiver) = Answer::new();
+            let request = Request::Renew(id.into(), lease, until_ms, answer);
+            self.write(request, receiver).await
+        })
+    }
+
     fn check(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         Box::pin(async move {
             let (answer, receiver) = Answer::new();

@@ -410,6 +410,15 @@ impl Store for TestStore {
         self.inner.claim_job(queue, lease)
     }
 
+    fn renew_job<'a>(
+        &'a self,
+        id: &'a str,
+        lease: u64,
+        until_ms: i64,
+    ) -> BoxFuture<'a, Result<bool, StoreError>> {
+        self.inner.renew_job(id, lease, until_ms)
+    }
+
     fn check(&self) -> BoxFuture<'_, Result<Health, StoreError>> {
         self.inner.check()
     }

@@ -111,6 +111,30 @@ pub async fn an_old_lease_serves_until_another_claims(store: &dyn Store) {
     assert_eq!(claimed_id(store, 99).await, None);
 }
 
+/// And is of no use once the job is another's, finished, or enqueued anew.
+pub async fn a_renewed_lease_keeps_others_off_for_longer(store: &dyn Store) {
+    done(store, [Write::Enqueue(job("a", 0))]).await;
+    let renew = async |job: &Job, until_ms| {
+        let renewed = store.renew_job(&job.id, job.lease, until_ms).await;
+        renewed.expect("the store answers")
+    };
+    let first = claim(store, 0, 10).await.expect("the job is due");
+    assert!(renew(&first, 30).await);
+    assert_eq!(claim(store, 10, 40).await, None);
+    let second = claim(store, 30, 40).await.expect("the lease has ended");
+    assert_eq!(second.attempts, 2);
+    assert!(!renew(&first, 99).await, "another holds it");
+    let none = store.renew_job(&second.id, u64::MAX, 99).await;
+    assert!(!none.expect("the store answers"), "no such claim was made");
+    // A lapsed lease that nobody has taken over can still be renewed.
+    assert!(renew(&second, 60).await);
+    done(store, [Write::Enqueue(job("a", 50))]).await;
+    assert!(!renew(&second, 99).await, "it is another job now");
+    let third = claim(store, 50, 60).await.expect("the job is due");
+    done(store, [finish(&third)]).await;
+    assert!(!renew(&third, 99).await, "it is finished");
+}
+
 /// Payload, queue and due time; a claim ends, the attempts stay counted.
 pub async fn enqueueing_again_replaces(store: &dyn Store) {
     done(store, [Write::Enqueue(job("a", 0))]).await;

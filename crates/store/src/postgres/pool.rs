@@ -35,7 +35,7 @@ const LOCK_TIMEOUT_MS: u32 = 5_000;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The statements a connection has ready, in the order of [`Query`].
-const QUERIES: [&str; 9] = [
+const QUERIES: [&str; 10] = [
     include_str!("queries/get.sql"),
     include_str!("queries/list_by_id.sql"),
     include_str!("queries/list_by_created.sql"),
@@ -43,6 +43,7 @@ const QUERIES: [&str; 9] = [
     include_str!("queries/commit.sql"),
     include_str!("queries/journal.sql"),
     include_str!("queries/claim.sql"),
+    include_str!("queries/renew.sql"),
     include_str!("queries/sweep.sql"),
     "SELECT current_setting('server_version')",
 ];
@@ -57,6 +58,7 @@ pub(super) enum Query {
     Commit,
     Journal,
     Claim,
+    Renew,
     Sweep,
     Version,
 }

@@ -1,4 +1,4 @@
-//! Batches and claims as SQL, within a transaction the caller has begun.
+//! Batches, claims and renewals as SQL, within a transaction the caller has begun.
 //!
 //! Nothing here begins, commits or undoes; what a batch changed is collected in [`Changes`] and told
 //! to the cache by the caller once it is committed.
@@ -16,7 +16,7 @@ mod jobs;
 mod journals;
 
 pub(super) use documents::{passed_hour, sweep};
-pub(super) use jobs::{claim, release_all};
+pub(super) use jobs::{claim, release_all, renew};
 pub(super) use journals::last_number;
 
 /// Why a batch was not applied.

@@ -102,6 +102,6 @@ fn is_brief(request: &Request) -> bool {
                     .iter()
                     .any(|write| matches!(write, Write::DeleteChildren { .. }))
         }
-        Request::Claim(..) | Request::Check(_) => true,
+        Request::Claim(..) | Request::Renew(..) | Request::Check(_) => true,
     }
 }

@@ -40,6 +40,8 @@ const LEASE_CLAIM_BITS: u32 = 40;
 pub(super) enum Request {
     Commit(Batch, Answer<Committed>),
     Claim(&'static str, Lease, Answer<Option<Job>>),
+    /// Job, lease, and when it is to end.
+    Renew(Arc<str>, u64, i64, Answer<bool>),
     Check(Answer<Health>),
 }
 
@@ -192,6 +194,10 @@ impl Writer {
                 let result = apply::claim(&self.connection, queue, *lease, self.last_lease);
                 self.ready(answer, result.map_err(Failure::Sqlite))
             }
+            Request::Renew(id, lease, until_ms, answer) => {
+                let result = apply::renew(&self.connection, id, *lease, *until_ms);
+                self.ready(answer, result.map_err(Failure::Sqlite))
+            }
             Request::Check(answer) => {
                 let health = Health {
                     backend: format!("sqlite {}", rusqlite::version()),
@@ -222,7 +228,7 @@ impl Writer {
     fn sweep(&mut self, requests: &[Request]) -> rusqlite::Result<i64> {
         let now_ms = requests.iter().filter_map(|request| match request {
             Request::Commit(batch, _) => Some(batch.now_ms),
-            Request::Claim(..) | Request::Check(_) => None,
+            Request::Claim(..) | Request::Renew(..) | Request::Check(_) => None,
         });
         // The earliest clock, so that no batch misses a document that lived in its time.
         let Some(hour) = now_ms.min().map(apply::passed_hour) else {
@@ -268,6 +274,7 @@ impl Request {
         match self {
             Self::Commit(_, answer) => answer.send(),
             Self::Claim(_, _, answer) => answer.send(),
+            Self::Renew(_, _, _, answer) => answer.send(),
             Self::Check(answer) => answer.send(),
         }
     }
@@ -277,6 +284,7 @@ impl Request {
         match self {
             Self::Commit(_, answer) => answer.ready = Some(Err(error)),
             Self::Claim(_, _, answer) => answer.ready = Some(Err(error)),
+            Self::Renew(_, _, _, answer) => answer.ready = Some(Err(error)),
             Self::Check(answer) => answer.ready = Some(Err(error)),
         }
     }

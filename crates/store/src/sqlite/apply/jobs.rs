@@ -1,4 +1,4 @@
-//! Jobs: enqueue, claim, finish.
+//! Jobs: enqueue, claim, renew, finish.
 
 use std::sync::Arc;
 
@@ -46,6 +46,21 @@ pub(in crate::sqlite) fn claim(
     // The update is complete only once the statement has run out.
     while rows.next()?.is_some() {}
     Ok(Some(job))
+}
+
+/// Moves the end of a claim on; `false` if the job is not held under this lease.
+pub(in crate::sqlite) fn renew(
+    connection: &Connection,
+    id: &str,
+    lease: u64,
+    until_ms: i64,
+) -> rusqlite::Result<bool> {
+    // A number SQLite cannot hold was never given out.
+    let Ok(lease) = i64::try_from(lease) else {
+        return Ok(false);
+    };
+    let mut statement = connection.prepare_cached(include_str!("../queries/job_renew.sql"))?;
+    Ok(statement.execute(params![id, lease, until_ms])? > 0)
 }
 
 /// Ends every lease: whoever held one is gone, for the data folder was locked by that process.
