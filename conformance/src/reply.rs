@@ -1,5 +1,6 @@
 //! What a model says, before a protocol renders it.
 
+use serde::Deserialize;
 use serde_json::Value;
 
 /// About how many characters a model sends at once; text is cut at this size for streamed replies.
@@ -10,6 +11,10 @@ pub const DELTA_CHARS: usize = 6;
 pub enum Part {
     /// Text.
     Text(String),
+    /// Text that streams in just these pieces, as a model's tokens fell.
+    Pieces(Vec<String>),
+    /// What the model thought before it spoke, in a protocol that can carry it.
+    Reasoning(String),
     /// A tool call.
     Call {
         /// The call's id, unique in the conversation.
@@ -21,15 +26,34 @@ pub enum Part {
     },
 }
 
+impl Part {
+    /// What a stream says of it, piece by piece.
+    pub fn deltas(&self) -> Vec<&str> {
+        match self {
+            Self::Pieces(pieces) => pieces.iter().map(String::as_str).collect(),
+            Self::Text(text) | Self::Reasoning(text) => deltas(text).collect(),
+            Self::Call { arguments, .. } => deltas(arguments).collect(),
+        }
+    }
+}
+
+/// The tokens a reply reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Read.
+    pub input: u32,
+    /// Written.
+    pub output: u32,
+}
+
 /// A whole reply.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// Its parts, in order.
     pub parts: Vec<Part>,
-    /// Tokens reported as read.
-    pub input_tokens: u32,
-    /// Tokens reported as written.
-    pub output_tokens: u32,
+    /// Its tokens.
+    pub usage: Usage,
     /// Overrides the reason given for stopping (in the protocol's own words).
     pub stop_reason: Option<String>,
 }
@@ -39,8 +63,10 @@ impl Reply {
     pub fn of(parts: Vec<Part>) -> Self {
         Self {
             parts,
-            input_tokens: 120,
-            output_tokens: 30,
+            usage: Usage {
+                input: 120,
+                output: 30,
+            },
             stop_reason: None,
         }
     }
@@ -60,7 +86,7 @@ pub fn arguments_value(arguments: &str) -> Value {
 }
 
 /// Cuts `text` into pieces of about [`DELTA_CHARS`] characters, the way a streaming model does.
-pub fn deltas(text: &str) -> impl Iterator<Item = &str> {
+fn deltas(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
         if rest.is_empty() {

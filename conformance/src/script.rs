@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::brain;
-use crate::reply::{Part, Reply};
+use crate::reply::{Part, Reply, Usage};
 use crate::transcript::Transcript;
 
 /// What a call shall do. All members are optional; none at all means: as the brain says.
@@ -36,6 +36,8 @@ pub struct Step {
     pub content: Option<Vec<Piece>>,
     /// The reason the model gives for stopping.
     pub stop_reason: Option<String>,
+    /// The tokens it reports.
+    pub usage: Option<Usage>,
     /// A tool's whole return value, as is.
     pub payload: Option<Value>,
     /// A tool's body text in a correct envelope.
@@ -69,6 +71,16 @@ pub enum Piece {
         /// The text.
         text: String,
     },
+    /// Text that streams in just these pieces.
+    Pieces {
+        /// The pieces.
+        pieces: Vec<String>,
+    },
+    /// What the model thought.
+    Reasoning {
+        /// The thought.
+        reasoning: String,
+    },
     /// A tool call.
     Call {
         /// The end of an offered tool's name, or any name at all.
@@ -78,6 +90,8 @@ pub enum Piece {
         input: Value,
         /// The arguments as raw text, legal or not; wins over `input`.
         arguments: Option<String>,
+        /// The call's id; a fresh one without it.
+        id: Option<String>,
     },
 }
 
@@ -92,12 +106,17 @@ impl Step {
             .enumerate()
             .map(|(index, piece)| match piece {
                 Piece::Text { text } => Part::Text(text.clone()),
+                Piece::Pieces { pieces } => Part::Pieces(pieces.clone()),
+                Piece::Reasoning { reasoning } => Part::Reasoning(reasoning.clone()),
                 Piece::Call {
                     tool,
                     input,
                     arguments,
+                    id,
                 } => Part::Call {
-                    id: format!("call_{serial}_{index}"),
+                    id: id
+                        .clone()
+                        .unwrap_or_else(|| format!("call_{serial}_{index}")),
                     name: transcript
                         .tool_ending(tool)
                         .map_or_else(|| tool.clone(), |tool| tool.name.clone()),
@@ -108,9 +127,13 @@ impl Step {
                 },
             })
             .collect();
-        Reply {
+        let mut reply = Reply {
             stop_reason: self.stop_reason.clone(),
             ..Reply::of(parts)
+        };
+        if let Some(usage) = self.usage {
+            reply.usage = usage;
         }
+        reply
     }
 }

@@ -5,8 +5,11 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{members, text_of};
-use crate::reply::{Part, Reply, arguments_value, deltas};
+use crate::reply::{Part, Reply, arguments_value};
 use crate::transcript::{Block, Message, Role, Tool, Transcript};
+
+/// Signs what the model thought; the real one is opaque as well.
+const SIGNATURE: &str = "c3R1Yg==";
 
 /// Reads a messages request.
 pub fn parse(body: &Value) -> Result<Transcript> {
@@ -134,6 +137,10 @@ pub fn whole(reply: &Reply, model: &str, serial: u64) -> Value {
         .iter()
         .map(|part| match part {
             Part::Text(text) => json!({"type": "text", "text": text}),
+            Part::Pieces(pieces) => json!({"type": "text", "text": pieces.concat()}),
+            Part::Reasoning(text) => {
+                json!({"type": "thinking", "thinking": text, "signature": SIGNATURE})
+            }
             Part::Call { id, name, arguments } => {
                 json!({"type": "tool_use", "id": id, "name": name, "input": arguments_value(arguments)})
             }
@@ -142,7 +149,7 @@ pub fn whole(reply: &Reply, model: &str, serial: u64) -> Value {
     json!({
         "id": format!("msg_{serial}"), "type": "message", "role": "assistant", "model": model, "content": content,
         "stop_reason": stop_reason(reply), "stop_sequence": null,
-        "usage": {"input_tokens": reply.input_tokens, "output_tokens": reply.output_tokens},
+        "usage": {"input_tokens": reply.usage.input, "output_tokens": reply.usage.output},
     })
 }
 
@@ -155,40 +162,44 @@ pub fn frames(reply: &Reply, model: &str, serial: u64) -> Vec<Bytes> {
     let mut frames = vec![
         event(json!({"type": "message_start", "message": {
             "id": format!("msg_{serial}"), "type": "message", "role": "assistant", "model": model, "content": [],
-            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": reply.input_tokens, "output_tokens": 1},
+            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": reply.usage.input, "output_tokens": 1},
         }})),
         event(json!({"type": "ping"})),
     ];
     for (index, part) in reply.parts.iter().enumerate() {
-        let (start, kind, field, text) = match part {
-            Part::Text(text) => (
-                json!({"type": "text", "text": ""}),
-                "text_delta",
-                "text",
-                text,
+        let (start, kind, field) = match part {
+            Part::Text(_) | Part::Pieces(_) => {
+                (json!({"type": "text", "text": ""}), "text_delta", "text")
+            }
+            Part::Reasoning(_) => (
+                json!({"type": "thinking", "thinking": "", "signature": ""}),
+                "thinking_delta",
+                "thinking",
             ),
-            Part::Call {
-                id,
-                name,
-                arguments,
-            } => (
+            Part::Call { id, name, .. } => (
                 json!({"type": "tool_use", "id": id, "name": name, "input": {}}),
                 "input_json_delta",
                 "partial_json",
-                arguments,
             ),
         };
         frames.push(event(
             json!({"type": "content_block_start", "index": index, "content_block": start}),
         ));
-        frames.extend(deltas(text).map(|piece| {
+        frames.extend(part.deltas().into_iter().map(|piece| {
             event(json!({"type": "content_block_delta", "index": index, "delta": {"type": kind, field: piece}}))
         }));
+        if matches!(part, Part::Reasoning(_)) {
+            frames.push(event(
+                json!({"type": "content_block_delta", "index": index, "delta": {
+                    "type": "signature_delta", "signature": SIGNATURE,
+                }}),
+            ));
+        }
         frames.push(event(json!({"type": "content_block_stop", "index": index})));
     }
     frames.push(event(json!({
         "type": "message_delta", "delta": {"stop_reason": stop_reason(reply), "stop_sequence": null},
-        "usage": {"output_tokens": reply.output_tokens},
+        "usage": {"output_tokens": reply.usage.output},
     })));
     frames.push(event(json!({"type": "message_stop"})));
     frames

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{members, text_of};
 use crate::eventstream;
-use crate::reply::{Part, Reply, arguments_value, deltas};
+use crate::reply::{Part, Reply, arguments_value};
 use crate::transcript::{Block, Message, Role, Tool, Transcript};
 
 /// Reads a Converse request; the model is in its path and the operation says whether it streams.
@@ -115,9 +115,9 @@ fn stop_reason(reply: &Reply) -> &str {
 
 fn usage(reply: &Reply) -> Value {
     json!({
-        "inputTokens": reply.input_tokens,
-        "outputTokens": reply.output_tokens,
-        "totalTokens": reply.input_tokens + reply.output_tokens,
+        "inputTokens": reply.usage.input,
+        "outputTokens": reply.usage.output,
+        "totalTokens": reply.usage.input + reply.usage.output,
     })
 }
 
@@ -128,6 +128,10 @@ pub fn whole(reply: &Reply) -> Value {
         .iter()
         .map(|part| match part {
             Part::Text(text) => json!({"text": text}),
+            Part::Pieces(pieces) => json!({"text": pieces.concat()}),
+            Part::Reasoning(text) => {
+                json!({"reasoningContent": {"reasoningText": {"text": text}}})
+            }
             Part::Call { id, name, arguments } => {
                 json!({"toolUse": {"toolUseId": id, "name": name, "input": arguments_value(arguments)}})
             }
@@ -147,22 +151,24 @@ pub fn frames(reply: &Reply) -> Vec<Bytes> {
     let mut frames = vec![event("messageStart", json!({"role": "assistant"}))];
     for (index, part) in reply.parts.iter().enumerate() {
         match part {
-            Part::Text(text) => frames.extend(deltas(text).map(|piece| {
+            Part::Text(_) | Part::Pieces(_) => frames.extend(part.deltas().into_iter().map(|piece| {
                 event(
                     "contentBlockDelta",
                     json!({"contentBlockIndex": index, "delta": {"text": piece}}),
                 )
             })),
-            Part::Call {
-                id,
-                name,
-                arguments,
-            } => {
+            Part::Reasoning(_) => frames.extend(part.deltas().into_iter().map(|piece| {
+                event(
+                    "contentBlockDelta",
+                    json!({"contentBlockIndex": index, "delta": {"reasoningContent": {"text": piece}}}),
+                )
+            })),
+            Part::Call { id, name, .. } => {
                 frames.push(event(
                     "contentBlockStart",
                     json!({"contentBlockIndex": index, "start": {"toolUse": {"toolUseId": id, "name": name}}}),
                 ));
-                frames.extend(deltas(arguments).map(|piece| {
+                frames.extend(part.deltas().into_iter().map(|piece| {
                     event(
                         "contentBlockDelta",
                         json!({"contentBlockIndex": index, "delta": {"toolUse": {"input": piece}}}),

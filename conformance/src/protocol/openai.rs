@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::{members, text_of};
-use crate::reply::{Part, Reply, arguments_value, deltas};
+use crate::reply::{Part, Reply, arguments_value};
 use crate::transcript::{Block, Message, Role, Tool, Transcript};
 
 /// Reads a chat-completions request.
@@ -167,19 +167,22 @@ fn finish_reason(reply: &Reply) -> &str {
 
 fn usage(reply: &Reply) -> Value {
     json!({
-        "prompt_tokens": reply.input_tokens,
-        "completion_tokens": reply.output_tokens,
-        "total_tokens": reply.input_tokens + reply.output_tokens,
+        "prompt_tokens": reply.usage.input,
+        "completion_tokens": reply.usage.output,
+        "total_tokens": reply.usage.input + reply.usage.output,
     })
 }
 
 /// The unstreamed reply.
 pub fn whole(reply: &Reply, model: &str, serial: u64) -> Value {
     let mut text = String::new();
+    let mut reasoning = String::new();
     let mut calls = Vec::new();
     for part in &reply.parts {
         match part {
             Part::Text(piece) => text.push_str(piece),
+            Part::Pieces(pieces) => text.push_str(&pieces.concat()),
+            Part::Reasoning(piece) => reasoning.push_str(piece),
             Part::Call {
                 id,
                 name,
@@ -194,6 +197,9 @@ pub fn whole(reply: &Reply, model: &str, serial: u64) -> Value {
         "content": if text.is_empty() { Value::Null } else { Value::String(text) },
         "refusal": null,
     });
+    if !reasoning.is_empty() {
+        message["reasoning_content"] = Value::String(reasoning);
+    }
     if !calls.is_empty() {
         message["tool_calls"] = Value::Array(calls);
     }
@@ -223,18 +229,21 @@ pub fn frames(reply: &Reply, model: &str, serial: u64) -> Vec<Bytes> {
     let mut call_index = 0;
     for part in &reply.parts {
         match part {
-            Part::Text(text) => {
-                frames.extend(deltas(text).map(|piece| delta(json!({"content": piece}))));
-            }
-            Part::Call {
-                id,
-                name,
-                arguments,
-            } => {
+            Part::Text(_) | Part::Pieces(_) => frames.extend(
+                part.deltas()
+                    .into_iter()
+                    .map(|piece| delta(json!({"content": piece}))),
+            ),
+            Part::Reasoning(_) => frames.extend(
+                part.deltas()
+                    .into_iter()
+                    .map(|piece| delta(json!({"reasoning_content": piece}))),
+            ),
+            Part::Call { id, name, .. } => {
                 frames.push(delta(json!({"tool_calls": [{
                     "index": call_index, "id": id, "type": "function", "function": {"name": name, "arguments": ""}
                 }]})));
-                frames.extend(deltas(arguments).map(|piece| {
+                frames.extend(part.deltas().into_iter().map(|piece| {
                     delta(json!({"tool_calls": [{"index": call_index, "function": {"arguments": piece}}]}))
                 }));
                 call_index += 1;
