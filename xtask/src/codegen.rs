@@ -24,7 +24,7 @@ use ir::{Model, Operation, Segment};
 use overlay::Overlay;
 
 /// The services, in the order of their modules.
-const TARGETS: [Target; 4] = [
+const TARGETS: [Target; 5] = [
     Target {
         module: "control",
         service: "Control",
@@ -41,6 +41,12 @@ const TARGETS: [Target; 4] = [
         module: "converse",
         service: "Converse",
         model: "bedrock-runtime",
+        exceptions: None,
+    },
+    Target {
+        module: "bedrock",
+        service: "Bedrock",
+        model: "bedrock",
         exceptions: None,
     },
     Target {

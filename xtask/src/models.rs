@@ -1,8 +1,8 @@
 //! `cargo xtask models refresh`: vendors the service models from an installed botocore.
 //!
-//! Documentation and endpoint rules are dropped, keys are sorted, of `bedrock-runtime` only what
-//! Converse needs is kept, and of `lambda` what is served and the routes of the rest, so that the diff
-//! of a refresh is the review of the API's change.
+//! Documentation and endpoint rules are dropped, keys are sorted, and of `bedrock`, `bedrock-runtime`
+//! and `lambda` what is served is kept with the routes of the rest, so that the diff of a refresh is the
+//! review of the API's change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,12 +15,13 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 /// The folder of each service in botocore's data, and what of it to keep.
-const SERVICES: [(&str, Keep); 4] = [
+const SERVICES: [(&str, Keep); 5] = [
+    ("bedrock", Keep::RoutesBesides(&BEDROCK)),
     ("bedrock-agent", Keep::All),
     ("bedrock-agent-runtime", Keep::All),
     (
         "bedrock-runtime",
-        Keep::Only(&["Converse", "ConverseStream"]),
+        Keep::RoutesBesides(&["ApplyGuardrail", "Converse", "ConverseStream"]),
     ),
     ("lambda", Keep::RoutesBesides(&LAMBDA)),
 ];
@@ -30,12 +31,23 @@ const SERVICES: [(&str, Keep); 4] = [
 enum Keep {
     /// Everything.
     All,
-    /// These operations with their shapes.
-    Only(&'static [&'static str]),
     /// These operations with their shapes, and of the others the routes, so that each can be refused
     /// by its name. Routes that only a query tells apart are left out: the router ignores queries.
     RoutesBesides(&'static [&'static str]),
 }
+
+/// What is served of Bedrock: guardrails and their tags.
+const BEDROCK: [&str; 9] = [
+    "CreateGuardrail",
+    "CreateGuardrailVersion",
+    "DeleteGuardrail",
+    "GetGuardrail",
+    "ListGuardrails",
+    "ListTagsForResource",
+    "TagResource",
+    "UntagResource",
+    "UpdateGuardrail",
+];
 
 /// What is served of Lambda: deploying and calling functions from zip archives.
 const LAMBDA: [&str; 25] = [
@@ -215,18 +227,14 @@ fn strip_model(mut model: Value, keep: Keep) -> Result<Value> {
     let metadata = take("metadata")?;
     let mut operations = take("operations")?;
     let mut shapes = take("shapes")?;
-    if let Keep::Only(names) | Keep::RoutesBesides(names) = keep {
+    if let Keep::RoutesBesides(names) = keep {
         ensure!(
             names.iter().all(|name| operations.contains_key(*name)),
             "an operation to keep is missing"
         );
-        if matches!(keep, Keep::Only(_)) {
-            operations.retain(|name, _| names.contains(&name.as_str()));
-        } else {
-            operations.retain(|name, operation| {
-                names.contains(&name.as_str()) || !has_literal_query(operation)
-            });
-        }
+        operations.retain(|name, operation| {
+            names.contains(&name.as_str()) || !has_literal_query(operation)
+        });
         for (name, operation) in &mut operations {
             if !names.contains(&name.as_str())
                 && let Value::Object(traits) = operation

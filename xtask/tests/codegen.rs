@@ -14,7 +14,7 @@ use xtask::models::root;
 #[test]
 fn generated_files_are_up_to_date() {
     let files = generate(&root()).unwrap();
-    assert_eq!(files.len(), 15);
+    assert_eq!(files.len(), 20);
     check(&root(), &files).unwrap();
 }
 
@@ -31,7 +31,7 @@ fn vendored_models_are_the_recorded_ones() {
     let models = root().join("models");
     let sources = fs::read_to_string(models.join("SOURCES.toml")).unwrap();
     let sources: Sources = toml::from_str(&sources).unwrap();
-    assert_eq!(sources.models.len(), 4);
+    assert_eq!(sources.models.len(), 5);
     for (name, source) in sources.models {
         let bytes = fs::read(models.join(format!("{name}.json"))).unwrap();
         let mut actual = String::new();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-const SERVICES: [(&str, &str, &str); 3] = [
+const SERVICES: [(&str, &str, &str); 5] = [
     (
         "bedrock-agent",
         "### bedrock-agent:",
@@ -15,8 +15,10 @@ const SERVICES: [(&str, &str, &str); 3] = [
     (
         "bedrock-agent-runtime",
         "### bedrock-agent-runtime:",
-        "### lambda:",
+        "### bedrock:",
     ),
+    ("bedrock", "### bedrock:", "### bedrock-runtime:"),
+    ("bedrock-runtime", "### bedrock-runtime:", "### lambda:"),
     (
         "lambda",
         "### lambda:",

@@ -1,4 +1,4 @@
-//! The Converse part of Amazon Bedrock Runtime (`bedrock-runtime`).
+//! Amazon Bedrock Runtime (`bedrock-runtime`): Converse and ApplyGuardrail.
 //!
 //! Shapes lie flat in this module, operations in [`ops`], tables in [`tables`]. All three are
 //! generated from `models/` by `cargo xtask codegen`.

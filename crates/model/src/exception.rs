@@ -38,6 +38,8 @@ pub enum ExceptionKind {
     PreconditionFailed,
     /// The payload of a call is too large (Lambda only).
     RequestTooLarge,
+    /// Another resource needs this one (guardrails only).
+    ResourceInUse,
     /// No such resource.
     ResourceNotFound,
     /// A quota or a budget is used up.
@@ -46,6 +48,8 @@ pub enum ExceptionKind {
     ServiceUnavailable,
     /// Too many requests.
     Throttling,
+    /// A resource would have too many tags (guardrails only).
+    TooManyTags,
     /// The input breaks a constraint or a rule.
     Validation,
     /// The body is not what the protocol allows (unmodelled).

@@ -5,6 +5,7 @@
 //! that rarely changes, since it is the slowest of ours to build.
 
 pub mod arn;
+pub mod bedrock;
 pub mod blob;
 pub mod control;
 pub mod converse;

@@ -33,8 +33,10 @@ pub enum Service {
     Control,
     /// `bedrock-agent-runtime`.
     Runtime,
-    /// `bedrock-runtime`, of which only Converse is modelled.
+    /// `bedrock-runtime`: Converse and ApplyGuardrail; the rest is known by its routes only.
     Converse,
+    /// `bedrock`: guardrails; the rest is known by its routes only.
+    Bedrock,
     /// `lambda`: functions from zip archives; the rest is known by its routes only.
     Lambda,
 }
@@ -46,6 +48,7 @@ impl Service {
             Self::Control => "bedrock-agent",
             Self::Runtime => "bedrock-agent-runtime",
             Self::Converse => "bedrock-runtime",
+            Self::Bedrock => "bedrock",
             Self::Lambda => "lambda",
         }
     }
@@ -53,7 +56,7 @@ impl Service {
     /// The service name of a signature's scope.
     pub const fn signing_name(self) -> &'static str {
         match self {
-            Self::Control | Self::Runtime | Self::Converse => "bedrock",
+            Self::Control | Self::Runtime | Self::Converse | Self::Bedrock => "bedrock",
             Self::Lambda => "lambda",
         }
     }

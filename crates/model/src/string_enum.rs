@@ -44,6 +44,8 @@ macro_rules! string_enum {
             }
         }
 
+        impl $crate::sensitive::Presence for $name {}
+
         impl ::std::fmt::Display for $name {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
                 f.write_str(self.as_str())

@@ -17,7 +17,7 @@ use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::operation::{
     Binding, Operation, OperationSpec, Service, ServiceSpec, StreamingOperation,
 };
-use outcrop_model::{control, converse, lambda, runtime};
+use outcrop_model::{bedrock, control, converse, lambda, runtime};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -88,6 +88,7 @@ impl Client {
             Service::Control => &control::tables::SERVICE,
             Service::Runtime => &runtime::tables::SERVICE,
             Service::Converse => &converse::tables::SERVICE,
+            Service::Bedrock => &bedrock::tables::SERVICE,
             Service::Lambda => &lambda::tables::SERVICE,
         };
         Self {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Request, header};
 use outcrop_model::operation::OperationSpec;
-use outcrop_model::{control, lambda, runtime};
+use outcrop_model::{bedrock, control, converse, lambda, runtime};
 use serde_json::Value;
 
 use crate::bind::RequestParts;
@@ -30,6 +30,8 @@ impl Decoder {
         let services = [
             &control::tables::SERVICE,
             &runtime::tables::SERVICE,
+            &converse::tables::SERVICE,
+            &bedrock::tables::SERVICE,
             &lambda::tables::SERVICE,
         ];
         let codecs = services.into_iter().flat_map(|service| {

@@ -20,8 +20,20 @@ use crate::event_stream::{EncodedEvent, exception_frame};
 use crate::render;
 use crate::route::{Reply, Route};
 use crate::routes::{
-    ControlService, LambdaService, RuntimeService, control_routes, lambda_routes, runtime_routes,
+    BedrockService, ControlService, ConverseService, LambdaService, RuntimeService, bedrock_routes,
+    control_routes, converse_routes, lambda_routes, runtime_routes,
 };
+
+/// What a type must handle to be served: every operation of every service that has a handler.
+pub trait AllServices:
+    ControlService + RuntimeService + ConverseService + BedrockService + LambdaService
+{
+}
+
+impl<S: ControlService + RuntimeService + ConverseService + BedrockService + LambdaService>
+    AllServices for S
+{
+}
 
 /// The operations of all services, served by one type.
 pub struct Router<S> {
@@ -39,7 +51,7 @@ pub struct Answered {
     pub exception: Option<ExceptionKind>,
 }
 
-impl<S: ControlService + RuntimeService + LambdaService> Router<S> {
+impl<S: AllServices> Router<S> {
     /// A router over every modelled operation.
     ///
     /// # Panics
@@ -48,6 +60,8 @@ impl<S: ControlService + RuntimeService + LambdaService> Router<S> {
         let decoder = Decoder::new();
         let mut routes = control_routes();
         routes.extend(runtime_routes());
+        routes.extend(converse_routes());
+        routes.extend(bedrock_routes());
         routes.extend(lambda_routes());
         let routes = decoder.operations().map(|spec| {
             let same = |route: &Route<S>| std::ptr::eq(route.spec(), spec);
@@ -59,7 +73,7 @@ impl<S: ControlService + RuntimeService + LambdaService> Router<S> {
     }
 }
 
-impl<S: ControlService + RuntimeService + LambdaService> Default for Router<S> {
+impl<S: AllServices> Default for Router<S> {
     fn default() -> Self {
         Self::new()
     }

@@ -150,7 +150,9 @@ impl Codec {
             // A function's answer is JSON, which the model calls a blob.
             let content_type = match self.spec.service {
                 Service::Lambda => "application/json",
-                Service::Control | Service::Runtime | Service::Converse => content_type,
+                Service::Control | Service::Runtime | Service::Converse | Service::Bedrock => {
+                    content_type
+                }
             };
             let content_type = HeaderValue::from_static(content_type);
             response
@@ -263,9 +265,11 @@ fn fallback(kind: ExceptionKind) -> ExceptionKind {
         | ExceptionKind::PolicyLengthExceeded
         | ExceptionKind::PreconditionFailed
         | ExceptionKind::RequestTooLarge
+        | ExceptionKind::ResourceInUse
         | ExceptionKind::ResourceNotFound
         | ExceptionKind::ServiceQuotaExceeded
         | ExceptionKind::Throttling
+        | ExceptionKind::TooManyTags
         | ExceptionKind::Validation
         | ExceptionKind::Serialization
         | ExceptionKind::UnknownOperation

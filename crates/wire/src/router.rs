@@ -159,6 +159,7 @@ fn service_of_host(host: &str) -> Option<Service> {
         Service::Control,
         Service::Runtime,
         Service::Converse,
+        Service::Bedrock,
         Service::Lambda,
     ];
     services

@@ -204,7 +204,7 @@ fn in_full(pattern: &str) -> Regex {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use outcrop_model::{control, converse, lambda, runtime};
+    use outcrop_model::{bedrock, control, converse, lambda, runtime};
 
     #[test]
     fn every_name_resolves_and_every_pattern_compiles() {
@@ -212,6 +212,7 @@ mod tests {
             &control::tables::SERVICE,
             &runtime::tables::SERVICE,
             &converse::tables::SERVICE,
+            &bedrock::tables::SERVICE,
             &lambda::tables::SERVICE,
         ] {
             let schema = Schema::new(spec);

@@ -55,11 +55,12 @@ impl Failure {
                 ExceptionKind::AccessDenied,
                 "Access denied when calling Bedrock. Check your request permissions and retry the request.",
             ),
-            ModelError::Throttled { .. } => (
+            ModelError::Throttled { .. } | ModelError::Queued { .. } => (
                 ExceptionKind::Throttling,
                 "Your request rate is too high. Reduce the frequency of requests. Check your Bedrock model invocation quotas to find the acceptable frequency.",
             ),
             ModelError::Rejected { .. }
+            | ModelError::NotServed { .. }
             | ModelError::Timeout { .. }
             | ModelError::Malformed { .. } => (
                 ExceptionKind::DependencyFailed,
@@ -176,7 +177,9 @@ impl Failure {
             ExceptionKind::InvalidParameterValue
             | ExceptionKind::InvalidRequestContent
             | ExceptionKind::PolicyLengthExceeded
+            | ExceptionKind::ResourceInUse
             | ExceptionKind::ServiceQuotaExceeded
+            | ExceptionKind::TooManyTags
             | ExceptionKind::Validation
             | ExceptionKind::Serialization => 400,
         }

@@ -5,6 +5,16 @@
 use super::{shapes, tables};
 use crate::operation::{Operation, OperationSpec, StreamingOperation};
 
+/// `POST /guardrail/{guardrailIdentifier}/version/{guardrailVersion}/apply`.
+#[derive(Clone, Copy, Debug)]
+pub struct ApplyGuardrail;
+
+impl Operation for ApplyGuardrail {
+    const SPEC: &'static OperationSpec = &tables::APPLY_GUARDRAIL;
+    type Input = shapes::ApplyGuardrailRequest;
+    type Output = shapes::ApplyGuardrailResponse;
+}
+
 /// `POST /model/{modelId}/converse`.
 #[derive(Clone, Copy, Debug)]
 pub struct Converse;
@@ -27,4 +37,84 @@ impl Operation for ConverseStream {
 
 impl StreamingOperation for ConverseStream {
     type Event = shapes::ConverseStreamOutput;
+}
+
+/// `POST /model/{modelId}/count-tokens`.
+#[derive(Clone, Copy, Debug)]
+pub struct CountTokens;
+
+impl Operation for CountTokens {
+    const SPEC: &'static OperationSpec = &tables::COUNT_TOKENS;
+    type Input = ();
+    type Output = ();
+}
+
+/// `GET /async-invoke/{invocationArn}`.
+#[derive(Clone, Copy, Debug)]
+pub struct GetAsyncInvoke;
+
+impl Operation for GetAsyncInvoke {
+    const SPEC: &'static OperationSpec = &tables::GET_ASYNC_INVOKE;
+    type Input = ();
+    type Output = ();
+}
+
+/// `POST /guardrail-checks/invoke`.
+#[derive(Clone, Copy, Debug)]
+pub struct InvokeGuardrailChecks;
+
+impl Operation for InvokeGuardrailChecks {
+    const SPEC: &'static OperationSpec = &tables::INVOKE_GUARDRAIL_CHECKS;
+    type Input = ();
+    type Output = ();
+}
+
+/// `POST /model/{modelId}/invoke`.
+#[derive(Clone, Copy, Debug)]
+pub struct InvokeModel;
+
+impl Operation for InvokeModel {
+    const SPEC: &'static OperationSpec = &tables::INVOKE_MODEL;
+    type Input = ();
+    type Output = ();
+}
+
+/// `POST /model/{modelId}/invoke-with-bidirectional-stream`.
+#[derive(Clone, Copy, Debug)]
+pub struct InvokeModelWithBidirectionalStream;
+
+impl Operation for InvokeModelWithBidirectionalStream {
+    const SPEC: &'static OperationSpec = &tables::INVOKE_MODEL_WITH_BIDIRECTIONAL_STREAM;
+    type Input = ();
+    type Output = ();
+}
+
+/// `POST /model/{modelId}/invoke-with-response-stream`.
+#[derive(Clone, Copy, Debug)]
+pub struct InvokeModelWithResponseStream;
+
+impl Operation for InvokeModelWithResponseStream {
+    const SPEC: &'static OperationSpec = &tables::INVOKE_MODEL_WITH_RESPONSE_STREAM;
+    type Input = ();
+    type Output = ();
+}
+
+/// `GET /async-invoke`.
+#[derive(Clone, Copy, Debug)]
+pub struct ListAsyncInvokes;
+
+impl Operation for ListAsyncInvokes {
+    const SPEC: &'static OperationSpec = &tables::LIST_ASYNC_INVOKES;
+    type Input = ();
+    type Output = ();
+}
+
+/// `POST /async-invoke`.
+#[derive(Clone, Copy, Debug)]
+pub struct StartAsyncInvoke;
+
+impl Operation for StartAsyncInvoke {
+    const SPEC: &'static OperationSpec = &tables::START_ASYNC_INVOKE;
+    type Input = ();
+    type Output = ();
 }

@@ -53,6 +53,42 @@ pub struct AppliedGuardrailDetails {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApplyGuardrailRequest {
+    pub content: Vec<GuardrailContentBlock>,
+    #[serde(rename = "guardrailIdentifier")]
+    pub guardrail_identifier: String,
+    #[serde(rename = "guardrailVersion")]
+    pub guardrail_version: String,
+    #[serde(
+        rename = "outputScope",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub output_scope: Option<GuardrailOutputScope>,
+    pub source: GuardrailContentSource,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ApplyGuardrailResponse {
+    pub action: GuardrailAction,
+    #[serde(
+        rename = "actionReason",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub action_reason: Option<String>,
+    pub assessments: Vec<GuardrailAssessment>,
+    #[serde(
+        rename = "guardrailCoverage",
+        default,
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub guardrail_coverage: Option<GuardrailCoverage>,
+    pub outputs: Vec<GuardrailOutputContent>,
+    pub usage: GuardrailUsage,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AudioBlock {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorBlock>,
@@ -661,6 +697,11 @@ pub struct ErrorBlock {
 
 redacted_debug!(ErrorBlock);
 
+string_enum!(GuardrailAction {
+None = "NONE",
+GuardrailIntervened = "GUARDRAIL_INTERVENED",
+});
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GuardrailAssessment {
     #[serde(
@@ -945,6 +986,15 @@ pub struct GuardrailConfiguration {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum GuardrailContentBlock {
+    #[serde(rename = "image")]
+    Image(GuardrailImageBlock),
+    #[serde(rename = "text")]
+    Text(GuardrailTextBlock),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GuardrailContentFilter {
     pub action: GuardrailContentPolicyAction,
     pub confidence: GuardrailContentFilterConfidence,
@@ -992,6 +1042,17 @@ None = "NONE",
 pub struct GuardrailContentPolicyAssessment {
     pub filters: Vec<GuardrailContentFilter>,
 }
+
+string_enum!(GuardrailContentQualifier {
+GroundingSource = "grounding_source",
+Query = "query",
+GuardContent = "guard_content",
+});
+
+string_enum!(GuardrailContentSource {
+Input = "INPUT",
+Output = "OUTPUT",
+});
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GuardrailContextualGroundingFilter {
@@ -1085,6 +1146,14 @@ pub struct GuardrailCustomWord {
     pub match_: String,
 }
 
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuardrailImageBlock {
+    pub format: GuardrailImageFormat,
+    pub source: GuardrailImageSource,
+}
+
+redacted_debug!(GuardrailImageBlock);
+
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GuardrailImageCoverage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -1092,6 +1161,20 @@ pub struct GuardrailImageCoverage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total: Option<i32>,
 }
+
+string_enum!(GuardrailImageFormat {
+Png = "png",
+Jpeg = "jpeg",
+});
+
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum GuardrailImageSource {
+    #[serde(rename = "bytes")]
+    Bytes(Blob),
+}
+
+redacted_debug!(GuardrailImageSource);
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GuardrailInvocationMetrics {
@@ -1130,6 +1213,17 @@ string_enum!(GuardrailOrigin {
 Request = "REQUEST",
 AccountEnforced = "ACCOUNT_ENFORCED",
 OrganizationEnforced = "ORGANIZATION_ENFORCED",
+});
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GuardrailOutputContent {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+string_enum!(GuardrailOutputScope {
+Interventions = "INTERVENTIONS",
+Full = "FULL",
 });
 
 string_enum!(GuardrailOwnership {
@@ -1236,6 +1330,13 @@ string_enum!(GuardrailStreamProcessingMode {
 Sync = "sync",
 Async = "async",
 });
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GuardrailTextBlock {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub qualifiers: Option<Vec<GuardrailContentQualifier>>,
+    pub text: String,
+}
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct GuardrailTextCharactersCoverage {

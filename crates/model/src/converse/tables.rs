@@ -22,7 +22,49 @@ pub static SERVICE: ServiceSpec = ServiceSpec {
 };
 
 /// Every operation.
-pub static OPERATIONS: &[&OperationSpec] = &[&CONVERSE, &CONVERSE_STREAM];
+pub static OPERATIONS: &[&OperationSpec] = &[
+    &APPLY_GUARDRAIL,
+    &CONVERSE,
+    &CONVERSE_STREAM,
+    &COUNT_TOKENS,
+    &GET_ASYNC_INVOKE,
+    &INVOKE_GUARDRAIL_CHECKS,
+    &INVOKE_MODEL,
+    &INVOKE_MODEL_WITH_BIDIRECTIONAL_STREAM,
+    &INVOKE_MODEL_WITH_RESPONSE_STREAM,
+    &LIST_ASYNC_INVOKES,
+    &START_ASYNC_INVOKE,
+];
+
+/// `ApplyGuardrail`.
+pub static APPLY_GUARDRAIL: OperationSpec = OperationSpec {
+    name: "ApplyGuardrail",
+    service: Service::Converse,
+    method: "POST",
+    uri: &[
+        Segment::Literal("guardrail"),
+        Segment::Label("guardrailIdentifier"),
+        Segment::Literal("version"),
+        Segment::Label("guardrailVersion"),
+        Segment::Literal("apply"),
+    ],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: Some("ApplyGuardrailRequest"),
+    output: Some("ApplyGuardrailResponse"),
+    errors: &[
+        ExceptionKind::AccessDenied,
+        ExceptionKind::ResourceNotFound,
+        ExceptionKind::Throttling,
+        ExceptionKind::InternalServer,
+        ExceptionKind::ServiceUnavailable,
+        ExceptionKind::Validation,
+        ExceptionKind::ServiceQuotaExceeded,
+    ],
+    idempotency_token: None,
+    event_stream: None,
+};
 
 /// `Converse`.
 pub static CONVERSE: OperationSpec = OperationSpec {
@@ -94,6 +136,156 @@ pub static CONVERSE_STREAM: OperationSpec = OperationSpec {
     }),
 };
 
+/// `CountTokens`.
+pub static COUNT_TOKENS: OperationSpec = OperationSpec {
+    name: "CountTokens",
+    service: Service::Converse,
+    method: "POST",
+    uri: &[
+        Segment::Literal("model"),
+        Segment::Label("modelId"),
+        Segment::Literal("count-tokens"),
+    ],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: None,
+    output: None,
+    errors: &[],
+    idempotency_token: None,
+    event_stream: None,
+};
+
+/// `GetAsyncInvoke`.
+pub static GET_ASYNC_INVOKE: OperationSpec = OperationSpec {
+    name: "GetAsyncInvoke",
+    service: Service::Converse,
+    method: "GET",
+    uri: &[
+        Segment::Literal("async-invoke"),
+        Segment::Label("invocationArn"),
+    ],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: None,
+    output: None,
+    errors: &[],
+    idempotency_token: None,
+    event_stream: None,
+};
+
+/// `InvokeGuardrailChecks`.
+pub static INVOKE_GUARDRAIL_CHECKS: OperationSpec = OperationSpec {
+    name: "InvokeGuardrailChecks",
+    service: Service::Converse,
+    method: "POST",
+    uri: &[
+        Segment::Literal("guardrail-checks"),
+        Segment::Literal("invoke"),
+    ],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: None,
+    output: None,
+    errors: &[],
+    idempotency_token: None,
+    event_stream: None,
+};
+
+/// `InvokeModel`.
+pub static INVOKE_MODEL: OperationSpec = OperationSpec {
+    name: "InvokeModel",
+    service: Service::Converse,
+    method: "POST",
+    uri: &[
+        Segment::Literal("model"),
+        Segment::Label("modelId"),
+        Segment::Literal("invoke"),
+    ],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: None,
+    output: None,
+    errors: &[],
+    idempotency_token: None,
+    event_stream: None,
+};
+
+/// `InvokeModelWithBidirectionalStream`.
+pub static INVOKE_MODEL_WITH_BIDIRECTIONAL_STREAM: OperationSpec = OperationSpec {
+    name: "InvokeModelWithBidirectionalStream",
+    service: Service::Converse,
+    method: "POST",
+    uri: &[
+        Segment::Literal("model"),
+        Segment::Label("modelId"),
+        Segment::Literal("invoke-with-bidirectional-stream"),
+    ],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: None,
+    output: None,
+    errors: &[],
+    idempotency_token: None,
+    event_stream: None,
+};
+
+/// `InvokeModelWithResponseStream`.
+pub static INVOKE_MODEL_WITH_RESPONSE_STREAM: OperationSpec = OperationSpec {
+    name: "InvokeModelWithResponseStream",
+    service: Service::Converse,
+    method: "POST",
+    uri: &[
+        Segment::Literal("model"),
+        Segment::Label("modelId"),
+        Segment::Literal("invoke-with-response-stream"),
+    ],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: None,
+    output: None,
+    errors: &[],
+    idempotency_token: None,
+    event_stream: None,
+};
+
+/// `ListAsyncInvokes`.
+pub static LIST_ASYNC_INVOKES: OperationSpec = OperationSpec {
+    name: "ListAsyncInvokes",
+    service: Service::Converse,
+    method: "GET",
+    uri: &[Segment::Literal("async-invoke")],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: None,
+    output: None,
+    errors: &[],
+    idempotency_token: None,
+    event_stream: None,
+};
+
+/// `StartAsyncInvoke`.
+pub static START_ASYNC_INVOKE: OperationSpec = OperationSpec {
+    name: "StartAsyncInvoke",
+    service: Service::Converse,
+    method: "POST",
+    uri: &[Segment::Literal("async-invoke")],
+    trailing_slash: false,
+    literal_query: &[],
+    success_status: 200,
+    input: None,
+    output: None,
+    errors: &[],
+    idempotency_token: None,
+    event_stream: None,
+};
+
 /// How each kind of exception looks.
 pub static EXCEPTIONS: &[ExceptionSpec] = &[
     ExceptionSpec {
@@ -146,6 +338,13 @@ pub static EXCEPTIONS: &[ExceptionSpec] = &[
         members: &["message"],
     },
     ExceptionSpec {
+        kind: ExceptionKind::ServiceQuotaExceeded,
+        shape: "ServiceQuotaExceededException",
+        event: "serviceQuotaExceededException",
+        status: 400,
+        members: &["message"],
+    },
+    ExceptionSpec {
         kind: ExceptionKind::ServiceUnavailable,
         shape: "ServiceUnavailableException",
         event: "serviceUnavailableException",
@@ -186,6 +385,27 @@ pub static SHAPES: &[ShapeSpec] = &[
             MemberSpec::optional("guardrailOrigin", "GuardrailOriginList", Binding::Body),
             MemberSpec::optional("guardrailOwnership", "GuardrailOwnership", Binding::Body),
             MemberSpec::optional("guardrailVersion", "GuardrailVersion", Binding::Body),
+        ]),
+    ),
+    ShapeSpec::new(
+        "ApplyGuardrailRequest",
+        ShapeKind::Structure(&[
+            MemberSpec::required("content", "GuardrailContentBlockList", Binding::Body),
+            MemberSpec::required("guardrailIdentifier", "GuardrailIdentifier", Binding::Label),
+            MemberSpec::required("guardrailVersion", "GuardrailVersion", Binding::Label),
+            MemberSpec::optional("outputScope", "GuardrailOutputScope", Binding::Body),
+            MemberSpec::required("source", "GuardrailContentSource", Binding::Body),
+        ]),
+    ),
+    ShapeSpec::new(
+        "ApplyGuardrailResponse",
+        ShapeKind::Structure(&[
+            MemberSpec::required("action", "GuardrailAction", Binding::Body),
+            MemberSpec::optional("actionReason", "String", Binding::Body),
+            MemberSpec::required("assessments", "GuardrailAssessmentList", Binding::Body),
+            MemberSpec::optional("guardrailCoverage", "GuardrailCoverage", Binding::Body),
+            MemberSpec::required("outputs", "GuardrailOutputContentList", Binding::Body),
+            MemberSpec::required("usage", "GuardrailUsage", Binding::Body),
         ]),
     ),
     ShapeSpec::new(
@@ -724,6 +944,10 @@ pub static SHAPES: &[ShapeSpec] = &[
         ShapeKind::Structure(&[MemberSpec::optional("message", "String", Binding::Body)]),
     ),
     ShapeSpec::new(
+        "GuardrailAction",
+        ShapeKind::Enum(&["NONE", "GUARDRAIL_INTERVENED"]),
+    ),
+    ShapeSpec::new(
         "GuardrailArn",
         ShapeKind::String {
             length: Length::new(Some(0), Some(2048)),
@@ -1158,6 +1382,20 @@ pub static SHAPES: &[ShapeSpec] = &[
         ]),
     ),
     ShapeSpec::new(
+        "GuardrailContentBlock",
+        ShapeKind::Union(&[
+            MemberSpec::optional("image", "GuardrailImageBlock", Binding::Body),
+            MemberSpec::optional("text", "GuardrailTextBlock", Binding::Body),
+        ]),
+    ),
+    ShapeSpec::new(
+        "GuardrailContentBlockList",
+        ShapeKind::List {
+            member: "GuardrailContentBlock",
+            length: Length::ANY,
+        },
+    ),
+    ShapeSpec::new(
         "GuardrailContentFilter",
         ShapeKind::Structure(&[
             MemberSpec::required("action", "GuardrailContentPolicyAction", Binding::Body),
@@ -1220,6 +1458,21 @@ pub static SHAPES: &[ShapeSpec] = &[
     ShapeSpec::new(
         "GuardrailContentPolicyUnitsProcessed",
         ShapeKind::Integer(Range::new(None, None)),
+    ),
+    ShapeSpec::new(
+        "GuardrailContentQualifier",
+        ShapeKind::Enum(&["grounding_source", "query", "guard_content"]),
+    ),
+    ShapeSpec::new(
+        "GuardrailContentQualifierList",
+        ShapeKind::List {
+            member: "GuardrailContentQualifier",
+            length: Length::ANY,
+        },
+    ),
+    ShapeSpec::new(
+        "GuardrailContentSource",
+        ShapeKind::Enum(&["INPUT", "OUTPUT"]),
     ),
     ShapeSpec::new(
         "GuardrailContextualGroundingFilter",
@@ -1378,12 +1631,34 @@ pub static SHAPES: &[ShapeSpec] = &[
             )),
         },
     ),
+    ShapeSpec::sensitive(
+        "GuardrailImageBlock",
+        ShapeKind::Structure(&[
+            MemberSpec::required("format", "GuardrailImageFormat", Binding::Body),
+            MemberSpec::required("source", "GuardrailImageSource", Binding::Body),
+        ]),
+    ),
     ShapeSpec::new(
         "GuardrailImageCoverage",
         ShapeKind::Structure(&[
             MemberSpec::optional("guarded", "ImagesGuarded", Binding::Body),
             MemberSpec::optional("total", "ImagesTotal", Binding::Body),
         ]),
+    ),
+    ShapeSpec::new("GuardrailImageFormat", ShapeKind::Enum(&["png", "jpeg"])),
+    ShapeSpec::sensitive(
+        "GuardrailImageSource",
+        ShapeKind::Union(&[MemberSpec::optional(
+            "bytes",
+            "GuardrailImageSourceBytesBlob",
+            Binding::Body,
+        )]),
+    ),
+    ShapeSpec::new(
+        "GuardrailImageSourceBytesBlob",
+        ShapeKind::Blob {
+            length: Length::new(Some(1), None),
+        },
     ),
     ShapeSpec::new(
         "GuardrailInvocationMetrics",
@@ -1424,6 +1699,25 @@ pub static SHAPES: &[ShapeSpec] = &[
             member: "GuardrailOrigin",
             length: Length::ANY,
         },
+    ),
+    ShapeSpec::new(
+        "GuardrailOutputContent",
+        ShapeKind::Structure(&[MemberSpec::optional(
+            "text",
+            "GuardrailOutputText",
+            Binding::Body,
+        )]),
+    ),
+    ShapeSpec::new(
+        "GuardrailOutputContentList",
+        ShapeKind::List {
+            member: "GuardrailOutputContent",
+            length: Length::ANY,
+        },
+    ),
+    ShapeSpec::new(
+        "GuardrailOutputScope",
+        ShapeKind::Enum(&["INTERVENTIONS", "FULL"]),
     ),
     ShapeSpec::new(
         "GuardrailOutputText",
@@ -1552,6 +1846,13 @@ pub static SHAPES: &[ShapeSpec] = &[
     ShapeSpec::new(
         "GuardrailStreamProcessingMode",
         ShapeKind::Enum(&["sync", "async"]),
+    ),
+    ShapeSpec::new(
+        "GuardrailTextBlock",
+        ShapeKind::Structure(&[
+            MemberSpec::optional("qualifiers", "GuardrailContentQualifierList", Binding::Body),
+            MemberSpec::required("text", "String", Binding::Body),
+        ]),
     ),
     ShapeSpec::new(
         "GuardrailTextCharactersCoverage",

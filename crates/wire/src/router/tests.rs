@@ -1,6 +1,6 @@
 //! Routing over the real tables, collisions included.
 
-use outcrop_model::{control, lambda, runtime};
+use outcrop_model::{bedrock, control, converse, lambda, runtime};
 
 use super::*;
 
@@ -8,6 +8,8 @@ fn specs() -> Vec<&'static OperationSpec> {
     let operations = control::tables::OPERATIONS
         .iter()
         .chain(runtime::tables::OPERATIONS)
+        .chain(converse::tables::OPERATIONS)
+        .chain(bedrock::tables::OPERATIONS)
         .chain(lambda::tables::OPERATIONS);
     operations.copied().collect()
 }

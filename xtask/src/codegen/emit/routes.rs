@@ -32,10 +32,7 @@ pub(in crate::codegen) fn emit(
         } else {
             ("Handle", "new")
         };
-        if !bounds.is_empty() {
-            bounds.push_str(" + ");
-        }
-        write!(bounds, "{handle}<ops::{name}>").expect("writing to a string cannot fail");
+        write!(bounds, "{handle}<ops::{name}> + ").expect("writing to a string cannot fail");
         writeln!(routes, "Route::{route}::<ops::{name}>(),")
             .expect("writing to a string cannot fail");
     }
@@ -47,30 +44,39 @@ pub(in crate::codegen) fn emit(
         )
         .expect("writing to a string cannot fail");
     }
-    let tables = if not_implemented.is_empty() {
-        ""
-    } else {
-        ", tables"
-    };
-    let mut imports: Vec<&str> = Vec::new();
+    let mut handles: Vec<&str> = Vec::new();
     if served.iter().any(|(_, streams)| !streams) {
-        imports.push("Handle");
+        handles.push("Handle");
     }
     if served.iter().any(|(_, streams)| *streams) {
-        imports.push("HandleStream");
+        handles.push("HandleStream");
+    }
+    let mut modules: Vec<&str> = Vec::new();
+    if !served.is_empty() {
+        modules.push("ops");
+    }
+    if !not_implemented.is_empty() {
+        modules.push("tables");
+    }
+    if !handles.is_empty() {
+        writeln!(
+            out,
+            "use outcrop_model::handle::{{{}}};",
+            handles.join(", ")
+        )
+        .expect("writing to a string cannot fail");
     }
     write!(
         out,
-        "use outcrop_model::{module}::{{ops{tables}}};\n\
-         use outcrop_model::handle::{{{imports}}};\n\n\
+        "use outcrop_model::{module}::{{{modules}}};\n\n\
          use crate::route::Route;\n\n\
          /// What a type must handle to serve `{model}`.\n\
-         pub trait {service}Service: {bounds} + Send + Sync + 'static {{}}\n\n\
-         impl<S: {bounds} + Send + Sync + 'static> {service}Service for S {{}}\n\n\
+         pub trait {service}Service: {bounds}Send + Sync + 'static {{}}\n\n\
+         impl<S: {bounds}Send + Sync + 'static> {service}Service for S {{}}\n\n\
          /// Every route of `{model}`.\n\
          pub fn routes<S: {service}Service>() -> Vec<Route<S>> {{\nvec![\n{routes}]\n}}\n",
         model = target.model,
-        imports = imports.join(", "),
+        modules = modules.join(", "),
     )
     .expect("writing to a string cannot fail");
     out
