@@ -2,4 +2,6 @@
 
 pub mod answer;
 pub mod default;
+pub mod guideline;
+pub mod syntax;
 pub mod template;

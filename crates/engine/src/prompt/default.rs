@@ -5,11 +5,7 @@
 
 use outcrop_model::control::{InferenceConfiguration, PromptState, PromptType};
 
-/// The rule added while the agent may ask the user (`$ask_user_missing_information$`).
-pub const ASK_USER_RULE: &str = "- If a function needs a value that the conversation does not give, ask the user for it with the user__askuser tool.";
-
-/// The rule added while the agent may run code (`$code_interpreter_guideline$`).
-pub const CODE_INTERPRETER_RULE: &str = "- Where an answer needs calculation, data or a picture, write Python and run it with the get__codeinterpreteraction__execute tool, at most 3 times in a row before you answer or ask the user. Name files as $BASE_PATH$/name in the code. In the answer speak of pictures and files in general words, without names or paths.";
+pub use super::guideline::{ASK_USER_RULE, CODE_INTERPRETER_RULE};
 
 const ORCHESTRATION: &str = r#"{
     "system": "

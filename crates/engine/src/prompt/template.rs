@@ -3,78 +3,34 @@
 //! Parsed once per definition, filled once per turn. Placeholders of behaviour.md 4.4 are replaced;
 //! an unknown `$name$` stays as it is; a known one that does not apply becomes the empty string. A
 //! replaced text is never scanned again, so input cannot smuggle in a placeholder.
+//!
+//! Every form ends in the same: a system text, and messages before and after the place of the
+//! scratchpad. A text of the older completion models (`Human:` … `Assistant:`) is cut into its
+//! messages, so that it works with any provider (behaviour.md 4.3).
 
 mod lenient;
+mod transcript;
+mod unknown;
+mod values;
+
+#[cfg(test)]
+mod tests;
 
 use outcrop_model::converse::ConversationRole;
 use serde_json::Value;
 
-/// Placeholders that Outcrop knows. The ones no feature fills are empty.
-const PLACEHOLDERS: [&str; 29] = [
-    "action_kb_guideline",
-    "agent_collaboration_kb_guideline",
-    "agent_collaborators",
-    "agent_scratchpad",
-    "any_function_name",
-    "ask_user_confirm_parameters",
-    "ask_user_function",
-    "ask_user_function_format",
-    "ask_user_input_examples",
-    "ask_user_missing_information",
-    "ask_user_missing_parameters",
-    "code_interpreter_files",
-    "code_interpreter_guideline",
-    "conversation_history",
-    "functions",
-    "instruction",
-    "knowledge_base_additional_guideline",
-    "knowledge_base_guideline",
-    "long_term_memory",
-    "memory_action_guideline",
-    "memory_content",
-    "memory_guideline",
-    "model_instruction",
-    "multi_agent_collaboration",
-    "multi_agent_collaboration_guideline",
-    "output_format_guideline",
-    "prompt_session_attributes",
+pub use unknown::{UnknownPlaceholder, placeholders, unknown_placeholders};
+pub use values::{Placeholder, TABLE, Values, placeholder};
+
+/// Placeholders by which a template brings in what the model is to work on. A plain text with one of
+/// them is the user's message; where a template has none, the input follows as a message.
+const INPUTS: [&str; 5] = [
+    "conversation",
+    "last_user_request",
+    "latest_response",
+    "query",
     "question",
-    "tools",
 ];
-
-/// What the placeholders stand for in one turn.
-#[derive(Clone, Debug, Default)]
-pub struct Values<'a> {
-    /// `$instruction$`, `$model_instruction$`.
-    pub instruction: &'a str,
-    /// `$question$`.
-    pub question: &'a str,
-    /// `$ask_user_missing_information$`.
-    pub ask_user: &'a str,
-    /// `$prompt_session_attributes$`.
-    pub prompt_session_attributes: &'a str,
-    /// `$tools$`, `$functions$`.
-    pub tools: &'a str,
-    /// `$code_interpreter_guideline$`.
-    pub code_interpreter: &'a str,
-    /// `$code_interpreter_files$`.
-    pub code_interpreter_files: &'a str,
-}
-
-impl Values<'_> {
-    fn of(&self, placeholder: &str) -> &str {
-        match placeholder {
-            "instruction" | "model_instruction" => self.instruction,
-            "question" => self.question,
-            "ask_user_missing_information" | "ask_user_missing_parameters" => self.ask_user,
-            "prompt_session_attributes" => self.prompt_session_attributes,
-            "tools" | "functions" => self.tools,
-            "code_interpreter_guideline" => self.code_interpreter,
-            "code_interpreter_files" => self.code_interpreter_files,
-            _ => "",
-        }
-    }
-}
 
 /// Why a template cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +49,17 @@ pub enum TemplateError {
     #[error("{0}")]
     Shape(String),
 }
+
+/// Why a filled template is no prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence} ({detail})", sentence = UNUSABLE)]
+pub struct UnusablePrompt {
+    /// What is missing.
+    pub detail: &'static str,
+}
+
+/// AWS's sentence for a prompt that its placeholders have spoilt (behaviour.md 4.2).
+pub const UNUSABLE: &str = "The overridden prompt that you provided is incorrectly formatted. Check the format for errors, such as invalid JSON, and retry your request.";
 
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +80,12 @@ enum Segment {
     Placeholder(&'static str),
 }
 
+impl Segment {
+    fn is(&self, name: &str) -> bool {
+        matches!(self, Self::Placeholder(placed) if *placed == name)
+    }
+}
+
 /// A filled template: the messages before and after the place of the scratchpad.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filled {
@@ -122,6 +95,35 @@ pub struct Filled {
     pub before: Vec<(ConversationRole, String)>,
     /// Messages after it: an assistant prefill, in templates that have one.
     pub after: Vec<(ConversationRole, String)>,
+}
+
+impl Filled {
+    /// Whether a model can be asked with it.
+    ///
+    /// # Errors
+    /// [`UnusablePrompt`] where nothing is asked, or where the assistant speaks first.
+    pub fn check(&self) -> Result<(), UnusablePrompt> {
+        let detail = match self.before.first() {
+            None => "it has no message of the user",
+            Some((ConversationRole::User, _)) if self.before.iter().all(is_blank) => {
+                "its messages are empty"
+            }
+            Some((ConversationRole::User, _)) => return Ok(()),
+            Some(_) => "its first message is not the user's",
+        };
+        Err(UnusablePrompt { detail })
+    }
+
+    /// The text that the reply of the first step goes on from: what the template lets the assistant
+    /// begin with, behind the scratchpad if it stands there.
+    pub fn prefill(&self) -> Option<&str> {
+        let last = self.after.last().or(self.before.last())?;
+        (last.0 == ConversationRole::Assistant).then_some(last.1.as_str())
+    }
+}
+
+fn is_blank((_, text): &(ConversationRole, String)) -> bool {
+    text.trim().is_empty()
 }
 
 impl Template {
@@ -157,10 +159,24 @@ impl Template {
         Ok(Self { system, messages })
     }
 
-    /// A plain text is the user message where it places the question itself, else the system text.
+    /// A plain text with speakers is cut into what each says. One without is the user's message where
+    /// it places the input itself, else the system text.
     fn plain(text: &str) -> Self {
+        if let Some(transcript) = transcript::cut(text) {
+            return Self {
+                system: segments(&transcript.system),
+                messages: transcript
+                    .messages
+                    .into_iter()
+                    .map(|(role, text)| Part {
+                        role,
+                        text: segments(&text),
+                    })
+                    .collect(),
+            };
+        }
         let text = segments(text);
-        if text.contains(&Segment::Placeholder("question")) {
+        if places_input(&text) {
             Self {
                 system: Vec::new(),
                 messages: vec![Part {
@@ -176,38 +192,53 @@ impl Template {
         }
     }
 
-    /// Fills the template. A question the template does not place is added as the last user message,
-    /// so that it is never lost.
+    /// Whether the template has a place for a placeholder, such as for `conversation_history`: what is
+    /// in the text need not be in the messages.
+    pub fn places(&self, name: &str) -> bool {
+        self.texts()
+            .any(|text| text.iter().any(|segment| segment.is(name)))
+    }
+
+    /// Fills the template. An input the template does not place is added as the last user message, so
+    /// that it is never lost.
     pub fn fill(&self, values: &Values<'_>) -> Filled {
         let mut before = Vec::new();
         let mut after = Vec::new();
         let mut scratchpad_seen = false;
         for part in &self.messages {
-            let holds_scratchpad = part
+            let scratchpad = part
                 .text
-                .contains(&Segment::Placeholder("agent_scratchpad"));
-            let text = fill(&part.text, values);
-            let place = if scratchpad_seen {
-                &mut after
-            } else {
-                &mut before
-            };
-            scratchpad_seen |= holds_scratchpad;
-            if !text.trim().is_empty() {
-                place.push((part.role, text));
+                .iter()
+                .position(|segment| segment.is("agent_scratchpad"));
+            match scratchpad {
+                // The assistant's own message is where its steps stand: what it says behind them is
+                // where it goes on.
+                Some(at) if part.role == ConversationRole::Assistant && !scratchpad_seen => {
+                    let (head, tail) = part.text.split_at(at);
+                    add(&mut before, part.role, fill(head, values));
+                    add(&mut after, part.role, fill(tail, values));
+                }
+                _ => {
+                    let place = if scratchpad_seen {
+                        &mut after
+                    } else {
+                        &mut before
+                    };
+                    add(place, part.role, fill(&part.text, values));
+                }
             }
+            scratchpad_seen |= scratchpad.is_some();
         }
-        let places_question = self
-            .messages
-            .iter()
-            .map(|part| &part.text)
-            .chain([&self.system])
-            .any(|text| text.contains(&Segment::Placeholder("question")));
         let asks = before
             .iter()
             .any(|(role, _)| *role == ConversationRole::User);
-        if !places_question || !asks {
-            before.push((ConversationRole::User, values.question.to_owned()));
+        let input = if values.question.is_empty() {
+            values.query
+        } else {
+            values.question
+        };
+        if !asks || (!self.texts().any(places_input) && !input.is_empty()) {
+            before.push((ConversationRole::User, input.to_owned()));
         }
         Filled {
             system: fill(&self.system, values),
@@ -215,13 +246,29 @@ impl Template {
             after,
         }
     }
+
+    fn texts(&self) -> impl Iterator<Item = &[Segment]> {
+        let messages = self.messages.iter().map(|part| part.text.as_slice());
+        messages.chain([self.system.as_slice()])
+    }
+}
+
+fn places_input<T: AsRef<[Segment]>>(text: T) -> bool {
+    let is_input = |segment: &Segment| INPUTS.iter().any(|input| segment.is(input));
+    text.as_ref().iter().any(is_input)
+}
+
+fn add(out: &mut Vec<(ConversationRole, String)>, role: ConversationRole, text: String) {
+    if !text.trim().is_empty() {
+        out.push((role, text));
+    }
 }
 
 fn fill(text: &[Segment], values: &Values<'_>) -> String {
     text.iter()
         .map(|segment| match segment {
             Segment::Text(text) => text.as_str(),
-            Segment::Placeholder(name) => values.of(name),
+            Segment::Placeholder(name) => placeholder(name).map_or("", |known| known.of(values)),
         })
         .collect()
 }
@@ -268,8 +315,7 @@ fn segments(text: &str) -> Vec<Segment> {
         let (head, tail) = rest.split_at(start);
         plain.push_str(head);
         let name = tail[1..].split_once('$').map(|(name, _)| name);
-        let known = name.and_then(|name| PLACEHOLDERS.iter().find(|known| **known == name));
-        if let Some(known) = known {
+        if let Some(Placeholder { name: known, .. }) = name.and_then(placeholder) {
             if !plain.is_empty() {
                 out.push(Segment::Text(std::mem::take(&mut plain)));
             }
@@ -285,169 +331,4 @@ fn segments(text: &str) -> Vec<Segment> {
         out.push(Segment::Text(plain));
     }
     out
-}
-
-/// Longest text between two `$` that may be meant for a placeholder.
-const PLACEHOLDER_CHARS_MAX: usize = 64;
-
-/// A `$name$` in a template that no placeholder is called: it would reach the model as it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownPlaceholder {
-    /// Without the `$`.
-    pub name: String,
-    /// From 1, in the text as it was given.
-    pub line: usize,
-}
-
-/// The placeholders of a template's text that are none, each once.
-pub fn unknown_placeholders(text: &str) -> Vec<UnknownPlaceholder> {
-    let mut found: Vec<UnknownPlaceholder> = Vec::new();
-    for (index, line) in text.lines().enumerate() {
-        let mut rest = line;
-        while let Some((_, tail)) = rest.split_once('$') {
-            rest = tail;
-            let Some((name, after)) = tail.split_once('$') else {
-                break;
-            };
-            let is_name = name.starts_with(|first: char| first.is_ascii_alphabetic())
-                && name.len() <= PLACEHOLDER_CHARS_MAX
-                && name
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-            if !is_name {
-                continue;
-            }
-            rest = after;
-            let is_new = found.iter().all(|one| one.name != name);
-            if is_new && !PLACEHOLDERS.contains(&name) {
-                found.push(UnknownPlaceholder {
-                    name: name.to_owned(),
-                    line: index + 1,
-                });
-            }
-        }
-    }
-    found
-}
-
-/// All placeholders there are, sorted.
-pub fn placeholders() -> &'static [&'static str] {
-    &PLACEHOLDERS
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn values() -> Values<'static> {
-        Values {
-            instruction: "Be kind.",
-            question: "Where is $instruction$?",
-            ..Values::default()
-        }
-    }
-
-    #[test]
-    fn placeholders_that_are_none_are_found() {
-        let text = "$instruction$ costs $5 and $6\n$instructions$ $question$ US$ $todays_date$ $todays_date$";
-        let found = unknown_placeholders(text);
-        let found: Vec<(&str, usize)> = found
-            .iter()
-            .map(|one| (one.name.as_str(), one.line))
-            .collect();
-        assert_eq!(found, [("instructions", 2), ("todays_date", 2)]);
-    }
-
-    #[test]
-    fn fills_known_placeholders_once_and_leaves_unknown_ones() {
-        let template = Template::parse(
-            "{\"system\": \"$instruction$\nCall <$TOOL_NAME> for $5$. $memory_content$\",
-              \"messages\": [{\"role\": \"user\", \"content\": [{\"text\": \"$question$\"}]},
-                             {\"role\": \"assistant\", \"content\": \"$agent_scratchpad$\"},
-                             {\"role\": \"assistant\", \"content\": \"Thought:\"}]}",
-        )
-        .expect("valid");
-        let filled = template.fill(&values());
-        assert_eq!(filled.system, "Be kind.\nCall <$TOOL_NAME> for $5$. ");
-        assert_eq!(
-            filled.before,
-            [(ConversationRole::User, "Where is $instruction$?".to_owned())]
-        );
-        assert_eq!(
-            filled.after,
-            [(ConversationRole::Assistant, "Thought:".to_owned())]
-        );
-    }
-
-    #[test]
-    fn a_plain_text_without_the_question_is_the_system_text() {
-        let filled = Template::parse("You are a pirate. $instruction$")
-            .expect("valid")
-            .fill(&values());
-        assert_eq!(filled.system, "You are a pirate. Be kind.");
-        assert_eq!(filled.before.len(), 1);
-    }
-
-    #[test]
-    fn a_plain_text_with_the_question_is_the_user_message() {
-        let filled = Template::parse("$instruction$ Q: $question$ $agent_scratchpad$")
-            .expect("valid")
-            .fill(&values());
-        assert_eq!(filled.system, "");
-        assert_eq!(
-            filled.before,
-            [(
-                ConversationRole::User,
-                "Be kind. Q: Where is $instruction$? ".to_owned()
-            )]
-        );
-    }
-
-    #[test]
-    fn a_broken_template_says_where() {
-        // Each text has its mistake at the mark, which is taken out.
-        for marked in [
-            "{\"system\": \"x\",\n \"messages\": [^}",
-            "{\"system\": ^x}",
-            "{\"system\": \"one\ntwo\tthree\nfour\" ^\"messages\": []}",
-            "{\"system\": \"a \\\" b\n\u{e9}\u{e9}\", ^}",
-            "{\"system\": \"one\n\ntwo\"^",
-            "{\"system\": \"never ends\n^",
-        ] {
-            let place = marked.find('^').expect("a mark");
-            let before = marked.get(..place).expect("before the mark");
-            let line = before.matches('\n').count() + 1;
-            let column = before.rsplit('\n').next().expect("a line").chars().count() + 1;
-            let error = Template::parse(&marked.replace('^', "")).expect_err("broken");
-            let expected = format!("line {line}, column {column}: ");
-            let said = error.to_string();
-            assert!(said.starts_with(&expected), "{marked}: {said}");
-            assert!(!said.contains(" at line "), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_template_of_another_shape_says_where() {
-        for (text, message) in [
-            (
-                "{\"messages\": [{\"role\": \"user\", \"content\": \"x\"}, {\"role\": \"system\", \"content\": \"x\"}]}",
-                "messages[1].role: expected user or assistant, got system",
-            ),
-            (
-                "{\"messages\": [{\"role\": \"user\"}]}",
-                "messages[0].content: expected text or a list of text blocks",
-            ),
-            (
-                "{\"system\": [{\"image\": 1}]}",
-                "system: expected text or a list of text blocks",
-            ),
-            (
-                "{\"messages\": {}}",
-                "messages: expected a list of messages",
-            ),
-        ] {
-            let error = Template::parse(text).expect_err(message);
-            assert_eq!(error.to_string(), message);
-        }
-    }
 }
