@@ -13,6 +13,7 @@ mod emitter;
 mod fault;
 #[cfg(test)]
 mod fixture;
+mod limit;
 #[cfg(feature = "local")]
 pub mod local;
 pub mod openai;

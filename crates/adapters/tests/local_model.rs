@@ -116,6 +116,7 @@ fn request(tools: Arc<[Tool]>, messages: &[Message]) -> ModelRequest {
         },
         additional_fields: None,
         delivery: Delivery::Streamed,
+        ..ModelRequest::default()
     }
 }
 

@@ -102,6 +102,7 @@ fn request(delivery: Delivery) -> ModelRequest {
         inference: Inference::default(),
         additional_fields: None,
         delivery,
+        ..ModelRequest::default()
     }
 }
 
@@ -219,8 +220,8 @@ async fn refusals() {
             ModelError::Rejected {
                 detail: said(400, "invalid"),
             },
-            ModelError::Rejected {
-                detail: said(400, "no model"),
+            ModelError::NotServed {
+                detail: said(404, "no model"),
             },
             ModelError::Timeout {
                 detail: said(408, "late"),

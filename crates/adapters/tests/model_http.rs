@@ -49,6 +49,7 @@ fn request(delivery: Delivery) -> ModelRequest {
         inference: Inference::default(),
         additional_fields: None,
         delivery,
+        ..ModelRequest::default()
     }
 }
 
@@ -239,7 +240,7 @@ async fn refusals() {
         ModelError::Rejected {
             detail: said(400, "too long"),
         },
-        ModelError::Rejected {
+        ModelError::NotServed {
             detail: said(404, "<html> (POST /chat/completions; is base_url right?)"),
         },
         ModelError::Loading {

@@ -4,6 +4,7 @@
 //! knows the other. Model traffic is in Converse shapes, action traffic in Lambda's.
 
 mod code;
+mod request;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use futures_core::stream::BoxStream;
-use outcrop_model::converse::{ConverseStreamOutput, Message, Tool, ToolChoice};
+use outcrop_model::converse::{
+    ConverseStreamOutput, Message, SystemContentBlock, Tool, ToolChoice,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -22,14 +25,19 @@ pub use code::{
     BASE_PATH, CodeCall, CodeError, CodeFile, CodeInterpreter, CodeOutputFile, CodeReply,
     NoCodeInterpreter, OUTPUT_FILE_BYTES_MAX, OUTPUT_FILES_MAX,
 };
+pub use request::{ConverseFields, Latency, PromptCache};
 
 /// One call of a foundation model, in Converse vocabulary.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelRequest {
     /// The agent's `foundationModel`: a model id, an ARN, or an inference profile's id or ARN.
     pub model: String,
     /// The system text; empty for none.
     pub system: Arc<str>,
+    /// The system text in several blocks, for a caller who has it so. Where there are any, they stand in
+    /// place of `system`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub system_blocks: Vec<SystemContentBlock>,
     /// The conversation, oldest first, roles alternating, beginning with the user. Shared with the
     /// session's history, so that a long conversation is not copied at each step.
     pub messages: Vec<Arc<Message>>,
@@ -48,6 +56,18 @@ pub struct ModelRequest {
     /// Whether anybody reads the deltas. A provider may then choose the cheaper request form; the
     /// result is the same stream of events either way.
     pub delivery: Delivery,
+    /// What of the prompt the vendor is asked to cache.
+    #[serde(default)]
+    pub cache: PromptCache,
+    /// `performanceConfig`; `None` leaves it to the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency: Option<Latency>,
+    /// What a caller of Converse has said besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Box<ConverseFields>>,
+    /// For whom the call is made: where calls have to queue, callers take turns.
+    #[serde(skip)]
+    pub caller: Option<Arc<str>>,
 }
 
 fn no_tools(tools: &Arc<[VendorTool]>) -> bool {
@@ -81,11 +101,12 @@ pub struct Inference {
 }
 
 /// Whether the deltas of a model call have a reader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Delivery {
     /// The deltas are forwarded as they come: stream upstream.
     Streamed,
     /// Only the finished message counts: the provider may ask upstream unstreamed.
+    #[default]
     Whole,
 }
 
@@ -118,6 +139,10 @@ pub struct Capabilities {
     pub images: bool,
     /// Which documents it takes.
     pub documents: Documents,
+    /// Caches the prompt up to the points it is shown ([`PromptCache::StablePrefix`]).
+    pub prompt_cache: bool,
+    /// Takes `performanceConfig`.
+    pub latency: bool,
 }
 
 /// Which documents a model takes.
@@ -138,6 +163,11 @@ pub trait ModelProvider: Send + Sync {
     /// # Errors
     /// [`ModelError::Unmapped`] when no configured provider serves it.
     fn capabilities(&self, model: &str) -> Result<Capabilities, ModelError>;
+
+    /// The models to ask, in this order, where `model` fails before it has said anything.
+    fn fallbacks(&self, _model: &str) -> &[String] {
+        &[]
+    }
 
     /// Starts one call. Resolves when the provider has accepted the request (response headers).
     fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>>;
@@ -168,6 +198,22 @@ pub enum ModelError {
         detail: String,
         /// Its own advice on when to retry.
         retry_after_ms: Option<u64>,
+    },
+    /// This server makes as many calls of the model as it may, and the queue for it is full or too slow.
+    /// In a journal it stands as `Throttled`.
+    #[error("too many calls of the model wait: {detail}")]
+    #[serde(rename(serialize = "Throttled"))]
+    Queued {
+        /// Which limit.
+        detail: String,
+    },
+    /// The provider does not have the model, or not for this account. In a journal it stands as
+    /// `Rejected`.
+    #[error("the model provider does not serve the model: {detail}")]
+    #[serde(rename(serialize = "Rejected"))]
+    NotServed {
+        /// What it said.
+        detail: String,
     },
     /// The provider took the request and refused its content (4xx). Retrying cannot help.
     #[error("the model provider rejected the request: {detail}")]
@@ -214,10 +260,29 @@ impl ModelError {
             Self::Throttled { .. } | Self::Unavailable { .. } | Self::Unreachable { .. } => true,
             Self::Unmapped { .. }
             | Self::Auth { .. }
+            | Self::Queued { .. }
+            | Self::NotServed { .. }
             | Self::Rejected { .. }
             | Self::Timeout { .. }
             | Self::Loading { .. }
             | Self::Malformed { .. } => false,
+        }
+    }
+
+    /// Whether another model may do what this one could not. Not where the request itself was refused:
+    /// it is the same for every model, and the caller has to hear what is wrong with it.
+    pub fn may_fall_back(&self) -> bool {
+        match self {
+            Self::Auth { .. }
+            | Self::Throttled { .. }
+            | Self::Queued { .. }
+            | Self::NotServed { .. }
+            | Self::Timeout { .. }
+            | Self::Loading { .. }
+            | Self::Unavailable { .. }
+            | Self::Unreachable { .. }
+            | Self::Malformed { .. } => true,
+            Self::Unmapped { .. } | Self::Rejected { .. } => false,
         }
     }
 }

@@ -124,6 +124,8 @@ pub(super) fn capabilities(model: &str) -> Capabilities {
         } else {
             Documents::Pdf
         },
+        prompt_cache: !text_only && !model.starts_with("claude-3-sonnet"),
+        latency: false,
     }
 }
 

@@ -74,7 +74,7 @@ impl Bedrock {
             .get_or_try_init(|| async {
                 let config = self.load().await;
                 if config.region().is_none() {
-                    return Err(ModelError::Rejected {
+                    return Err(ModelError::NotServed {
                         detail: "no AWS region is known: set region in the [[models]] entry, or AWS_REGION"
                             .to_owned(),
                     });

@@ -307,6 +307,11 @@ fn redact(error: ModelError, key: Option<&Secret>) -> ModelError {
             detail: key.redact(detail),
             retry_after_ms,
         },
+        // Never a vendor's text.
+        ModelError::Queued { detail } => ModelError::Queued { detail },
+        ModelError::NotServed { detail } => ModelError::NotServed {
+            detail: key.redact(detail),
+        },
         ModelError::Rejected { detail } => ModelError::Rejected {
             detail: key.redact(detail),
         },

@@ -99,11 +99,12 @@ impl Fault {
         };
         let detail = format!("{host} answered {status}: {quotation}");
         if self.kind.as_deref() == Some("insufficient_quota") {
-            // OpenAI sends 429 for an account without credit; waiting does not help.
-            return ModelError::Rejected { detail };
+            // OpenAI sends 429 for an account without credit; waiting does not help, another vendor may.
+            return ModelError::NotServed { detail };
         }
         match status {
             401 | 403 => ModelError::Auth { detail },
+            402 | 404 => ModelError::NotServed { detail },
             408 | 504 => ModelError::Timeout { detail },
             429 => ModelError::Throttled {
                 detail,

@@ -22,6 +22,7 @@ pub(super) fn request(model: &str) -> ModelRequest {
         inference: Inference::default(),
         additional_fields: None,
         delivery: Delivery::Streamed,
+        ..ModelRequest::default()
     }
 }
 

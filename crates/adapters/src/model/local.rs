@@ -241,6 +241,8 @@ impl ModelProvider for LocalModel {
             temperature_with_top_p: true,
             images: false,
             documents: Documents::Text,
+            prompt_cache: false,
+            latency: false,
         })
     }
 

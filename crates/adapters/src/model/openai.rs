@@ -2,7 +2,8 @@
 //! LM Studio, gateways).
 //!
 //! Left out on purpose, because the protocol has no place for it: `topK` (declared in the
-//! capabilities), reasoning of earlier messages, and cache points.
+//! capabilities), reasoning of earlier messages, and cache points: servers of this protocol that cache
+//! prompts find the common beginning themselves.
 
 mod request;
 mod stream;
@@ -67,6 +68,9 @@ impl ModelProvider for OpenAi {
             // Whether the model behind a server takes them, only the server knows.
             images: true,
             documents: Documents::Pdf,
+            // Vendors of this protocol cache by themselves, without being shown where.
+            prompt_cache: false,
+            latency: false,
         })
     }
 

@@ -7,14 +7,18 @@
 //! when the registry is; equal settings share one.
 
 mod build;
+mod fallback;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use globset::GlobMatcher;
 use outcrop_engine::port::{Capabilities, ModelError, ModelProvider, ModelRequest, ModelStream};
 
+pub use super::limit::Limits;
 use crate::http::{Secret, Timeouts};
+pub use fallback::{CHAIN_MAX, Entry, FallbackError, chains};
 
 /// Geographies that an inference profile's id begins with.
 const GEOGRAPHIES: [&str; 4] = ["us.", "eu.", "apac.", "global."];
@@ -49,6 +53,12 @@ pub struct ModelMapping {
     pub region: Option<String>,
     /// Time limits of one call.
     pub timeouts: Timeouts,
+    /// Models to ask where one of these fails before it has said anything.
+    pub fallback: Vec<String>,
+    /// What all these models together may be asked.
+    pub limits: Limits,
+    /// Whether the vendor is shown what of a prompt to cache.
+    pub prompt_cache: bool,
 }
 
 impl ModelMapping {
@@ -62,6 +72,15 @@ impl ModelMapping {
             api_key: None,
             region: None,
             timeouts: Timeouts::default(),
+            fallback: Vec::new(),
+            limits: Limits {
+                max_concurrency: None,
+                requests_per_minute: None,
+                tokens_per_minute: None,
+                queue_max: 0,
+                queue_timeout: Duration::ZERO,
+            },
+            prompt_cache: true,
         }
     }
 }
@@ -77,6 +96,9 @@ pub enum RegistryError {
         /// What is wrong with it.
         detail: String,
     },
+    /// A fallback cannot be.
+    #[error(transparent)]
+    Fallback(#[from] FallbackError),
     /// The base URL cannot be used.
     #[error("base_url `{url}` of model pattern `{pattern}` cannot be used: {detail}")]
     BaseUrl {
@@ -119,6 +141,8 @@ struct Route {
     matcher: GlobMatcher,
     upstream_model: Option<String>,
     provider: Arc<dyn ModelProvider>,
+    fallbacks: Vec<String>,
+    prompt_cache: bool,
 }
 
 impl ModelRegistry {
@@ -181,7 +205,16 @@ impl ModelProvider for ModelRegistry {
     fn capabilities(&self, model: &str) -> Result<Capabilities, ModelError> {
         let route = self.route(model)?;
         let upstream = route.upstream_model.as_deref().unwrap_or(model);
-        route.provider.capabilities(upstream)
+        let mut capabilities = route.provider.capabilities(upstream)?;
+        capabilities.prompt_cache &= route.prompt_cache;
+        Ok(capabilities)
+    }
+
+    fn fallbacks(&self, model: &str) -> &[String] {
+        match self.route(model) {
+            Ok(route) => &route.fallbacks,
+            Err(_) => &[],
+        }
     }
 
     fn converse(

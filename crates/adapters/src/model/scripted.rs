@@ -94,6 +94,8 @@ impl ScriptedModel {
                 temperature_with_top_p: true,
                 images: true,
                 documents: Documents::All,
+                prompt_cache: true,
+                latency: true,
             },
             state: Mutex::new(State {
                 replies: replies.into_iter().collect(),

@@ -12,6 +12,8 @@ const EVERYTHING: Capabilities = Capabilities {
     temperature_with_top_p: true,
     images: true,
     documents: Documents::All,
+    prompt_cache: true,
+    latency: true,
 };
 
 fn file(name: &str, media_type: &str, content: &[u8]) -> Arc<SessionFile> {

@@ -85,6 +85,8 @@ impl ModelProvider for Model {
             temperature_with_top_p: true,
             images: true,
             documents: Documents::All,
+            prompt_cache: true,
+            latency: true,
         })
     }
 

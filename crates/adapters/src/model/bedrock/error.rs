@@ -24,6 +24,7 @@ pub(super) trait Meaning: ProvideErrorMetadata + Error + 'static {
 mod status {
     pub(super) const ACCESS_DENIED: u16 = 403;
     pub(super) const FAILED: u16 = 500;
+    pub(super) const NOT_SERVED: u16 = 404;
     pub(super) const REJECTED: u16 = 400;
     pub(super) const THROTTLED: u16 = 429;
     pub(super) const TIMED_OUT: u16 = 408;
@@ -39,9 +40,8 @@ macro_rules! meaning {
                     | Self::ModelErrorException(_)
                     | Self::ServiceUnavailableException(_) => Some(status::FAILED),
                     Self::ModelTimeoutException(_) => Some(status::TIMED_OUT),
-                    Self::ResourceNotFoundException(_) | Self::ValidationException(_) => {
-                        Some(status::REJECTED)
-                    }
+                    Self::ResourceNotFoundException(_) => Some(status::NOT_SERVED),
+                    Self::ValidationException(_) => Some(status::REJECTED),
                     Self::ThrottlingException(_) => Some(status::THROTTLED),
                     _ => None,
                 }

@@ -57,6 +57,8 @@ pub(super) fn capabilities(model: &str) -> Capabilities {
     if id.starts_with("anthropic.") {
         return Capabilities {
             documents: Documents::All,
+            prompt_cache: cache(model).is_some(),
+            latency: true,
             ..anthropic::capabilities(&anthropic::native_id(id))
         };
     }
@@ -71,7 +73,41 @@ pub(super) fn capabilities(model: &str) -> Capabilities {
         temperature_with_top_p: true,
         images: !TEXT_ONLY.iter().any(|family| id.starts_with(family)),
         documents: Documents::All,
+        prompt_cache: cache(model).is_some(),
+        latency: true,
     }
+}
+
+/// Where a family takes cache points.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cache {
+    /// After the tools, the system text and messages.
+    Everywhere,
+    /// After the system text and messages.
+    NotInTools,
+}
+
+/// Where `model` takes cache points, by AWS's table of models with prompt caching. None for all others,
+/// which refuse a request that holds one.
+pub(super) fn cache(model: &str) -> Option<Cache> {
+    let id = bare(model);
+    if let Some(claude) = id.strip_prefix("anthropic.") {
+        let without = [
+            "claude-v2",
+            "claude-instant",
+            "claude-3-haiku",
+            "claude-3-sonnet",
+            "claude-3-opus",
+            "claude-3-5-sonnet",
+        ];
+        let caches = !without.iter().any(|family| claude.starts_with(family));
+        return caches.then_some(Cache::Everywhere);
+    }
+    let nova = id.strip_prefix("amazon.nova-")?;
+    ["micro", "lite", "pro", "premier", "2-lite"]
+        .iter()
+        .any(|size| nova.starts_with(size))
+        .then_some(Cache::NotInTools)
 }
 
 /// `topK` as the family wants it among `additionalModelRequestFields`; Converse itself has no such
@@ -106,5 +142,31 @@ mod tests {
         assert!(capabilities(nova).tools && capabilities(nova).top_k);
         assert!(!capabilities("us.meta.llama2-13b-chat-v1").tools);
         assert!(!capabilities("mistral.mistral-large-2407-v1:0").top_k);
+    }
+
+    #[test]
+    fn families_that_cache() {
+        for (model, expected) in [
+            (
+                "us.anthropic.claude-sonnet-4-20250514-v1:0",
+                Some(Cache::Everywhere),
+            ),
+            (
+                "anthropic.claude-3-7-sonnet-20250219-v1:0",
+                Some(Cache::Everywhere),
+            ),
+            (
+                "anthropic.claude-3-5-haiku-20241022-v1:0",
+                Some(Cache::Everywhere),
+            ),
+            ("anthropic.claude-3-haiku-20240307-v1:0", None),
+            ("anthropic.claude-3-5-sonnet-20240620-v1:0", None),
+            ("us.amazon.nova-pro-v1:0", Some(Cache::NotInTools)),
+            ("amazon.nova-canvas-v1:0", None),
+            ("meta.llama3-1-70b-instruct-v1:0", None),
+        ] {
+            assert_eq!(cache(model), expected, "{model}");
+            assert_eq!(capabilities(model).prompt_cache, expected.is_some());
+        }
     }
 }

@@ -3,22 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::Glob;
+use globset::{Glob, GlobMatcher};
 use outcrop_engine::port::ModelProvider;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
+use super::fallback::{self, Entry};
 use super::{ModelMapping, ProviderKind, RegistryError, Route};
 use crate::http;
 use crate::model::anthropic::{self, Anthropic};
 use crate::model::bedrock::{Bedrock, Settings};
 use crate::model::call::Endpoint;
+use crate::model::limit::Limited;
 use crate::model::openai::{self, OpenAi};
 
 pub(super) fn routes(
     mappings: &[ModelMapping],
     local: Option<Arc<dyn ModelProvider>>,
 ) -> Result<Vec<Route>, RegistryError> {
+    let entries: Vec<Entry<'_>> = mappings.iter().map(ModelMapping::entry).collect();
+    let chains = fallback::chains(&entries)?;
     let mut builder = Builder {
         local,
         clients: Vec::new(),
@@ -26,8 +30,27 @@ pub(super) fn routes(
     };
     mappings
         .iter()
-        .map(|mapping| builder.route(mapping))
+        .zip(chains)
+        .map(|(mapping, fallbacks)| builder.route(mapping, fallbacks))
         .collect()
+}
+
+pub(super) fn matcher(pattern: &str) -> Result<GlobMatcher, RegistryError> {
+    let glob = Glob::new(pattern).map_err(|error| RegistryError::Pattern {
+        pattern: pattern.to_owned(),
+        detail: error.kind().to_string(),
+    })?;
+    Ok(glob.compile_matcher())
+}
+
+impl ModelMapping {
+    fn entry(&self) -> Entry<'_> {
+        Entry {
+            pattern: &self.pattern,
+            fallback: &self.fallback,
+            upstream_model: self.upstream_model.as_deref(),
+        }
+    }
 }
 
 /// What has been made so far, to be shared.
@@ -39,11 +62,11 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn route(&mut self, mapping: &'a ModelMapping) -> Result<Route, RegistryError> {
-        let glob = Glob::new(&mapping.pattern).map_err(|error| RegistryError::Pattern {
-            pattern: mapping.pattern.clone(),
-            detail: error.kind().to_string(),
-        })?;
+    fn route(
+        &mut self,
+        mapping: &'a ModelMapping,
+        fallbacks: Vec<String>,
+    ) -> Result<Route, RegistryError> {
         let shared = self
             .made
             .iter()
@@ -55,9 +78,15 @@ impl<'a> Builder<'a> {
         };
         self.made.push((mapping, Arc::clone(&provider)));
         Ok(Route {
-            matcher: glob.compile_matcher(),
+            matcher: matcher(&mapping.pattern)?,
             upstream_model: mapping.upstream_model.clone(),
-            provider,
+            provider: if mapping.limits.is_unlimited() {
+                provider
+            } else {
+                Arc::new(Limited::new(provider, mapping.limits, &mapping.pattern))
+            },
+            fallbacks,
+            prompt_cache: mapping.prompt_cache,
         })
     }
 

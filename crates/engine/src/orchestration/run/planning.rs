@@ -55,6 +55,7 @@ impl Run {
             tools: &self.plan.tools_text,
             code_interpreter: self.plan.code_rule(),
             code_interpreter_files: &code_interpreter_files,
+            ..Values::default()
         });
         self.system = Arc::from(filled.system.trim());
         if begins {
@@ -107,6 +108,7 @@ impl Run {
             } else {
                 Delivery::Whole
             },
+            ..ModelRequest::default()
         })));
     }
 

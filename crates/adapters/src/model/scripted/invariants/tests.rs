@@ -16,6 +16,8 @@ const EVERYTHING: Capabilities = Capabilities {
     temperature_with_top_p: true,
     images: true,
     documents: Documents::All,
+    prompt_cache: true,
+    latency: true,
 };
 
 fn fault(conversation: &Value) -> String {
