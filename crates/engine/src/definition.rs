@@ -14,6 +14,7 @@ use outcrop_model::control::{
     ActionGroupSignature, AgentCollaboration, Function, GuardrailConfiguration,
     InferenceConfiguration, MemoryConfiguration, PromptType,
 };
+use outcrop_model::runtime::KnowledgeBaseVectorSearchConfiguration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -109,8 +110,11 @@ pub struct CollaborationDefinition {
 pub struct CollaboratorDefinition {
     /// `collaboratorName`, the name the supervisor knows it by.
     pub name: String,
-    /// ARN of the alias that serves it.
+    /// ARN of the alias that serves it; empty for a collaborator that is defined inline.
     pub alias_arn: String,
+    /// Content hash of the definition of a collaborator that is defined inline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// `collaborationInstruction`: what the supervisor is told of it.
     pub instruction: String,
     /// Whether it is shown the supervisor's conversation (`relayConversationHistory`).
@@ -118,12 +122,15 @@ pub struct CollaboratorDefinition {
 }
 
 /// A knowledge base the agent may query.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnowledgeBaseDefinition {
     /// `knowledgeBaseId`.
     pub id: String,
     /// What the agent is told to use it for.
     pub description: String,
+    /// How it is searched, for a knowledge base that an inline agent names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retrieval: Option<KnowledgeBaseVectorSearchConfiguration>,
 }
 
 /// One enabled action group.

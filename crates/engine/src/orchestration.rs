@@ -7,6 +7,7 @@
 mod acting;
 mod assembler;
 mod control;
+mod conversation;
 mod effect;
 mod event;
 mod failure;
@@ -15,11 +16,17 @@ mod run;
 pub use assembler::{AssembledReply, TurnAssembler};
 pub(crate) use control::property as trace_parameter;
 pub use control::{Confirmation, ReturnedResult, ReturnedTarget};
-pub use effect::{Effect, Effects, Emission, Outcome, PendingAction, PendingCode};
-pub use event::{
-    ActionResult, ActionReturned, AgentIdentity, Budget, CancelCause, CodeExecuted,
-    ControlReturned, Event, EventKind, JournalError, ModelReplied, RequestInfo, Started,
-    TokenCounts,
+pub use effect::{
+    CollaboratorAsk, Effect, Effects, Emission, LiveAnswer, LiveGuardrail, ModelCall, Outcome,
+    PendingAction, PendingAssessment, PendingCode, PendingCollaborator, PendingFunction,
+    PendingRetrieval,
 };
+pub use event::{
+    ActionResult, ActionReturned, AgentIdentity, Budget, Caller, CancelCause, CodeExecuted,
+    CollaboratorReplied, CollaboratorResult, ControlReturned, ConversationView, Event, EventKind,
+    FunctionReturned, GuardedAnswer, GuardrailAssessed, JournalError, ModelReplied, RequestInfo,
+    Retrieved, Spent, Started, TokenCounts,
+};
+pub use conversation::Conversation;
 pub use failure::{Evidence, Failure};
 pub use run::{Phase, Run};

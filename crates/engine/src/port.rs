@@ -4,6 +4,7 @@
 //! knows the other. Model traffic is in Converse shapes, action traffic in Lambda's.
 
 mod code;
+mod judge;
 mod request;
 
 use std::path::PathBuf;
@@ -24,6 +25,10 @@ use crate::definition::ToolDefinition;
 pub use code::{
     BASE_PATH, CodeCall, CodeError, CodeFile, CodeInterpreter, CodeOutputFile, CodeReply,
     NoCodeInterpreter, OUTPUT_FILE_BYTES_MAX, OUTPUT_FILES_MAX,
+};
+pub use judge::{
+    Assessment, GuardrailError, GuardrailSource, NoRetriever, RetrieveCall, RetrieveError,
+    Retriever,
 };
 pub use request::{ConverseFields, Latency, PromptCache};
 

@@ -3,10 +3,13 @@
 //! The shapes are the generated ones, so that nothing can be sent that the service model lacks; the
 //! envelope around a part (agent, alias, caller chain, session) is the driver's.
 
+pub(crate) mod steps;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use outcrop_model::control;
 use outcrop_model::converse::{
     ContentBlock, ConversationRole, Message, ReasoningContentBlock, ToolResultContentBlock,
 };
@@ -15,7 +18,8 @@ use outcrop_model::runtime::{
     CodeInterpreterInvocationOutput, CreationMode, ExecutionType, FailureTrace, FinalResponse,
     InferenceConfiguration, InvocationInput, InvocationType, Metadata, ModelInvocationInput,
     Observation, OrchestrationModelInvocationOutput, OrchestrationTrace, PromptType, Rationale,
-    RawResponse, RepromptResponse, RequestBody, Source, Trace, Type, Usage,
+    RawResponse, ReasoningContentBlock as ReasoningContent, ReasoningTextBlock as TracedReasoning,
+    RepromptResponse, RequestBody, Source, Trace, Type, Usage,
 };
 use outcrop_model::timestamp::Timestamp;
 use serde::Serialize;
@@ -23,7 +27,7 @@ use serde::Serialize;
 use crate::action::arguments::Argument;
 use crate::action::lambda::Attributes;
 use crate::action::{Action, ActionTarget};
-use crate::definition::Executor;
+use crate::definition::{Executor, PromptDefinition};
 use crate::files::SessionFile;
 use crate::history::Utterance;
 use crate::java;
@@ -39,25 +43,44 @@ pub(crate) fn model_invocation_input(
     trace_id: String,
 ) -> OrchestrationTrace {
     let prompt = &plan.definition.orchestration;
-    let given = &prompt.inference;
     OrchestrationTrace::ModelInvocationInput(ModelInvocationInput {
         foundation_model: Some(plan.model().to_owned()),
-        inference_configuration: Some(InferenceConfiguration {
-            maximum_length: given.maximum_length,
-            stop_sequences: given.stop_sequences.clone(),
-            temperature: given.temperature,
-            top_k: given.top_k,
-            top_p: given.top_p,
-        }),
-        prompt_creation_mode: prompt.overridden.then_some(CreationMode::Overridden),
+        inference_configuration: Some(inference(&prompt.inference)),
+        override_lambda: prompt
+            .parser_overridden
+            .then(|| plan.definition.parser_lambda.clone())
+            .flatten(),
+        parser_mode: parser_mode(prompt),
+        prompt_creation_mode: creation_mode(prompt),
         text: Some(prompt_text(system, conversation)),
         trace_id: Some(trace_id),
         type_: Some(PromptType::Orchestration),
-        ..ModelInvocationInput::default()
     })
 }
 
-fn prompt_text(system: &str, conversation: &[Arc<Utterance>]) -> String {
+fn inference(given: &control::InferenceConfiguration) -> InferenceConfiguration {
+    InferenceConfiguration {
+        maximum_length: given.maximum_length,
+        stop_sequences: given.stop_sequences.clone(),
+        temperature: given.temperature,
+        top_k: given.top_k,
+        top_p: given.top_p,
+    }
+}
+
+/// Said only where something is overridden, as recorded.
+fn creation_mode(prompt: &PromptDefinition) -> Option<CreationMode> {
+    prompt.overridden.then_some(CreationMode::Overridden)
+}
+
+fn parser_mode(prompt: &PromptDefinition) -> Option<CreationMode> {
+    prompt
+        .parser_overridden
+        .then_some(CreationMode::Overridden)
+}
+
+/// A prompt as one text.
+pub(crate) fn prompt_text(system: &str, conversation: &[Arc<Utterance>]) -> String {
     let messages: usize = conversation
         .iter()
         .map(|utterance| utterance.traced().len() + 1)
@@ -179,7 +202,19 @@ pub(crate) fn model_invocation_output(
     ended_at: Timestamp,
     trace_id: String,
 ) -> OrchestrationTrace {
-    let TokenCounts { input, output } = reply.usage;
+    OrchestrationTrace::ModelInvocationOutput(OrchestrationModelInvocationOutput {
+        metadata: Some(reply_metadata(reply, ended_at)),
+        raw_response: Some(RawResponse {
+            content: Some(raw_response(reply)),
+        }),
+        reasoning_content: reasoning(&reply.message),
+        trace_id: Some(trace_id),
+    })
+}
+
+/// The reply as a provider would have sent it: a Converse response as JSON text.
+pub(crate) fn raw_response(reply: &ModelReplied) -> String {
+    let TokenCounts { input, output, .. } = reply.usage;
     let raw = RawReply {
         output: ConverseOutputRef {
             message: &reply.message,
@@ -191,20 +226,32 @@ pub(crate) fn model_invocation_output(
             total_tokens: input.saturating_add(output),
         },
     };
-    let content = serde_json::to_string(&raw).expect("a message holds only string-keyed data");
-    OrchestrationTrace::ModelInvocationOutput(OrchestrationModelInvocationOutput {
-        metadata: Some(Metadata {
-            usage: Some(Usage {
-                input_tokens: Some(clamp(input)),
-                output_tokens: Some(clamp(output)),
-            }),
-            ..metadata(&reply.client_request_id, reply.started_at, ended_at)
+    serde_json::to_string(&raw).expect("a message holds only string-keyed data")
+}
+
+fn reply_metadata(reply: &ModelReplied, ended_at: Timestamp) -> Metadata {
+    Metadata {
+        usage: Some(Usage {
+            input_tokens: Some(clamp(reply.usage.input)),
+            output_tokens: Some(clamp(reply.usage.output)),
         }),
-        raw_response: Some(RawResponse {
-            content: Some(content),
-        }),
-        reasoning_content: None,
-        trace_id: Some(trace_id),
+        ..metadata(&reply.client_request_id, reply.started_at, ended_at)
+    }
+}
+
+/// What the model thought apart from its answer; `None` for models that do not.
+fn reasoning(message: &Message) -> Option<ReasoningContent> {
+    message.content.iter().find_map(|block| match block {
+        ContentBlock::ReasoningContent(ReasoningContentBlock::ReasoningText(text)) => {
+            Some(ReasoningContent::ReasoningText(TracedReasoning {
+                signature: text.signature.clone(),
+                text: text.text.clone(),
+            }))
+        }
+        ContentBlock::ReasoningContent(ReasoningContentBlock::RedactedContent(blob)) => {
+            Some(ReasoningContent::RedactedContent(blob.clone()))
+        }
+        _ => None,
     })
 }
 
@@ -212,7 +259,7 @@ fn clamp(tokens: u32) -> i32 {
     i32::try_from(tokens).unwrap_or(i32::MAX)
 }
 
-fn metadata(client_request_id: &str, started_at: Timestamp, ended_at: Timestamp) -> Metadata {
+pub(crate) fn metadata(client_request_id: &str, started_at: Timestamp, ended_at: Timestamp) -> Metadata {
     Metadata {
         client_request_id: Some(client_request_id.to_owned()),
         end_time: Some(ended_at),
@@ -375,8 +422,8 @@ pub(crate) fn final_response(
     started_at: Timestamp,
     ended_at: Timestamp,
     trace_id: String,
-) -> OrchestrationTrace {
-    OrchestrationTrace::Observation(Observation {
+) -> Observation {
+    Observation {
         final_response: Some(FinalResponse {
             metadata: Some(operation_metadata(started_at, ended_at)),
             text: Some(text.to_owned()),
@@ -384,7 +431,7 @@ pub(crate) fn final_response(
         trace_id: Some(trace_id),
         type_: Some(if asks { Type::AskUser } else { Type::Finish }),
         ..Observation::default()
-    })
+    }
 }
 
 fn operation_metadata(started_at: Timestamp, ended_at: Timestamp) -> Metadata {

@@ -8,7 +8,7 @@ use std::fmt;
 
 /// The kinds of exception the services model, plus the unmodelled ones every AWS front end
 /// answers before an operation is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum ExceptionKind {
     /// The caller may not do this, or the agent's own credentials may not.
     AccessDenied,

@@ -115,6 +115,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     #[cfg(target_os = "linux")]
     let code = Arc::new(code_interpreter(config, sandbox.clone()));
     let ports = Ports {
+        retriever: Arc::new(outcrop_engine::port::NoRetriever),
         store: store.clone(),
         models: Arc::new(models(config)?),
         actions: functions.clone(),

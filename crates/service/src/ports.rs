@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outcrop_engine::port::{
     ActionExecutor, Clock, CodeInterpreter, DocumentSource, FunctionPackages, Ids, ModelProvider,
+    Retriever,
 };
 use outcrop_store::Store;
 
@@ -18,6 +19,8 @@ pub struct Ports {
     pub actions: Arc<dyn ActionExecutor>,
     /// Python that models write.
     pub code: Arc<dyn CodeInterpreter>,
+    /// Searches in knowledge bases.
+    pub retriever: Arc<dyn Retriever>,
     /// S3 objects.
     pub documents: Arc<dyn DocumentSource>,
     /// The code of uploaded functions, unpacked.

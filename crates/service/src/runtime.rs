@@ -1,10 +1,13 @@
 //! `InvokeAgent`: from the request to a turn in flight, and the machinery that all turns share.
 
 mod begin;
+mod collaborator;
 mod driver;
 mod envelope;
 mod files;
+mod guard;
 mod model_call;
+mod perform;
 mod plans;
 mod request;
 mod resolve;
@@ -153,7 +156,7 @@ impl HandleStream<InvokeAgent> for Service {
             memory_id: None,
             session_id,
         };
-        let begun = begin::begin(shared, cx, &scope(cx), &target, invocation).await?;
+        let begun = begin::begin(self, cx, &scope(cx), &target, invocation).await?;
         let (events, receiver) = mpsc::channel(EVENT_BUFFER_STEPS);
         match begun {
             begin::Begun::Ended => {
@@ -162,7 +165,7 @@ impl HandleStream<InvokeAgent> for Service {
                 return Ok((response, stream.boxed()));
             }
             begin::Begun::Turn(turn) => {
-                let driver = driver::Driver::start(*turn, events, permit);
+                let driver = driver::Driver::start(*turn, events, Some(permit));
                 shared.tracker.spawn(driver.drive());
             }
         }

@@ -77,6 +77,7 @@ struct Server {
 impl World {
     pub(crate) fn new() -> Self {
         let ports = Ports {
+            retriever: Arc::new(outcrop_engine::port::NoRetriever),
             store: Arc::new(MemoryStore::default()),
             models: Arc::new(Nothing),
             actions: Arc::new(Nothing),

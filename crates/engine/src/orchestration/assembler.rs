@@ -103,6 +103,7 @@ impl TurnAssembler {
                 self.usage = TokenCounts {
                     input: u32::try_from(metadata.usage.input_tokens).unwrap_or(0),
                     output: u32::try_from(metadata.usage.output_tokens).unwrap_or(0),
+                    ..TokenCounts::default()
                 };
                 Ok(None)
             }

@@ -2,13 +2,21 @@
 
 use std::sync::Arc;
 
-use outcrop_model::runtime::{OutputFile, ReturnControlPayload, Trace};
+use outcrop_model::control::GuardrailConfiguration;
+use outcrop_model::converse::Message;
+use outcrop_model::runtime::{
+    Attribution, KnowledgeBaseVectorSearchConfiguration, OutputFile, ReturnControlPayload, Trace,
+};
 use outcrop_model::timestamp::Timestamp;
 
+use super::control::ReturnedResult;
+use super::event::Budget;
 use super::failure::Failure;
 use crate::action::call::CalledAction;
+use crate::action::lambda::Attributes;
+use crate::definition::CollaboratorDefinition;
 use crate::files::SessionFile;
-use crate::port::ModelRequest;
+use crate::port::{GuardrailSource, ModelRequest};
 
 /// The effects of one step, in order.
 pub type Effects = Vec<Effect>;
@@ -17,11 +25,21 @@ pub type Effects = Vec<Effect>;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Call the model; answer with `ModelReplied` or `ModelFailed`.
-    CallModel(Box<ModelRequest>),
+    CallModel(Box<ModelCall>),
     /// Invoke an action; answer with `ActionReturned`. Several in one step run concurrently.
     CallAction(PendingAction),
     /// Run code; answer with `CodeExecuted`. One at a time.
     ExecuteCode(PendingCode),
+    /// Call the agent's parser function; answer with `ParserReplied`.
+    CallParser(PendingFunction),
+    /// Call the function that plans for the agent; answer with `OrchestratorReplied`.
+    CallOrchestrator(PendingFunction),
+    /// Judge a text; answer with `GuardrailAssessed`.
+    ApplyGuardrail(PendingAssessment),
+    /// Call a collaborator; answer with `CollaboratorReplied`. Several in one step run concurrently.
+    CallCollaborator(Box<PendingCollaborator>),
+    /// Search a knowledge base; answer with `Retrieved`. Several in one step run concurrently.
+    Retrieve(Box<PendingRetrieval>),
     /// Send something to the client.
     Emit(Emission),
     /// Send this as the last event and end the response; the turn goes on with `ControlReturned`.
@@ -43,6 +61,104 @@ pub struct PendingAction {
     pub idempotency_key: String,
     /// The call with its types, for executors that are no Lambda function.
     pub action: Arc<CalledAction>,
+}
+
+/// A model to call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelCall {
+    /// The request.
+    pub request: ModelRequest,
+    /// How the answer is sent on while it is written; `None`: nobody reads it before it is finished.
+    pub live: Option<LiveAnswer>,
+}
+
+/// How an answer is sent on while the model still writes it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveAnswer {
+    /// As in [`crate::prompt::answer::AnswerScanner::new`].
+    pub may_call_tools: bool,
+    /// The guardrail that each part must pass first.
+    pub guardrail: Option<LiveGuardrail>,
+}
+
+/// A guardrail on a streamed answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LiveGuardrail {
+    /// Which.
+    pub guardrail: GuardrailConfiguration,
+    /// Fewest characters of a part, but for the last (`applyGuardrailInterval`).
+    pub interval: usize,
+    /// `traceId` of the parts' traces; `None` where nobody wants traces.
+    pub trace_id: Option<String>,
+}
+
+/// A function to call that belongs to no action group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingFunction {
+    /// Lambda ARN or function name.
+    pub function: String,
+    /// The Lambda event.
+    pub event: Vec<u8>,
+    /// The same whenever this very call is made.
+    pub idempotency_key: String,
+}
+
+/// A text to judge.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingAssessment {
+    /// By which guardrail.
+    pub guardrail: GuardrailConfiguration,
+    /// Whether it is the user's input or the agent's output.
+    pub source: GuardrailSource,
+    /// The text.
+    pub text: String,
+}
+
+/// A collaborator to call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingCollaborator {
+    /// Which call of the current step; comes back in `CollaboratorReplied`.
+    pub index: usize,
+    /// Whom.
+    pub collaborator: CollaboratorDefinition,
+    /// With what.
+    pub ask: CollaboratorAsk,
+    /// Session attributes that it gets with it.
+    pub session_attributes: Attributes,
+    /// What its turn may spend: what is left of the caller's budget.
+    pub budget: Budget,
+}
+
+/// What a collaborator is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CollaboratorAsk {
+    /// A message.
+    Message {
+        /// The text.
+        text: String,
+        /// The caller's conversation, where it is relayed.
+        history: Vec<Message>,
+    },
+    /// To go on with these results.
+    Results {
+        /// `invocationId` of its return of control.
+        invocation_id: String,
+        /// One for each of its inputs.
+        results: Vec<ReturnedResult>,
+    },
+}
+
+/// A search to make.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PendingRetrieval {
+    /// Which call of the current step; comes back in `Retrieved`.
+    pub index: usize,
+    /// In which knowledge base.
+    pub knowledge_base_id: String,
+    /// For what.
+    pub query: String,
+    /// How; `None`: as the knowledge base does it.
+    pub configuration: Option<KnowledgeBaseVectorSearchConfiguration>,
 }
 
 /// Code to run.
@@ -70,6 +186,13 @@ pub enum Emission {
     Files(Vec<OutputFile>),
     /// A part of the final answer.
     Chunk(String),
+    /// The final answer with the sources of its parts, or, after a streamed answer, the sources alone.
+    Cited {
+        /// The text.
+        text: String,
+        /// Its sources.
+        attribution: Attribution,
+    },
 }
 
 /// How a turn ended.

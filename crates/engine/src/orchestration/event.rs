@@ -4,16 +4,24 @@
 use std::sync::Arc;
 
 use outcrop_model::converse::{Message, StopReason};
+use outcrop_model::exception::ExceptionKind;
+use outcrop_model::runtime::{
+    KnowledgeBaseConfiguration, RetrievedReference, ReturnControlPayload,
+};
 use outcrop_model::timestamp::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::control::ReturnedResult;
 use crate::action::lambda::Attributes;
 use crate::files::SessionFile;
-use crate::port::{ActionError, CodeError, CodeReply, ModelError};
+use crate::port::{
+    ActionError, Assessment, CodeError, CodeReply, GuardrailError, ModelError, RetrieveError,
+};
 
 /// The newest version of the journal's JSON form that is read here.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// The version of facts about code.
+const FORMAT_OF_CODE: u32 = 2;
 /// The version that every other kind of fact is written in, so that an older server which shares
 /// the database stops only at what it does not know.
 const FORMAT_OF_THE_REST: u32 = 1;
@@ -40,6 +48,17 @@ pub enum EventKind {
     ActionReturned(Box<ActionReturned>),
     /// Code was run. Version 2 of the form.
     CodeExecuted(Box<CodeExecuted>),
+    /// The agent's parser function read what the model said. Version 3, as all that follow with a
+    /// number.
+    ParserReplied(Box<FunctionReturned>),
+    /// The function that plans for the agent decided. Version 3.
+    OrchestratorReplied(Box<FunctionReturned>),
+    /// A guardrail judged input or output. Version 3.
+    GuardrailAssessed(Box<GuardrailAssessed>),
+    /// A collaborator answered, or returned control. Version 3.
+    CollaboratorReplied(Box<CollaboratorReplied>),
+    /// A knowledge base was searched. Version 3.
+    Retrieved(Box<Retrieved>),
     /// The caller answered a return of control.
     ControlReturned(Box<ControlReturned>),
     /// The caller began something else instead of answering a return of control.
@@ -79,6 +98,47 @@ pub struct Started {
     pub files: Vec<Arc<SessionFile>>,
     /// The turn's limits.
     pub budget: Budget,
+    /// The agent that began this turn, for a collaborator's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller: Option<Caller>,
+    /// `memoryId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_id: Option<String>,
+    /// Summaries of earlier sessions with that memory id, oldest first (`$memory_content$`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<String>,
+    /// How much of the earlier conversation the model is shown.
+    #[serde(default, skip_serializing_if = "ConversationView::is_whole")]
+    pub conversation_view: ConversationView,
+    /// How knowledge bases are searched in this turn (`knowledgeBaseConfigurations`).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub knowledge_bases: Vec<KnowledgeBaseConfiguration>,
+}
+
+/// Who called a collaborator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// Alias ARNs from the agent that the client invoked to the one that called, in this order.
+    pub chain: Vec<String>,
+    /// `collaboratorName` of the first one below the invoked agent; every trace part below names it
+    /// (behaviour.md 6.1).
+    pub collaborator_name: String,
+}
+
+/// `promptCreationConfigurations`: how much of the earlier conversation the model is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationView {
+    /// `previousConversationTurnsToInclude`; `None`: all of them.
+    pub previous_turns: Option<u32>,
+    /// `excludePreviousThinkingSteps`: leaves out what was thought in earlier turns.
+    pub exclude_thinking: bool,
+}
+
+impl ConversationView {
+    /// Whether nothing is left out.
+    pub fn is_whole(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Under which names an agent runs.
@@ -103,6 +163,9 @@ pub struct RequestInfo {
     pub trace: bool,
     /// `streamFinalResponse`.
     pub stream: bool,
+    /// `applyGuardrailInterval`: characters of a streamed answer that are judged at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guardrail_interval: Option<u32>,
 }
 
 /// The limits of one turn. Each ends the turn with `ServiceQuotaExceeded`.
@@ -139,6 +202,17 @@ pub struct TokenCounts {
     pub input: u32,
     /// Generated.
     pub output: u32,
+    /// Of those read, taken from the provider's prompt cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_read: u32,
+    /// Of those read, put into the provider's prompt cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cache_write: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// A finished model call.
@@ -157,6 +231,12 @@ pub struct ModelReplied {
     /// Bytes of the answer that were sent to the client while the model still wrote.
     #[serde(default)]
     pub streamed_bytes: usize,
+    /// What the guardrail let through of a streamed answer, all of which has been sent then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guarded: Option<GuardedAnswer>,
+    /// The model that answered, where it is another than the one asked (`fallback`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answered_by: Option<String>,
     /// A fresh UUID, used as `invocationId` if this reply leads to a return of control.
     pub invocation_id: String,
 }
@@ -210,6 +290,105 @@ pub struct CodeExecuted {
     pub result: Result<CodeReply, CodeError>,
 }
 
+/// A streamed answer as a guardrail let it through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuardedAnswer {
+    /// What the client was sent.
+    pub sent: String,
+    /// Whether it ends with the guardrail's own message in place of the rest.
+    pub blocked: bool,
+    /// Why the guardrail could not judge; the rest of the answer was then not sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<GuardrailError>,
+}
+
+/// A function besides those of action groups came back: a parser or an orchestrator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionReturned {
+    /// When the call began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// A fresh UUID, used as `invocationId` if this leads to a return of control.
+    pub invocation_id: String,
+    /// What came back.
+    pub result: ActionResult,
+}
+
+/// A guardrail's judgement.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GuardrailAssessed {
+    /// `metadata.clientRequestId`.
+    pub client_request_id: String,
+    /// When it began to judge.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// The judgement, or why there is none. Without one nothing passes.
+    pub result: Result<Assessment, GuardrailError>,
+}
+
+/// A collaborator's turn, as its caller sees it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CollaboratorReplied {
+    /// [`super::PendingCollaborator::index`].
+    pub index: usize,
+    /// The collaborator's own request id; its trace ids begin with it.
+    pub client_request_id: String,
+    /// When the call began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What it spent, which counts against the caller's budget.
+    pub spent: Spent,
+    /// What came of it.
+    pub result: CollaboratorResult,
+}
+
+/// What came of a collaborator's turn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum CollaboratorResult {
+    /// It answered.
+    Answered(String),
+    /// It, or one of its own collaborators, returned control.
+    ReturnedControl(Box<ReturnControlPayload>),
+    /// Its turn failed.
+    Failed {
+        /// The exception.
+        kind: ExceptionKind,
+        /// The exception's message.
+        message: String,
+    },
+}
+
+/// What a turn has used up of its [`Budget`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Model calls.
+    pub model_calls: u32,
+    /// Action invocations.
+    pub actions: u32,
+    /// Tokens.
+    pub tokens: u64,
+    /// Bytes of action results given to the model.
+    pub observation_bytes: u64,
+}
+
+/// A search in a knowledge base.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Retrieved {
+    /// [`super::PendingRetrieval::index`].
+    pub index: usize,
+    /// `metadata.clientRequestId`.
+    pub client_request_id: String,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Timestamp,
+    /// What was found, best first.
+    pub result: Result<Vec<RetrievedReference>, RetrieveError>,
+}
+
 /// The caller's answer to a return of control.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ControlReturned {
@@ -261,14 +440,37 @@ struct FormatOnly {
     v: u32,
 }
 
+impl EventKind {
+    /// The oldest version of the journal's form that a reader of this fact must know.
+    fn format(&self) -> u32 {
+        match self {
+            Self::ParserReplied(_)
+            | Self::OrchestratorReplied(_)
+            | Self::GuardrailAssessed(_)
+            | Self::CollaboratorReplied(_)
+            | Self::Retrieved(_) => FORMAT,
+            Self::Started(started) if started.needs_new_form() => FORMAT,
+            Self::CodeExecuted(_) => FORMAT_OF_CODE,
+            _ => FORMAT_OF_THE_REST,
+        }
+    }
+}
+
+impl Started {
+    /// Whether a reader that passes over the newer members would misread the turn.
+    fn needs_new_form(&self) -> bool {
+        self.caller.is_some()
+            || !self.memory.is_empty()
+            || !self.conversation_view.is_whole()
+            || !self.knowledge_bases.is_empty()
+    }
+}
+
 impl Event {
     /// The event as a journal entry.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::to_vec(&EntryOut {
-            v: match self.kind {
-                EventKind::CodeExecuted(_) => FORMAT,
-                _ => FORMAT_OF_THE_REST,
-            },
+            v: self.kind.format(),
             at: self.at,
             kind: &self.kind,
         })

@@ -19,7 +19,8 @@ use outcrop_model::timestamp::Timestamp;
 
 use super::acting::{Acting, NOT_ANSWERED, OUTCOME_UNKNOWN, SlotState};
 use super::effect::{Effect, Effects, Emission, Outcome};
-use super::event::{Budget, Event, EventKind, RequestInfo, Started};
+use super::conversation::Conversation;
+use super::event::{Budget, Event, EventKind, RequestInfo, Spent, Started};
 use super::failure::Failure;
 use crate::action::lambda::Attributes;
 use crate::converse::assistant_text;
@@ -48,8 +49,9 @@ pub enum Phase {
 #[derive(Clone, Debug)]
 pub struct Run {
     plan: Arc<AgentPlan>,
-    history: Vec<Arc<Utterance>>,
-    /// What code of this session may read.
+    /// The session as this turn found it.
+    before: Conversation,
+    /// What code of this session may read, what came with this turn included.
     files: Vec<Arc<SessionFile>>,
     phase: Phase,
     started: Option<Box<Started>>,
@@ -60,6 +62,7 @@ pub struct Run {
     suffix: Vec<Arc<Utterance>>,
     acting: Option<Acting>,
     spent: Spent,
+    empty_replies: u32,
     answered: bool,
     /// Whether this turn has run code.
     ran_code: bool,
@@ -70,22 +73,14 @@ pub struct Run {
 /// would join the unanswered one, and the model would take up again what was stopped.
 const UNANSWERED: &str = "(This turn ended without an answer.)";
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Spent {
-    model_calls: u32,
-    actions: u32,
-    tokens: u64,
-    observation_bytes: u64,
-    empty_replies: u32,
-}
-
 impl Run {
-    /// A turn on `plan` that continues the conversation in `history`.
-    pub fn new(plan: Arc<AgentPlan>, history: Vec<Arc<Utterance>>) -> Self {
+    /// A turn on `plan` that goes on with a session.
+    pub fn new(plan: Arc<AgentPlan>, before: impl Into<Conversation>) -> Self {
+        let before = before.into();
         Self {
             plan,
-            history,
-            files: Vec::new(),
+            files: before.files.clone(),
+            before,
             phase: Phase::Created,
             started: None,
             request_started_at: Timestamp::from_nanos(0),
@@ -95,31 +90,25 @@ impl Run {
             suffix: Vec::new(),
             acting: None,
             spent: Spent::default(),
+            empty_replies: 0,
             answered: false,
             ran_code: false,
             quiet: false,
         }
     }
 
-    /// Gives it the files that earlier turns of the session were given for code.
-    #[must_use]
-    pub fn with_files(mut self, files: Vec<Arc<SessionFile>>) -> Self {
-        self.files = files;
-        self
-    }
-
-    /// The session's files for code, those of this turn included.
-    pub fn files(&self) -> &[Arc<SessionFile>] {
-        &self.files
+    /// What it has spent so far, its collaborators included.
+    pub fn spent(&self) -> Spent {
+        self.spent
     }
 
     /// The run that these events lead to. Its steps render no traces: nobody sees their effects.
     pub fn replay<'a>(
         plan: Arc<AgentPlan>,
-        history: Vec<Arc<Utterance>>,
+        before: impl Into<Conversation>,
         events: impl IntoIterator<Item = &'a Event>,
     ) -> Self {
-        let mut run = Self::new(plan, history);
+        let mut run = Self::new(plan, before);
         for event in events {
             run.restore(event);
         }
@@ -156,11 +145,13 @@ impl Run {
         }
     }
 
-    /// The session's history as the next turn finds it.
-    pub fn conversation(mut self) -> Vec<Arc<Utterance>> {
+    /// The session as the next turn finds it.
+    pub fn conversation(self) -> Conversation {
         let transcript = self.transcript();
-        self.history.extend(transcript);
-        self.history
+        let mut after = self.before;
+        after.history.extend(transcript);
+        after.files = self.files;
+        after
     }
 
     /// Takes in a fact that was journaled before: the state changes, the effects were had already.

@@ -8,9 +8,9 @@ use outcrop_engine::definition::{
     ActionGroupDefinition, ActionGroupKind, AgentDefinition, Executor, PromptDefinition,
 };
 use outcrop_engine::files::SessionFile;
-use outcrop_engine::history::Utterance;
 use outcrop_engine::orchestration::{
-    ActionResult, ActionReturned, AgentIdentity, Budget, ControlReturned, Effect, Effects,
+    ActionResult, ActionReturned, AgentIdentity, Budget, ControlReturned, Conversation, ConversationView, Effect,
+    Effects,
     Emission, Event, EventKind, ModelReplied, Outcome, RequestInfo, ReturnedResult, Run, Started,
     TokenCounts,
 };
@@ -135,16 +135,17 @@ fn plan_with(more: Vec<ActionGroupDefinition>) -> Arc<AgentPlan> {
 pub(crate) struct Bench {
     pub(crate) run: Run,
     pub(crate) journal: Vec<Event>,
-    pub(crate) history: Vec<Arc<Utterance>>,
+    pub(crate) before: Conversation,
     clock_ns: i64,
 }
 
 impl Bench {
-    pub(crate) fn new(plan: Arc<AgentPlan>, history: Vec<Arc<Utterance>>) -> Self {
+    pub(crate) fn new(plan: Arc<AgentPlan>, before: impl Into<Conversation>) -> Self {
+        let before = before.into();
         Self {
-            run: Run::new(plan, history.clone()),
+            run: Run::new(plan, before.clone()),
             journal: Vec::new(),
-            history,
+            before,
             clock_ns: 1_700_000_000_000_000_000,
         }
     }
@@ -188,6 +189,11 @@ impl Bench {
             conversation_history: Vec::new(),
             files,
             budget,
+            caller: None,
+            memory_id: None,
+            memory: Vec::new(),
+            conversation_view: ConversationView::default(),
+            knowledge_bases: Vec::new(),
         })))
     }
 
@@ -204,8 +210,11 @@ impl Bench {
             usage: TokenCounts {
                 input: 10,
                 output: 5,
+                ..TokenCounts::default()
             },
             streamed_bytes: 0,
+            guarded: None,
+            answered_by: None,
             invocation_id: "uuid".to_owned(),
         })))
     }
@@ -264,6 +273,7 @@ fn request(id: &str) -> RequestInfo {
         request_id: id.to_owned(),
         trace: true,
         stream: false,
+        guardrail_interval: None,
     }
 }
 
@@ -300,8 +310,9 @@ pub(crate) fn lines(effects: &[Effect]) -> String {
 
 fn line(effect: &Effect) -> String {
     match effect {
-        Effect::CallModel(request) => {
-            let roles: Vec<String> = request
+        Effect::CallModel(call) => {
+            let roles: Vec<String> = call
+                .request
                 .messages
                 .iter()
                 .map(|message| shape(message))
@@ -345,6 +356,25 @@ fn line(effect: &Effect) -> String {
             let mut json = serde_json::to_value(trace).expect("JSON");
             prune(&mut json);
             format!("trace: {json}")
+        }
+        Effect::Emit(Emission::Cited { text, attribution }) => format!(
+            "chunk: {text} {}",
+            serde_json::to_string(attribution).expect("JSON")
+        ),
+        Effect::CallParser(pending) | Effect::CallOrchestrator(pending) => format!(
+            "call function {} [{}]: {}",
+            pending.function,
+            pending.idempotency_key,
+            String::from_utf8_lossy(&pending.event)
+        ),
+        Effect::ApplyGuardrail(pending) => {
+            format!("judge {:?}: {}", pending.source, pending.text)
+        }
+        Effect::CallCollaborator(pending) => {
+            format!("call collaborator {} {}: {:?}", pending.index, pending.collaborator.name, pending.ask)
+        }
+        Effect::Retrieve(pending) => {
+            format!("retrieve {} {}: {}", pending.index, pending.knowledge_base_id, pending.query)
         }
         Effect::ReturnControl(payload) => format!(
             "return control: {}",

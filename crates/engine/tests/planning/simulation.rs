@@ -5,8 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outcrop_engine::history::Utterance;
-use outcrop_engine::orchestration::{
+use outcrop_engine::orchestration::{Conversation, 
     Budget, CancelCause, CodeExecuted, Confirmation, Effect, Effects, Emission, Event, EventKind,
     Phase, ReturnedResult, ReturnedTarget, Run,
 };
@@ -298,10 +297,10 @@ fn check_effects(effects: &Effects) {
 
 fn turn(
     random: &mut Random,
-    history: Vec<Arc<Utterance>>,
+    before: Conversation,
     log: &mut String,
-) -> Vec<Arc<Utterance>> {
-    let mut bench = Bench::new(code_plan(), history);
+) -> Conversation {
+    let mut bench = Bench::new(code_plan(), before);
     let limits = budget(random);
     let mut open = Open::new();
     let mut effects = bench.start("Where is A-482?", limits);
@@ -311,9 +310,9 @@ fn turn(
         check_effects(&effects);
         for effect in &effects {
             match effect {
-                Effect::CallModel(request) => {
+                Effect::CallModel(call) => {
                     model_calls += 1;
-                    check_request(request);
+                    check_request(&call.request);
                 }
                 Effect::CallAction(pending) => {
                     let event: Value = serde_json::from_slice(&pending.event).expect("JSON");
@@ -331,6 +330,7 @@ fn turn(
                     open.insert(pending.index, RUN.to_owned());
                 }
                 Effect::Emit(_) | Effect::ReturnControl(_) | Effect::Finish(_) => {}
+                other => panic!("this agent has nothing that asks for {other:?}"),
             }
         }
         if bench.run.phase() == Phase::Finished {
@@ -343,7 +343,7 @@ fn turn(
                 if random.one_in(3) {
                     // Another process: all it knows is the journal.
                     let same = Arc::clone(bench.run.plan());
-                    bench.run = Run::replay(same, bench.history.clone(), &bench.journal);
+                    bench.run = Run::replay(same, bench.before.clone(), &bench.journal);
                 }
                 bench.run.check_results(&id, &results).expect("they answer");
                 let effects = bench.control(results.clone());
@@ -369,7 +369,7 @@ fn check_replay(bench: &Bench) {
         .map(|event| Event::decode(&event.encode()).expect("its own form"))
         .collect();
     assert_eq!(journal, bench.journal, "the journal keeps every fact");
-    let replayed = Run::replay(code_plan(), bench.history.clone(), &journal);
+    let replayed = Run::replay(code_plan(), bench.before.clone(), &journal);
     assert_eq!(replayed.phase(), bench.run.phase());
     assert_eq!(replayed.transcript(), bench.run.transcript());
     assert_eq!(
@@ -380,10 +380,10 @@ fn check_replay(bench: &Bench) {
 
 fn simulate(seed: u64) -> String {
     let mut random = Random::new(seed);
-    let mut history = Vec::new();
+    let mut before = Conversation::default();
     let mut log = String::new();
     for _ in 0..TURNS {
-        history = turn(&mut random, history, &mut log);
+        before = turn(&mut random, before, &mut log);
     }
     log
 }

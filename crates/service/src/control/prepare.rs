@@ -257,6 +257,7 @@ fn collaboration(
         CollaboratorDefinition {
             name: collaborator.collaborator_name,
             alias_arn: collaborator.agent_descriptor.alias_arn.unwrap_or_default(),
+            plan: None,
             instruction: collaborator.collaboration_instruction,
             relays_history: relay == Some(RelayConversationHistory::ToCollaborator),
         }
@@ -274,6 +275,7 @@ fn enabled_bases(knowledge_bases: &[AgentKnowledgeBase]) -> Vec<KnowledgeBaseDef
         .map(|base| KnowledgeBaseDefinition {
             id: base.knowledge_base_id.clone(),
             description: base.description.clone(),
+            retrieval: None,
         })
         .collect()
 }

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use outcrop_engine::files::SessionFile;
 use outcrop_engine::orchestration::{
-    ControlReturned, Effect, Effects, Event, EventKind, Phase, RequestInfo, ReturnedResult, Run,
-    Started,
+    ControlReturned, ConversationView, Effect, Effects, Event, EventKind, Phase, RequestInfo, ReturnedResult, Run,
+    Spent, Started,
 };
 use outcrop_engine::plan::AgentPlan;
 use outcrop_model::arn::AgentAliasArn;
@@ -22,7 +22,8 @@ use super::request::{Ask, Invocation};
 use super::resolve::Target;
 use super::session::{OpenSession, key};
 use super::{LiveGuard, Shared, busy, check_model, files};
-use crate::error;
+use tokio::sync::oneshot;
+use crate::{Service, error};
 use crate::records::{self, Scope, SessionDoc};
 
 /// How often a beginning is tried again from the store's state after another writer came first.
@@ -39,6 +40,13 @@ pub(super) enum Begun {
 /// A turn in flight.
 pub(super) struct Turn {
     pub(super) shared: Arc<Shared>,
+    pub(super) service: Service,
+    /// Account and region of the turn, and the request that it serves.
+    pub(super) cx: CallContext,
+    /// The idle time after which the session ends, seconds.
+    pub(super) idle_ttl_s: u32,
+    /// Takes what the turn has spent, for the turn that called it.
+    pub(super) report: Option<oneshot::Sender<Spent>>,
     /// Keeps other turns off the session; released before the client learns of the end.
     pub(super) guard: Option<LiveGuard>,
     pub(super) session: OpenSession,
@@ -52,18 +60,20 @@ pub(super) struct Turn {
 
 /// Begins what `invocation` asks for.
 pub(super) async fn begin(
-    shared: &Arc<Shared>,
+    service: &Service,
     cx: &CallContext,
     scope: &Scope,
     target: &Target,
     invocation: Invocation,
 ) -> Result<Begun, Exception> {
+    let shared = &service.runtime.0;
     let identity = &target.identity;
+    let nested = invocation.nested.as_ref();
     let key = key(
         scope,
         &identity.agent_id,
         &identity.alias_id,
-        &invocation.session_id,
+        nested.map_or(&invocation.session_id, |nested| &nested.session),
     );
     let guard = shared.enter(&key)?;
     if matches!(invocation.ask, Ask::Nothing) {
@@ -93,7 +103,11 @@ pub(super) async fn begin(
             effects,
             events,
         } = beginning.events(session).await?;
-        match shared.commit_beginning(&mut session, &run, &events).await {
+        let idle_ttl_s = nested.map_or(run.plan().definition.idle_session_ttl_s, |nested| {
+            nested.idle_ttl_s
+        });
+        let committed = shared.commit_beginning(&mut session, &run, &events, idle_ttl_s);
+        match committed.await {
             Ok(()) => {
                 let arn = AgentAliasArn::new(
                     &cx.region,
@@ -103,6 +117,10 @@ pub(super) async fn begin(
                 );
                 return Ok(Begun::Turn(Box::new(Turn {
                     shared: Arc::clone(shared),
+                    service: service.clone(),
+                    cx: cx.clone(),
+                    idle_ttl_s,
+                    report: None,
                     guard: Some(guard),
                     session,
                     run,
@@ -111,6 +129,7 @@ pub(super) async fn begin(
                         identity.clone(),
                         &arn.to_string(),
                         invocation.session_id,
+                        invocation.nested.map(|nested| nested.caller),
                     ),
                     end_session: invocation.end_session,
                 })));
@@ -200,14 +219,13 @@ impl Beginning<'_> {
                 }
                 let plan = self.plan().await?;
                 let model = check_model(self.shared, &plan)?;
-                files::check(self.files, &session.files, &plan, model)?;
+                files::check(self.files, &session.conversation.files, &plan, model)?;
                 if plan.runs_code {
                     self.shared.ports.code.prepare();
                 }
                 let started = self.started(&session, input_text);
                 session.doc.turns += 1;
-                let run = Run::new(plan, std::mem::take(&mut session.history))
-                    .with_files(std::mem::take(&mut session.files));
+                let run = Run::new(plan, std::mem::take(&mut session.conversation));
                 Ok(opening(
                     session,
                     run,
@@ -278,6 +296,7 @@ impl Beginning<'_> {
     fn started(&self, session: &OpenSession, input_text: &str) -> Started {
         let mut session_attributes = session.doc.attributes.clone();
         session_attributes.extend(self.invocation.session_attributes.clone());
+        let nested = self.invocation.nested.as_ref();
         Started {
             run_id: format!("{}/{}", session.doc.journal, session.doc.turns + 1),
             plan: self.target.plan.clone(),
@@ -289,7 +308,12 @@ impl Beginning<'_> {
             prompt_session_attributes: self.invocation.prompt_session_attributes.clone(),
             conversation_history: self.invocation.conversation_history.clone(),
             files: self.files.to_vec(),
-            budget: self.shared.settings.budget,
+            budget: nested.map_or(self.shared.settings.budget, |nested| nested.budget),
+            caller: nested.map(|nested| nested.caller.clone()),
+            memory_id: None,
+            memory: Vec::new(),
+            conversation_view: ConversationView::default(),
+            knowledge_bases: Vec::new(),
         }
     }
 
@@ -298,6 +322,7 @@ impl Beginning<'_> {
             request_id: self.cx.request_id.clone(),
             trace: self.invocation.trace,
             stream: self.invocation.stream,
+            guardrail_interval: self.invocation.guardrail_interval,
         }
     }
 }
@@ -367,6 +392,7 @@ impl Shared {
         session: &mut OpenSession,
         run: &Run,
         events: &[Event],
+        idle_ttl_s: u32,
     ) -> Result<(), StoreError> {
         let now_ms = self.ports.clock.now().as_millis();
         session.doc.lease = Some(self.lease(now_ms));
@@ -375,7 +401,7 @@ impl Shared {
         }
         // The document outlives the longest turn, so that it cannot expire under a running one.
         let turn_ms = i64::from(self.settings.budget.turn_s) * 1_000;
-        let expires_at_ms = now_ms + self.lease_ms() + turn_ms + ttl_ms(run);
+        let expires_at_ms = now_ms + self.lease_ms() + turn_ms + ms(idle_ttl_s);
         let writes = vec![session.put(expires_at_ms), append(session, events)];
         let committed = self.commit(writes).await?;
         session.revision = committed.revisions.first().copied();
@@ -384,9 +410,9 @@ impl Shared {
     }
 }
 
-/// The idle time after which the run's session ends, milliseconds.
-pub(super) fn ttl_ms(run: &Run) -> i64 {
-    i64::from(run.plan().definition.idle_session_ttl_s) * 1_000
+/// Seconds as milliseconds.
+pub(super) fn ms(seconds: u32) -> i64 {
+    i64::from(seconds) * 1_000
 }
 
 /// The events as a journal write after what the session knows.

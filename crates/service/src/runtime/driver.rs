@@ -11,10 +11,8 @@ use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::orchestration::{
-    ActionResult, ActionReturned, CancelCause, CodeExecuted, Effect, Effects, Event, EventKind,
-    Outcome, PendingAction, PendingCode, Phase,
+    CancelCause, Effect, Effects, Event, EventKind, Outcome, Phase,
 };
-use outcrop_engine::port::{ActionCall, CodeCall};
 use outcrop_model::arn::AgentArn;
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::ResponseStream;
@@ -22,11 +20,9 @@ use outcrop_store::{Expect, Write};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::{info, warn};
 
-use super::begin::{Turn, append, ends_response, ttl_ms};
-use super::{Events, Shared, Step, model_call};
+use super::begin::{Turn, append, ends_response, ms};
+use super::{Events, Shared, Step, collaborator, guard, model_call, perform};
 use crate::error;
-use crate::lambda::grants;
-use crate::ports::Ports;
 use crate::records::{self, SessionDoc};
 use std::sync::Arc;
 
@@ -43,16 +39,18 @@ pub(super) struct Driver {
     client_gone: bool,
     /// When the lease is to be renewed; runs on however many facts come meanwhile.
     renewal: BoxFuture<'static, ()>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Driver {
+    /// `permit` is the turn's place among all turns; a collaborator's shares that of its supervisor.
+    ///
     /// Performs the first effects, so that their events are there before the response begins and
     /// leave with its head. [`Self::drive`] does the rest.
     pub(super) fn start(
         turn: Turn,
         events: mpsc::Sender<Step>,
-        permit: OwnedSemaphorePermit,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
         let mut driver = Self {
             renewal: renewal(&turn.shared),
@@ -113,18 +111,41 @@ impl Driver {
                 }
                 Effect::CallAction(pending) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
-                    let caller = match self.turn.shared.settings.strictness {
-                        Strictness::Strict => self.turn.envelope.agent(),
-                        Strictness::Relaxed => None,
-                    };
-                    self.work.push(call_action(ports, pending, caller).boxed());
+                    let call = perform::call_action(ports, pending, self.function_caller());
+                    self.work.push(call.boxed());
+                }
+                Effect::CallParser(pending) => {
+                    let ports = Arc::clone(&self.turn.shared.ports);
+                    let call = perform::call_function(ports, pending, self.function_caller());
+                    self.work.push(call.map(EventKind::ParserReplied).boxed());
+                }
+                Effect::CallOrchestrator(pending) => {
+                    let ports = Arc::clone(&self.turn.shared.ports);
+                    let call = perform::call_function(ports, pending, self.function_caller());
+                    self.work.push(call.map(EventKind::OrchestratorReplied).boxed());
+                }
+                Effect::Retrieve(pending) => {
+                    let ports = Arc::clone(&self.turn.shared.ports);
+                    let cx = &self.turn.cx;
+                    let place = (cx.account_id.clone(), cx.region.clone());
+                    let call = perform::retrieve(ports, *pending, place);
+                    self.work.push(call.boxed());
+                }
+                Effect::ApplyGuardrail(pending) => {
+                    let shared = Arc::clone(&self.turn.shared);
+                    let call = guard::assess(shared, self.turn.cx.clone(), pending);
+                    self.work.push(call.boxed());
+                }
+                Effect::CallCollaborator(pending) => {
+                    let call = collaborator::call(&self.turn, *pending, self.events.clone());
+                    self.work.push(call.boxed());
                 }
                 Effect::ExecuteCode(pending) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
                     let session = self.turn.session.doc.journal.clone();
                     let definition = &self.turn.run.plan().definition;
                     let idle_ttl = Duration::from_secs(definition.idle_session_ttl_s.into());
-                    let call = execute_code(ports, pending, session, idle_ttl);
+                    let call = perform::execute_code(ports, pending, session, idle_ttl);
                     self.work.push(call.boxed());
                 }
                 Effect::ReturnControl(payload) => {
@@ -137,6 +158,14 @@ impl Driver {
             }
         }
         batch
+    }
+
+    /// The agent whose right to call a function is checked; `None` where none is.
+    fn function_caller(&self) -> Option<AgentArn> {
+        match self.turn.shared.settings.strictness {
+            Strictness::Strict => self.turn.envelope.agent(),
+            Strictness::Relaxed => None,
+        }
     }
 
     /// Waits for the next fact.
@@ -213,7 +242,7 @@ impl Driver {
             };
         }
         let now_ms = self.turn.shared.ports.clock.now().as_millis();
-        session.put(now_ms + ttl_ms(&self.turn.run))
+        session.put(now_ms + ms(self.turn.idle_ttl_s))
     }
 
     /// Moves the end of the lease on. Where that fails the turn goes on: if another process takes the
@@ -225,7 +254,7 @@ impl Driver {
         let session = &mut self.turn.session;
         session.doc.lease = Some(shared.lease(now_ms));
         let turn_ms = i64::from(shared.settings.budget.turn_s) * 1_000;
-        let write = session.put(now_ms + shared.lease_ms() + turn_ms + ttl_ms(&self.turn.run));
+        let write = session.put(now_ms + shared.lease_ms() + turn_ms + ms(self.turn.idle_ttl_s));
         match shared.commit(vec![write]).await {
             Ok(committed) => session.revision = committed.revisions.first().copied(),
             Err(cause) => {
@@ -278,6 +307,10 @@ impl Driver {
     async fn end(mut self, effects: Effects) {
         let batch = self.begin_effects(effects);
         self.work.clear();
+        if let Some(report) = self.turn.report.take() {
+            // Nobody waits where the supervisor is gone.
+            let _ = report.send(self.turn.run.spent());
+        }
         let (run, mut session) = (self.turn.run, self.turn.session);
         let shared = Arc::clone(&self.turn.shared);
         match run.phase() {
@@ -318,74 +351,4 @@ fn renewal(shared: &Shared) -> BoxFuture<'static, ()> {
     }
     let part = shared.settings.session_lease / LEASE_PART;
     shared.ports.clock.sleep(part)
-}
-
-/// Invokes an action once and gives the event to journal. `caller` is given where the function's policy
-/// must let it call.
-async fn call_action(
-    ports: Arc<Ports>,
-    pending: PendingAction,
-    caller: Option<AgentArn>,
-) -> EventKind {
-    let client_request_id = ports.ids.uuid();
-    let started_at = ports.clock.now();
-    let index = pending.index;
-    let refused = match &caller {
-        Some(agent) => grants::refusal(&ports, agent, &pending.function).await,
-        None => None,
-    };
-    let result = match refused {
-        Some(error) => ActionResult::Error(error),
-        None => invoke(&ports, pending, &client_request_id).await,
-    };
-    EventKind::ActionReturned(Box::new(ActionReturned {
-        index,
-        client_request_id,
-        started_at,
-        ended_at: ports.clock.now(),
-        result,
-    }))
-}
-
-/// Runs code once and gives the event to journal.
-async fn execute_code(
-    ports: Arc<Ports>,
-    pending: PendingCode,
-    session: String,
-    idle_ttl: Duration,
-) -> EventKind {
-    let started_at = ports.clock.now();
-    let call = CodeCall {
-        session,
-        idle_ttl,
-        code: pending.code,
-        files: pending.files.iter().map(|file| file.code_file()).collect(),
-    };
-    let result = ports.code.execute(call).await;
-    EventKind::CodeExecuted(Box::new(CodeExecuted {
-        index: pending.index,
-        started_at,
-        ended_at: ports.clock.now(),
-        result,
-    }))
-}
-
-async fn invoke(ports: &Ports, pending: PendingAction, client_request_id: &str) -> ActionResult {
-    let call = ActionCall {
-        function: pending.function,
-        event: pending.event.into(),
-        idempotency_key: pending.idempotency_key,
-        client_context: None,
-        request_id: client_request_id.to_owned(),
-        action: Some(pending.action),
-    };
-    match ports.actions.invoke(call).await {
-        Ok(reply) => ActionResult::Replied {
-            payload: String::from_utf8_lossy(&reply.payload).into_owned(),
-            function_error: reply.function_error,
-            log_tail: reply.log_tail,
-            request_id: reply.request_id,
-        },
-        Err(error) => ActionResult::Error(error),
-    }
 }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::fit::fit;
-use outcrop_engine::orchestration::{AssembledReply, EventKind, ModelReplied, TurnAssembler};
-use outcrop_engine::port::{Delivery, ModelError, ModelRequest};
+use outcrop_engine::orchestration::{
+    AssembledReply, EventKind, LiveAnswer, ModelCall, ModelReplied, TurnAssembler,
+};
+use outcrop_engine::port::{ModelError, ModelRequest};
 use tokio::sync::mpsc;
 use tracing::warn;
 
@@ -25,12 +27,13 @@ const BACKOFF_MS_MAX: u64 = 20_000;
 /// Most bytes of answer that one chunk joins; far below AWS's own bound of 1,000,000.
 const CHUNK_BYTES_MAX: usize = 16 * 1024;
 
-/// Performs `request` and gives the event to journal. `live` takes the answer while it is written.
+/// Performs `request` and gives the event to journal. `client` takes the answer while it is written.
 pub(super) async fn call(
     ports: Arc<Ports>,
-    mut request: ModelRequest,
-    live: mpsc::Sender<Step>,
+    call: ModelCall,
+    client: mpsc::Sender<Step>,
 ) -> EventKind {
+    let ModelCall { mut request, live } = call;
     let started_at = ports.clock.now();
     let fitted = ports
         .models
@@ -41,7 +44,7 @@ pub(super) async fn call(
     }
     let mut attempt = 1;
     loop {
-        match once(&ports, &request, &live).await {
+        match once(&ports, &request, live.as_ref(), &client).await {
             Ok(reply) => {
                 return EventKind::ModelReplied(Box::new(ModelReplied {
                     client_request_id: ports.ids.uuid(),
@@ -50,6 +53,8 @@ pub(super) async fn call(
                     stop_reason: reply.stop_reason,
                     usage: reply.usage,
                     streamed_bytes: reply.streamed_bytes,
+                    guarded: None,
+                    answered_by: None,
                     invocation_id: ports.ids.uuid(),
                 }));
             }
@@ -76,11 +81,12 @@ struct Failed {
 async fn once(
     ports: &Ports,
     request: &ModelRequest,
-    live: &mpsc::Sender<Step>,
+    live: Option<&LiveAnswer>,
+    client: &mpsc::Sender<Step>,
 ) -> Result<AssembledReply, Failed> {
     let fail = |begun| move |error| Failed { error, begun };
-    let streams = request.delivery == Delivery::Streamed;
-    let mut assembler = TurnAssembler::new(streams, !request.tools.is_empty());
+    let may_call_tools = live.is_some_and(|live| live.may_call_tools);
+    let mut assembler = TurnAssembler::new(live.is_some(), may_call_tools);
     let mut events = ports
         .models
         .converse(request.clone())
@@ -104,7 +110,7 @@ async fn once(
         }
         if let Some(text) = text {
             // A client that is gone is noticed by the driver, which drops this call.
-            let _ = live.send(Step::more(vec![Ok(chunk(text))])).await;
+            let _ = client.send(Step::more(vec![Ok(chunk(text))])).await;
         }
         next = match ready {
             Some(next) => next,

@@ -1,7 +1,9 @@
 //! Reads an `InvokeAgentRequest`: what it asks for, and what of it Outcrop cannot do.
 
 use outcrop_engine::action::lambda::Attributes;
-use outcrop_engine::orchestration::{Confirmation, ReturnedResult, ReturnedTarget};
+use outcrop_engine::orchestration::{
+    Budget, Caller, Confirmation, ReturnedResult, ReturnedTarget,
+};
 use outcrop_model::converse;
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::{
@@ -38,6 +40,8 @@ pub(crate) struct Invocation {
     pub(crate) trace: bool,
     /// `streamFinalResponse`.
     pub(crate) stream: bool,
+    /// `applyGuardrailInterval`.
+    pub(crate) guardrail_interval: Option<u32>,
     /// Session attributes to merge in.
     pub(crate) session_attributes: Attributes,
     /// Prompt attributes of this turn.
@@ -46,6 +50,21 @@ pub(crate) struct Invocation {
     pub(crate) conversation_history: Vec<converse::Message>,
     /// `files`.
     pub(crate) files: Vec<GivenFile>,
+    /// What the turn takes from the one that begins it, for a collaborator's.
+    pub(crate) nested: Option<Nested>,
+}
+
+/// What a collaborator's turn takes from its supervisor's.
+#[derive(Clone, Debug)]
+pub(crate) struct Nested {
+    /// Who calls.
+    pub(crate) caller: Caller,
+    /// The session's id in the store. No client can name it.
+    pub(crate) session: String,
+    /// What the turn may spend.
+    pub(crate) budget: Budget,
+    /// How long the session lasts without a turn: as long as the supervisor's.
+    pub(crate) idle_ttl_s: u32,
 }
 
 /// What a request wants done.
@@ -89,6 +108,9 @@ impl Invocation {
             end_session,
             trace: input.enable_trace.unwrap_or(false),
             stream: streaming.stream_final_response.unwrap_or(false),
+            guardrail_interval: streaming
+                .apply_guardrail_interval
+                .and_then(|interval| u32::try_from(interval).ok()),
             session_attributes: state.session_attributes.unwrap_or_default(),
             prompt_session_attributes: state.prompt_session_attributes.unwrap_or_default(),
             conversation_history: history(
@@ -97,7 +119,27 @@ impl Invocation {
                     .and_then(|history| history.messages),
             )?,
             files,
+            nested: None,
         })
+    }
+
+    /// A collaborator's turn.
+    pub(crate) fn nested(nested: Nested, session_id: String, ask: Ask) -> Self {
+        Self {
+            agent: String::new(),
+            alias: String::new(),
+            session_id,
+            ask,
+            end_session: false,
+            trace: false,
+            stream: false,
+            guardrail_interval: None,
+            session_attributes: Attributes::new(),
+            prompt_session_attributes: Attributes::new(),
+            conversation_history: Vec::new(),
+            files: Vec::new(),
+            nested: Some(nested),
+        }
     }
 }
 

@@ -5,9 +5,7 @@
 
 use std::sync::Arc;
 
-use outcrop_engine::files::SessionFile;
-use outcrop_engine::history::Utterance;
-use outcrop_engine::orchestration::{Event, EventKind, Phase, Run};
+use outcrop_engine::orchestration::{Conversation, Event, EventKind, Phase, Run};
 use outcrop_model::exception::Exception;
 use outcrop_store::{Expect, Key, Record, Write};
 use quick_cache::sync::Cache;
@@ -33,9 +31,8 @@ pub(super) struct OpenSession {
     pub(super) doc: SessionDoc,
     /// Last sequence number of the journal.
     pub(super) seq: u64,
-    pub(super) history: Vec<Arc<Utterance>>,
-    /// What code of the session may read.
-    pub(super) files: Vec<Arc<SessionFile>>,
+    /// What it carries from turn to turn.
+    pub(super) conversation: Conversation,
     /// The turn that waits for a return of control, or that a crash cut off.
     pub(super) unfinished: Option<Run>,
     bytes: u64,
@@ -46,7 +43,7 @@ struct ByBytes;
 
 impl Weighter<Key, Arc<OpenSession>> for ByBytes {
     fn weight(&self, _: &Key, session: &Arc<OpenSession>) -> u64 {
-        let files = session.files.iter();
+        let files = session.conversation.files.iter();
         let file_bytes: u64 = files.map(|file| file.content.as_bytes().len() as u64).sum();
         session.bytes + file_bytes + UTTERANCE_OVERHEAD_BYTES
     }
@@ -106,8 +103,7 @@ impl OpenSession {
                 lease: None,
             },
             seq: 0,
-            history: Vec::new(),
-            files: Vec::new(),
+            conversation: Conversation::default(),
             unfinished: None,
             bytes: 0,
         }
@@ -116,13 +112,25 @@ impl OpenSession {
     /// Takes a finished turn's messages and files into the session. They are weighed as they come.
     pub(super) fn settle(&mut self, run: Run) {
         let added = run.transcript().len();
-        self.files = run.files().to_vec();
-        let history = run.conversation();
+        self.conversation = run.conversation();
+        let history = &self.conversation.history;
         let start = history.len().saturating_sub(added);
         for utterance in history.iter().skip(start) {
             self.bytes += UTTERANCE_OVERHEAD_BYTES + utterance.approximate_bytes();
         }
-        self.history = history;
+    }
+
+    /// Where the sessions of collaborators lie below this one: the id that their traces show, which is
+    /// the same for all of them, and the names that lead here.
+    pub(super) fn below(&self) -> (String, String) {
+        match self.key.id.split_once('#') {
+            Some((root, path)) => (root.to_owned(), path.to_owned()),
+            // The journal's id ends in a UUID that is fresh with each life of the session.
+            None => {
+                let uuid = self.doc.journal.split_once('-').map(|(_, uuid)| uuid);
+                (uuid.unwrap_or(&self.doc.journal).to_owned(), String::new())
+            }
+        }
     }
 
     /// The document's write, under the revision that was read.
@@ -229,9 +237,8 @@ impl Shared {
                 if let EventKind::Started(started) = &event.kind {
                     settle(&mut session, run.take());
                     let plan = self.plan(scope, &started.plan).await?;
-                    let history = std::mem::take(&mut session.history);
-                    let files = std::mem::take(&mut session.files);
-                    run = Some(Run::new(plan, history).with_files(files));
+                    let before = std::mem::take(&mut session.conversation);
+                    run = Some(Run::new(plan, before));
                 }
                 if let Some(run) = &mut run {
                     run.restore(&event);

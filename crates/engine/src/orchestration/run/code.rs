@@ -114,6 +114,7 @@ impl Run {
     /// Whether code has been run in this session before.
     fn has_run_code(&self) -> bool {
         let mut said = self
+            .before
             .history
             .iter()
             .flat_map(|utterance| tool_uses(utterance.message()));

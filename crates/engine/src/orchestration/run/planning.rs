@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use outcrop_model::converse::{ConversationRole, Message, ToolResultStatus};
+use outcrop_model::runtime::OrchestrationTrace;
 use outcrop_model::timestamp::Timestamp;
 
 use super::messages::{
@@ -13,7 +14,7 @@ use crate::converse::{text_of, tool_result, tool_uses, user_text};
 use crate::files;
 use crate::history::{Utterance, alternating};
 use crate::orchestration::acting::{Acting, CallSlot, NOT_MADE};
-use crate::orchestration::effect::{Effect, Effects, Emission, Outcome};
+use crate::orchestration::effect::{Effect, Effects, Emission, LiveAnswer, ModelCall, Outcome};
 use crate::orchestration::event::{ModelReplied, Started};
 use crate::orchestration::failure::Failure;
 use crate::plan::ASK_USER_TOOL;
@@ -39,7 +40,7 @@ impl Run {
         let Some(started) = &self.started else { return };
         if !self.plan.definition.orchestration.enabled {
             if begins {
-                self.turn = given(started, &self.history);
+                self.turn = given(started, &self.before.history);
                 self.turn
                     .push(Utterance::new(user_text(&started.input_text)));
             }
@@ -59,7 +60,7 @@ impl Run {
         });
         self.system = Arc::from(filled.system.trim());
         if begins {
-            self.turn = given(started, &self.history);
+            self.turn = given(started, &self.before.history);
             self.turn.extend(filled.before.into_iter().map(utterance));
         }
         self.suffix = filled.after.into_iter().map(utterance).collect();
@@ -77,8 +78,8 @@ impl Run {
             return;
         }
         let mut conversation =
-            Vec::with_capacity(self.history.len() + self.turn.len() + self.suffix.len());
-        conversation.extend_from_slice(&self.history);
+            Vec::with_capacity(self.before.history.len() + self.turn.len() + self.suffix.len());
+        conversation.extend_from_slice(&self.before.history);
         conversation.extend_from_slice(&self.turn);
         conversation.extend_from_slice(&self.suffix);
         let conversation = alternating(&conversation);
@@ -91,7 +92,8 @@ impl Run {
             );
             emit_trace(at, part, effects);
         }
-        effects.push(Effect::CallModel(Box::new(ModelRequest {
+        let streams = self.request().is_some_and(|request| request.stream);
+        let request = ModelRequest {
             model: self.plan.model().to_owned(),
             system: Arc::clone(&self.system),
             messages: conversation
@@ -103,13 +105,18 @@ impl Run {
             tool_choice: None,
             inference: self.plan.inference(),
             additional_fields: self.plan.definition.orchestration.additional_fields.clone(),
-            delivery: if self.request().is_some_and(|request| request.stream) {
+            delivery: if streams {
                 Delivery::Streamed
             } else {
                 Delivery::Whole
             },
             ..ModelRequest::default()
-        })));
+        };
+        let live = streams.then_some(LiveAnswer {
+            may_call_tools: !self.plan.tools.is_empty(),
+            guardrail: None,
+        });
+        effects.push(Effect::CallModel(Box::new(ModelCall { request, live })));
     }
 
     pub(super) fn model_replied(
@@ -164,8 +171,8 @@ impl Run {
         effects: &mut Effects,
     ) {
         if answer.trim().is_empty() {
-            self.spent.empty_replies += 1;
-            if self.spent.empty_replies > EMPTY_REPLIES_MAX {
+            self.empty_replies += 1;
+            if self.empty_replies > EMPTY_REPLIES_MAX {
                 let failure = Failure::empty_reply(self.plan.model());
                 return self.fail(at, failure, effects);
             }
@@ -187,7 +194,7 @@ impl Run {
         if self.traces() {
             let part =
                 trace::final_response(&text, asks, self.request_started_at, at, self.trace_id());
-            emit_trace(at, part, effects);
+            emit_trace(at, OrchestrationTrace::Observation(part), effects);
         }
         self.answered = true;
         let streamed = !asks && self.request().is_some_and(|request| request.stream);
