@@ -14,6 +14,7 @@ pub mod history;
 pub mod java;
 pub mod lint;
 pub mod orchestration;
+pub mod orchestrator;
 pub mod plan;
 pub mod port;
 pub mod prompt;

@@ -1,6 +1,6 @@
 //! The contract with an action group's Lambda function: the event, and the reply (behaviour.md 1).
 
-mod reply;
+pub(crate) mod reply;
 
 use std::collections::BTreeMap;
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::files::SessionFile;
 use crate::history::Utterance;
+use crate::orchestrator::OrchestratedTurn;
 
 /// The state of a session between two turns. Made by turns alone, so that replaying a session's
 /// journal gives it back.
@@ -15,6 +16,8 @@ pub struct Conversation {
     pub files: Vec<Arc<SessionFile>>,
     /// The collaborator that the router chose last (`LAST_AGENT`).
     pub last_collaborator: Option<String>,
+    /// The turns that a function planned for, as it is shown them (behaviour.md 5.2).
+    pub orchestrated: Vec<Arc<OrchestratedTurn>>,
 }
 
 impl From<Vec<Arc<Utterance>>> for Conversation {

@@ -15,7 +15,7 @@ pub const REPLY_BYTES_MAX_RELAXED: usize = 6 * 1024 * 1024;
 /// What a handler in Python that gives an object where text belongs has forgotten.
 const SERIALISE: &str = "serialise it first, in Python with json.dumps";
 
-pub(super) const GENERIC_FAULT: &str = "The server encountered an error processing the Lambda response. Check the Lambda response and retry the request";
+pub(crate) const GENERIC_FAULT: &str = "The server encountered an error processing the Lambda response. Check the Lambda response and retry the request";
 
 /// A reply that keeps the contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub struct ReplyFault {
 }
 
 impl ReplyFault {
-    fn generic(detail: impl Into<String>) -> Self {
+    /// AWS's sentence for whatever has none of its own, and what is wrong.
+    pub(crate) fn generic(detail: impl Into<String>) -> Self {
         Self {
             message: GENERIC_FAULT.to_owned(),
             detail: Some(detail.into()),
@@ -316,14 +317,15 @@ fn attributes(
     }
 }
 
-fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, ReplyFault> {
+/// The object at `path`.
+pub(crate) fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, ReplyFault> {
     value
         .as_object()
         .ok_or_else(|| wrong(path, "an object", Some(value)))
 }
 
 /// Something where text belongs.
-fn not_text(path: &str, got: Option<&Value>) -> ReplyFault {
+pub(crate) fn not_text(path: &str, got: Option<&Value>) -> ReplyFault {
     let text = format!("{path}: expected a string, got {}", shown(got));
     ReplyFault::generic(match got {
         Some(Value::Object(_) | Value::Array(_)) => format!("{text}; {SERIALISE}"),
@@ -331,14 +333,16 @@ fn not_text(path: &str, got: Option<&Value>) -> ReplyFault {
     })
 }
 
-fn wrong(path: &str, expected: &str, got: Option<&Value>) -> ReplyFault {
+/// A member with a value that it may not have.
+pub(crate) fn wrong(path: &str, expected: &str, got: Option<&Value>) -> ReplyFault {
     ReplyFault::generic(format!("{path}: expected {expected}, got {}", shown(got)))
 }
 
 /// Longest excerpt of a wrong value that is shown.
 const SHOWN_CHARS_MAX: usize = 80;
 
-fn shown(value: Option<&Value>) -> String {
+/// A value as faults show it.
+pub(crate) fn shown(value: Option<&Value>) -> String {
     let Some(value) = value else {
         return "nothing".to_owned();
     };
