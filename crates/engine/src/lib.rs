@@ -6,6 +6,7 @@
 //! therefore rebuilds a run exactly (ADR 0003).
 
 pub mod action;
+pub mod citation;
 pub mod converse;
 pub mod definition;
 pub mod files;

@@ -1,7 +1,16 @@
 //! Reads a model's text: what is thinking, what is the answer (behaviour.md 4.7, trace-order.md 2).
 //!
 //! One scanner serves both the live stream and the finished message, so that the chunks a client
-//! received and `finalResponse.text` are the same text by construction.
+//! received and `finalResponse.text` are the same text by construction. What the answer says of its
+//! sources is read on the way (see [`AnswerPart`]).
+
+mod body;
+
+#[cfg(test)]
+mod tests;
+
+use body::Body;
+pub use body::{AnswerPart, PART_BREAK};
 
 const TAGS: [(&str, Tag); 4] = [
     ("<thinking>", Tag::ThinkingOpen),
@@ -35,7 +44,7 @@ pub struct AnswerScanner {
     pending: String,
     thinking: Option<String>,
     outside: String,
-    answer: String,
+    body: Body,
 }
 
 impl AnswerScanner {
@@ -49,8 +58,25 @@ impl AnswerScanner {
             pending: String::new(),
             thinking: None,
             outside: String::new(),
-            answer: String::new(),
+            body: Body::default(),
         }
+    }
+
+    /// The same for a reply that goes on from `prefill`, an assistant's text the prompt ends with
+    /// (Nova's begins a thought): the reply is read from where that leaves off, and holds none of it.
+    pub fn continuing(prefill: &str, may_call_tools: bool) -> Self {
+        let mut begun = Self::new(may_call_tools);
+        begun.feed(prefill);
+        let mut scanner = Self::new(may_call_tools);
+        match begun.place {
+            Place::Thinking => {
+                scanner.place = Place::Thinking;
+                scanner.thinking = Some(String::new());
+            }
+            Place::Answer => scanner.place = Place::Answer,
+            Place::Outside | Place::AfterAnswer => {}
+        }
+        scanner
     }
 
     /// Reads more text. What is known to be answer grows `answer()`.
@@ -77,7 +103,12 @@ impl AnswerScanner {
 
     /// The answer as far as it is known.
     pub fn answer(&self) -> &str {
-        &self.answer
+        self.body.known()
+    }
+
+    /// The parts of the answer whose sources are known. Their text has been given out before.
+    pub fn parts(&self) -> &[AnswerPart] {
+        self.body.parts()
     }
 
     /// Ends the message. Without an answer tag, the text outside the thinking is the answer; where
@@ -87,35 +118,34 @@ impl AnswerScanner {
         self.text(&pending);
         let preamble = self.outside.trim().to_owned();
         let has_answer = self.untagged || matches!(self.place, Place::Answer | Place::AfterAnswer);
-        let answer = if has_answer {
-            self.answer
-        } else if preamble.is_empty() {
-            self.thinking
-                .as_deref()
-                .unwrap_or_default()
-                .trim()
-                .to_owned()
-        } else {
-            preamble.clone()
-        };
+        if !has_answer {
+            let thought = self.thinking.as_deref().unwrap_or_default().trim();
+            self.body.feed(if preamble.is_empty() {
+                thought
+            } else {
+                &preamble
+            });
+        }
+        let (answer, parts) = self.body.finish();
         Reading {
             thinking: self.thinking.map(|text| text.trim().to_owned()),
             preamble,
             answer,
+            parts,
         }
     }
 
     fn text(&mut self, text: &str) {
         match self.place {
             Place::Thinking => self.thinking.get_or_insert_default().push_str(text),
-            Place::Answer => self.answer.push_str(text),
+            Place::Answer => self.body.feed(text),
             Place::AfterAnswer => {}
-            Place::Outside if self.untagged => self.answer.push_str(text),
+            Place::Outside if self.untagged => self.body.feed(text),
             Place::Outside => {
                 let begins = self.outside.is_empty() && !text.trim().is_empty();
                 if begins && !self.may_call_tools {
                     self.untagged = true;
-                    self.answer.push_str(text.trim_start());
+                    self.body.feed(text.trim_start());
                 } else if begins || !self.outside.is_empty() {
                     self.outside.push_str(text);
                 }
@@ -133,11 +163,20 @@ impl AnswerScanner {
                 }
             }
             Tag::ThinkingClose if self.place == Place::Thinking => self.place = Place::Outside,
+            // A thought without its beginning: the prompt, or the model's template, has begun it.
+            Tag::ThinkingClose
+                if self.place == Place::Outside && !self.untagged && self.thinking.is_none() =>
+            {
+                self.thinking = Some(std::mem::take(&mut self.outside));
+            }
             // Once untagged text counts as answer, the tags are only decoration.
             Tag::AnswerOpen if self.place != Place::AfterAnswer && !self.untagged => {
                 self.place = Place::Answer;
             }
-            Tag::AnswerClose if self.place == Place::Answer => self.place = Place::AfterAnswer,
+            Tag::AnswerClose if self.place == Place::Answer => {
+                self.body.close();
+                self.place = Place::AfterAnswer;
+            }
             Tag::ThinkingOpen | Tag::ThinkingClose | Tag::AnswerOpen | Tag::AnswerClose => {}
         }
     }
@@ -150,8 +189,10 @@ pub struct Reading {
     pub thinking: Option<String>,
     /// Trimmed text outside of all tags.
     pub preamble: String,
-    /// The answer, if this message is the final one.
+    /// The answer, if this message is the final one, without the tags that name sources.
     pub answer: String,
+    /// The parts of it that name their sources.
+    pub parts: Vec<AnswerPart>,
 }
 
 /// Reads a finished message's text at once.
@@ -159,62 +200,4 @@ pub fn read(text: &str, may_call_tools: bool) -> Reading {
     let mut scanner = AnswerScanner::new(may_call_tools);
     scanner.feed(text);
     scanner.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SAMPLES: [&str; 9] = [
-        "<thinking>look it up</thinking>\n\n<answer>It is 30.",
-        "<thinking>a</thinking><answer>\n\nkept newlines</answer> trailing",
-        "no tags at all",
-        "preamble <answer>tagged</answer>",
-        "<thinking>one</thinking>mid<thinking>two</thinking> end",
-        "<thinking>never closed",
-        "1 < 2 and <b>bold</b> <answer>x < y</answer>",
-        "<answer>partial </answ",
-        "",
-    ];
-
-    #[test]
-    fn reads_thinking_and_answer() {
-        let reading = read(SAMPLES[0], true);
-        assert_eq!(reading.thinking.as_deref(), Some("look it up"));
-        assert_eq!(reading.answer, "It is 30.");
-        assert_eq!(read(SAMPLES[1], true).answer, "\n\nkept newlines");
-        assert_eq!(read(SAMPLES[2], true).answer, "no tags at all");
-        assert_eq!(read(SAMPLES[3], true).answer, "tagged");
-        assert_eq!(read(SAMPLES[3], false).answer, "preamble tagged");
-        assert_eq!(read(SAMPLES[4], true).thinking.as_deref(), Some("one\ntwo"));
-        assert_eq!(read(SAMPLES[4], true).answer, "mid end");
-        assert_eq!(read(SAMPLES[5], true).answer, "never closed");
-        assert_eq!(read(SAMPLES[6], true).answer, "x < y");
-        assert_eq!(read(SAMPLES[7], true).answer, "partial </answ");
-        assert_eq!(read(SAMPLES[8], true).answer, "");
-    }
-
-    #[test]
-    fn any_split_reads_the_same_and_never_takes_answer_text_back() {
-        for sample in SAMPLES {
-            for may_call_tools in [true, false] {
-                let whole = read(sample, may_call_tools);
-                for cut in 0..=sample.len() {
-                    if !sample.is_char_boundary(cut) {
-                        continue;
-                    }
-                    let mut scanner = AnswerScanner::new(may_call_tools);
-                    scanner.feed(&sample[..cut]);
-                    let early = scanner.answer().to_owned();
-                    scanner.feed(&sample[cut..]);
-                    let reading = scanner.finish();
-                    assert_eq!(reading, whole, "{sample:?} cut at {cut}");
-                    assert!(
-                        reading.answer.starts_with(&early),
-                        "{sample:?} cut at {cut}"
-                    );
-                }
-            }
-        }
-    }
 }

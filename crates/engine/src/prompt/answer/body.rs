@@ -1,0 +1,233 @@
+//! The inside of an answer: its text without the tags that name sources, and what rests on which
+//! source (behaviour.md 4.7, 6.5).
+//!
+//! Text is given out as it comes, but for white space, which is held until it is known whether a part
+//! begins or ends there. Invariant: text that was given out is never taken back.
+
+/// A part of an answer that names its sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerPart {
+    /// Where it begins in the answer, bytes.
+    pub start: usize,
+    /// Where it ends, bytes, exclusive.
+    pub end: usize,
+    /// The ids of the sources, as the model wrote them.
+    pub sources: Vec<String>,
+}
+
+/// What stands between the parts of an answer.
+pub const PART_BREAK: &str = "\n\n";
+
+const TAGS: [(&str, Tag); 8] = [
+    ("<answer_part>", Tag::PartOpen),
+    ("</answer_part>", Tag::PartClose),
+    ("<text>", Tag::Text),
+    ("</text>", Tag::Text),
+    ("<sources>", Tag::SourcesOpen),
+    ("</sources>", Tag::SourcesClose),
+    ("<source>", Tag::SourceOpen),
+    ("</source>", Tag::SourceClose),
+];
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tag {
+    PartOpen,
+    PartClose,
+    Text,
+    SourcesOpen,
+    SourcesClose,
+    SourceOpen,
+    SourceClose,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Place {
+    #[default]
+    Plain,
+    Part,
+    Sources,
+    Source,
+}
+
+/// Reads the inside of one answer.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Body {
+    place: Place,
+    /// Whether the sources being read stand inside a part.
+    in_part: bool,
+    /// What may be the beginning of a tag.
+    pending: String,
+    /// White space of which it is not known yet whether it belongs to the answer.
+    gap: String,
+    text: String,
+    /// Whether the next text begins a paragraph of its own.
+    breaks: bool,
+    has_parts: bool,
+    /// Where the text that the next sources speak of begins.
+    start: Option<usize>,
+    source: String,
+    sources: Vec<String>,
+    parts: Vec<AnswerPart>,
+}
+
+impl Body {
+    /// Reads more.
+    pub(super) fn feed(&mut self, text: &str) {
+        let joined;
+        let mut rest = text;
+        if !self.pending.is_empty() {
+            self.pending.push_str(text);
+            joined = std::mem::take(&mut self.pending);
+            rest = joined.as_str();
+        }
+        while let Some(at) = rest.find('<') {
+            let (before, from) = rest.split_at(at);
+            self.text(before);
+            let known = TAGS.iter().filter(|(_, tag)| self.knows(*tag));
+            if let Some((name, tag)) = known.clone().find(|(name, _)| from.starts_with(name)) {
+                self.tag(*tag);
+                rest = from.get(name.len()..).unwrap_or_default();
+            } else if known.clone().any(|(name, _)| name.starts_with(from)) {
+                from.clone_into(&mut self.pending);
+                return;
+            } else {
+                let (bracket, behind) = from.split_at(1);
+                self.text(bracket);
+                rest = behind;
+            }
+        }
+        self.text(rest);
+    }
+
+    /// The text as far as it is known.
+    pub(super) fn known(&self) -> &str {
+        &self.text
+    }
+
+    /// The parts whose sources are known.
+    pub(super) fn parts(&self) -> &[AnswerPart] {
+        &self.parts
+    }
+
+    /// Ends the answer.
+    pub(super) fn finish(mut self) -> (String, Vec<AnswerPart>) {
+        self.close();
+        (self.text, self.parts)
+    }
+
+    /// Takes what is held back as it is: the answer has ended.
+    pub(super) fn close(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        self.text(&pending);
+        self.end_sources();
+        let gap = std::mem::take(&mut self.gap);
+        if !self.has_parts {
+            self.text.push_str(&gap);
+        }
+    }
+
+    /// Outside a part a text may well speak of `<text>` or `<source>`.
+    fn knows(&self, tag: Tag) -> bool {
+        match self.place {
+            Place::Plain => matches!(tag, Tag::PartOpen | Tag::PartClose | Tag::SourcesOpen),
+            Place::Part => matches!(
+                tag,
+                Tag::PartOpen | Tag::PartClose | Tag::Text | Tag::SourcesOpen
+            ),
+            Place::Sources | Place::Source => tag != Tag::Text,
+        }
+    }
+
+    fn tag(&mut self, tag: Tag) {
+        match tag {
+            Tag::PartOpen => {
+                self.end_sources();
+                self.begin(Place::Part);
+            }
+            Tag::PartClose => {
+                self.end_sources();
+                self.begin(Place::Plain);
+            }
+            Tag::SourcesOpen => {
+                self.gap.clear();
+                self.has_parts = true;
+                if self.place != Place::Sources {
+                    self.in_part = self.place == Place::Part;
+                }
+                self.place = Place::Sources;
+            }
+            Tag::SourcesClose => {
+                let in_part = self.in_part;
+                self.end_sources();
+                self.begin(if in_part { Place::Part } else { Place::Plain });
+            }
+            Tag::SourceOpen => {
+                self.end_source();
+                self.place = Place::Source;
+            }
+            Tag::SourceClose => {
+                self.end_source();
+                self.place = Place::Sources;
+            }
+            Tag::Text => self.gap.clear(),
+        }
+    }
+
+    fn begin(&mut self, place: Place) {
+        self.place = place;
+        self.has_parts = true;
+        self.breaks = true;
+        self.start = None;
+        self.gap.clear();
+    }
+
+    fn end_source(&mut self) {
+        let source = std::mem::take(&mut self.source);
+        let source = source.trim();
+        if !source.is_empty() {
+            self.sources.push(source.to_owned());
+        }
+    }
+
+    fn end_sources(&mut self) {
+        self.end_source();
+        let sources = std::mem::take(&mut self.sources);
+        if let Some(start) = self.start
+            && !sources.is_empty()
+        {
+            self.parts.push(AnswerPart {
+                start,
+                end: self.text.len(),
+                sources,
+            });
+        }
+    }
+
+    fn text(&mut self, text: &str) {
+        match self.place {
+            Place::Sources => {}
+            Place::Source => self.source.push_str(text),
+            Place::Plain | Place::Part => self.spoken(text),
+        }
+    }
+
+    fn spoken(&mut self, text: &str) {
+        let spoken = text.trim_start();
+        let (space, _) = text.split_at(text.len() - spoken.len());
+        self.gap.push_str(space);
+        let kept = spoken.trim_end();
+        if kept.is_empty() {
+            return;
+        }
+        let gap = std::mem::take(&mut self.gap);
+        if !self.breaks {
+            self.text.push_str(&gap);
+        } else if !self.text.is_empty() {
+            self.text.push_str(PART_BREAK);
+        }
+        self.breaks = false;
+        self.start.get_or_insert(self.text.len());
+        self.text.push_str(kept);
+        self.gap.push_str(spoken.split_at(kept.len()).1);
+    }
+}

@@ -1,0 +1,131 @@
+use super::*;
+
+const SAMPLES: [&str; 16] = [
+    "<thinking>look it up</thinking>\n\n<answer>It is 30.",
+    "<thinking>a</thinking><answer>\n\nkept newlines</answer> trailing",
+    "no tags at all",
+    "preamble <answer>tagged</answer>",
+    "<thinking>one</thinking>mid<thinking>two</thinking> end",
+    "<thinking>never closed",
+    "1 < 2 and <b>bold</b> <answer>x < y</answer>",
+    "<answer>partial </answ",
+    "",
+    RECORDED,
+    "<answer>Intro:\n<answer_part>\n<text>\none\n</text>\n<sources>\n<source>1</source>\n</sources>\n</answer_part>\n<answer_part><text> two  words </text><sources><source> 2 </source><source>3</source></sources></answer_part> end\n</answer>",
+    "<answer_part><text>untagged</text><sources><source>1</source></sources></answer_part>",
+    "<answer>\nBooked.\n\n<sources>\n<source>hIdG</source>\n</sources>\n",
+    "<answer>Use <text> and <source> in SVG. <answer_part> none",
+    "<answer> spaced <answer_part><text>no sources</text></answer_part><answer_part>bare<sources><source>1",
+    "begun before</thinking><answer>now",
+];
+
+/// As a model on AWS wrote it, cut by the stop sequence.
+const RECORDED: &str = "<thinking>\nlook\n</thinking>\n\n<answer>\n<answer_part>\n<text>\nTask decomposition is 1. < 2.\n\n- a list\n</text>\n<sources>\n<source>3</source>\n<source>5</source>\n</sources>\n</answer_part>";
+
+#[test]
+fn reads_thinking_and_answer() {
+    let reading = read(SAMPLES[0], true);
+    assert_eq!(reading.thinking.as_deref(), Some("look it up"));
+    assert_eq!(reading.answer, "It is 30.");
+    assert_eq!(read(SAMPLES[1], true).answer, "\n\nkept newlines");
+    assert_eq!(read(SAMPLES[2], true).answer, "no tags at all");
+    assert_eq!(read(SAMPLES[3], true).answer, "tagged");
+    assert_eq!(read(SAMPLES[3], false).answer, "preamble tagged");
+    assert_eq!(read(SAMPLES[4], true).thinking.as_deref(), Some("one\ntwo"));
+    assert_eq!(read(SAMPLES[4], true).answer, "mid end");
+    assert_eq!(read(SAMPLES[5], true).answer, "never closed");
+    assert_eq!(read(SAMPLES[6], true).answer, "x < y");
+    assert_eq!(read(SAMPLES[7], true).answer, "partial </answ");
+    assert_eq!(read(SAMPLES[8], true).answer, "");
+}
+
+#[test]
+fn any_split_reads_the_same_and_never_takes_answer_text_back() {
+    for sample in SAMPLES {
+        for may_call_tools in [true, false] {
+            let whole = read(sample, may_call_tools);
+            for cut in 0..=sample.len() {
+                if !sample.is_char_boundary(cut) {
+                    continue;
+                }
+                let mut scanner = AnswerScanner::new(may_call_tools);
+                scanner.feed(&sample[..cut]);
+                let early = scanner.answer().to_owned();
+                scanner.feed(&sample[cut..]);
+                let reading = scanner.finish();
+                assert_eq!(reading, whole, "{sample:?} cut at {cut}");
+                assert!(
+                    reading.answer.starts_with(&early),
+                    "{sample:?} cut at {cut}"
+                );
+            }
+        }
+    }
+}
+
+/// The text of each part and its sources.
+fn cited(reading: &Reading) -> Vec<(&str, String)> {
+    reading
+        .parts
+        .iter()
+        .map(|part| {
+            let text = reading.answer.get(part.start..part.end);
+            (text.expect("inside the answer"), part.sources.join(","))
+        })
+        .collect()
+}
+
+#[test]
+fn sources_are_read_and_their_tags_left_out() {
+    let recorded = read(RECORDED, true);
+    assert_eq!(recorded.answer, "Task decomposition is 1. < 2.\n\n- a list");
+    assert_eq!(
+        cited(&recorded),
+        [(recorded.answer.as_str(), "3,5".to_owned())]
+    );
+    let two = read(SAMPLES[10], true);
+    assert_eq!(two.answer, "Intro:\n\none\n\ntwo  words\n\nend");
+    assert_eq!(
+        cited(&two),
+        [("one", "1".to_owned()), ("two  words", "2,3".to_owned())]
+    );
+    for may_call_tools in [true, false] {
+        let untagged = read(SAMPLES[11], may_call_tools);
+        assert_eq!(cited(&untagged), [("untagged", "1".to_owned())]);
+    }
+    let trailing = read(SAMPLES[12], true);
+    assert_eq!(trailing.answer, "\nBooked.");
+    assert_eq!(cited(&trailing), [("Booked.", "hIdG".to_owned())]);
+    assert_eq!(
+        read(SAMPLES[13], true).answer,
+        "Use <text> and <source> in SVG.\n\nnone"
+    );
+    let bare = read(SAMPLES[14], true);
+    assert_eq!(bare.answer, " spaced\n\nno sources\n\nbare");
+    assert_eq!(cited(&bare), [("bare", "1".to_owned())]);
+}
+
+#[test]
+fn sources_are_known_as_soon_as_they_are_named() {
+    let mut scanner = AnswerScanner::new(true);
+    scanner.feed("<answer><answer_part><text>one");
+    assert_eq!((scanner.answer(), scanner.parts().len()), ("one", 0));
+    scanner.feed("</text><sources><source>1</source></sources>");
+    assert_eq!(scanner.parts().len(), 1);
+}
+
+#[test]
+fn a_reply_goes_on_from_the_prefill() {
+    let reply = "The goal is clear.\n</thinking>\n\n<answer>\nDone.";
+    for may_call_tools in [true, false] {
+        let mut scanner = AnswerScanner::continuing("Thought: <thinking>\n(1)", may_call_tools);
+        scanner.feed(reply);
+        assert_eq!(scanner.answer(), "\nDone.");
+        let reading = scanner.finish();
+        assert_eq!(reading.thinking.as_deref(), Some("The goal is clear."));
+        assert_eq!(reading.answer, "\nDone.");
+    }
+    let begun = read(SAMPLES[15], true);
+    assert_eq!(begun.thinking.as_deref(), Some("begun before"));
+    assert_eq!(begun.answer, "now");
+}
