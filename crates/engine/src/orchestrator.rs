@@ -44,7 +44,7 @@ pub const REPLY_BYTES_MAX: usize = 6 * 1024 * 1024;
 pub const SESSION_BYTES_MAX: usize = EVENT_BYTES_MAX / 4;
 /// Most calls of the function in one turn. Model calls and actions have budgets of their own; this
 /// bounds what costs neither, such as pieces of an answer.
-pub const CALLS_MAX: u32 = 1_000;
+pub const CALLS_MAX: u32 = 500;
 /// How often in a row the function may name a state of its own. Such a step does nothing, so a
 /// function that goes on like this would never end.
 pub const OWN_STATES_MAX: u32 = 25;

@@ -17,21 +17,15 @@ use crate::action::Strictness;
 use crate::action::lambda::ReplyFault;
 use crate::action::lambda::reply::{object, shown, wrong};
 use crate::history::{Utterance, alternating};
-use crate::port::Inference;
+use crate::port::{ConverseFields, Inference, Latency, ModelRequest};
 
 /// Most messages in one request: far more than fit an event of the largest size.
 const MESSAGES_MAX: usize = 10_000;
-/// Members that change how a call is made or billed and not what comes of it: accepted, not used.
-const ACCEPTED: [&str; 3] = ["performanceConfig", "requestMetadata", "serviceTier"];
 /// Members that would change what comes of the call, and why they cannot.
-const REFUSED: [(&str, &str); 4] = [
+const REFUSED: [(&str, &str); 3] = [
     (
         "guardrailConfig",
         "answer APPLY_GUARDRAIL to have a text judged",
-    ),
-    (
-        "outputConfig",
-        "structured output is not supported in INVOKE_MODEL",
     ),
     (
         "promptVariables",
@@ -42,32 +36,24 @@ const REFUSED: [(&str, &str); 4] = [
         "the state MODEL_INVOKED carries the message and the stop reason alone",
     ),
 ];
-const READ: [&str; 6] = [
+const READ: [&str; 10] = [
     "modelId",
     "system",
     "messages",
     "inferenceConfig",
     "toolConfig",
     "additionalModelRequestFields",
+    "performanceConfig",
+    "requestMetadata",
+    "serviceTier",
+    "outputConfig",
 ];
 
 /// A model call as the function wants it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelRequestGiven {
-    /// `modelId`.
-    pub model: String,
-    /// The texts of `system`, a line each.
-    pub system: String,
-    /// `messages`, roles alternating.
-    pub messages: Vec<Arc<Message>>,
-    /// `toolConfig.tools`.
-    pub tools: Vec<Tool>,
-    /// `toolConfig.toolChoice`.
-    pub tool_choice: Option<ToolChoice>,
-    /// `inferenceConfig`.
-    pub inference: Inference,
-    /// `additionalModelRequestFields`, an object.
-    pub additional_fields: Option<Value>,
+    /// The request, but for what only the caller knows: vendors' tools, delivery, for whom.
+    pub request: ModelRequest,
     /// `system` and `messages` as they were given: the text of the trace.
     pub prompt: String,
 }
@@ -85,28 +71,74 @@ pub(super) fn read(
         other => return Err(wrong(&format!("{path}.modelId"), "a model id", other)),
     };
     let (tools, tool_choice) = tools(request, path)?;
+    let mut system_blocks = system(request, path)?;
+    let text = match system_blocks.as_slice() {
+        [SystemContentBlock::Text(text)] => Some(Arc::from(text.as_str())),
+        _ => None,
+    };
+    if text.is_some() {
+        system_blocks.clear();
+    }
     Ok(ModelRequestGiven {
-        model,
-        system: system(request, path)?,
-        messages: messages(request, path, strictness)?,
-        tools,
-        tool_choice,
-        inference: inference(request, path)?,
-        additional_fields: match request.get("additionalModelRequestFields") {
-            None | Some(Value::Null) => None,
-            Some(fields @ Value::Object(_)) => Some(fields.clone()),
-            other => {
-                let path = format!("{path}.additionalModelRequestFields");
-                return Err(wrong(&path, "an object", other));
-            }
+        request: ModelRequest {
+            model,
+            system: text.unwrap_or_default(),
+            system_blocks,
+            messages: messages(request, path, strictness)?,
+            tools: tools.into(),
+            tool_choice,
+            inference: inference(request, path)?,
+            additional_fields: additional_fields(request, path)?,
+            latency: latency(request, path)?,
+            fields: fields(request, path)?,
+            ..ModelRequest::default()
         },
         prompt: prompt(request),
     })
 }
 
+fn additional_fields(
+    request: &Map<String, Value>,
+    path: &str,
+) -> Result<Option<Value>, ReplyFault> {
+    match request.get("additionalModelRequestFields") {
+        None | Some(Value::Null) => Ok(None),
+        Some(fields @ Value::Object(_)) => Ok(Some(fields.clone())),
+        other => {
+            let path = format!("{path}.additionalModelRequestFields");
+            Err(wrong(&path, "an object", other))
+        }
+    }
+}
+
+fn latency(request: &Map<String, Value>, path: &str) -> Result<Option<Latency>, ReplyFault> {
+    let Some(config) = request.get("performanceConfig").filter(|it| !it.is_null()) else {
+        return Ok(None);
+    };
+    let path = format!("{path}.performanceConfig");
+    match object(config, &path)?.get("latency") {
+        None | Some(Value::Null) => Ok(None),
+        Some(latency) => part(latency, &format!("{path}.latency")).map(Some),
+    }
+}
+
+/// What only Bedrock itself has a use for.
+fn fields(
+    request: &Map<String, Value>,
+    path: &str,
+) -> Result<Option<Box<ConverseFields>>, ReplyFault> {
+    let fields = ConverseFields {
+        request_metadata: whole(request, path, "requestMetadata")?.unwrap_or_default(),
+        service_tier: whole(request, path, "serviceTier")?,
+        output_config: whole(request, path, "outputConfig")?,
+        ..ConverseFields::default()
+    };
+    Ok((fields != ConverseFields::default()).then(|| Box::new(fields)))
+}
+
 fn check_members(request: &Map<String, Value>, path: &str) -> Result<(), ReplyFault> {
     for member in given(request) {
-        if READ.contains(&member) || ACCEPTED.contains(&member) {
+        if READ.contains(&member) {
             continue;
         }
         let refused = REFUSED.iter().find(|(name, _)| *name == member);
@@ -137,22 +169,17 @@ fn prompt(request: &Map<String, Value>) -> String {
     Value::Object(prompt).to_string()
 }
 
-fn system(request: &Map<String, Value>, path: &str) -> Result<String, ReplyFault> {
-    let mut texts: Vec<String> = Vec::new();
+fn system(request: &Map<String, Value>, path: &str) -> Result<Vec<SystemContentBlock>, ReplyFault> {
+    let mut blocks = Vec::new();
     for (place, block) in list(request, path, "system")? {
         match part::<SystemContentBlock>(block, &place)? {
-            SystemContentBlock::Text(text) => texts.push(text),
-            // The server sets cache points itself, for the providers that take them.
-            SystemContentBlock::CachePoint(_) => {}
-            _ => {
-                return Err(ReplyFault::generic(format!(
-                    "{place}: expected text or cachePoint, got {}",
-                    shown(Some(block))
-                )));
+            block @ (SystemContentBlock::Text(_) | SystemContentBlock::CachePoint(_)) => {
+                blocks.push(block);
             }
+            _ => return Err(wrong(&place, "text or cachePoint", Some(block))),
         }
     }
-    Ok(texts.join("\n"))
+    Ok(blocks)
 }
 
 fn messages(
@@ -198,13 +225,11 @@ fn message(value: &Value, place: &str) -> Result<Message, ReplyFault> {
     let mut content = Vec::new();
     for (place, block) in list(members, place, "content")? {
         let mut block: ContentBlock = part(block, &place)?;
-        match &mut block {
-            // Models refuse a tool use whose input is no object, though one of them may have written it.
-            ContentBlock::ToolUse(tool_use) if !tool_use.input.is_object() => {
-                tool_use.input = json!({});
-            }
-            ContentBlock::CachePoint(_) => continue,
-            _ => {}
+        // Models refuse a tool use whose input is no object, though one of them may have written it.
+        if let ContentBlock::ToolUse(tool_use) = &mut block
+            && !tool_use.input.is_object()
+        {
+            tool_use.input = json!({});
         }
         content.push(block);
     }
@@ -227,8 +252,7 @@ fn tools(
     let mut tools = Vec::new();
     for (place, tool) in list(config, &place, "tools")? {
         match part::<Tool>(tool, &place)? {
-            tool @ Tool::ToolSpec(_) => tools.push(tool),
-            Tool::CachePoint(_) => {}
+            tool @ (Tool::ToolSpec(_) | Tool::CachePoint(_)) => tools.push(tool),
             _ => return Err(wrong(&place, "toolSpec or cachePoint", Some(tool))),
         }
     }
@@ -293,6 +317,18 @@ fn list<'a>(
             .map(|(index, element)| (format!("{path}.{member}[{index}]"), element))
             .collect()),
         other => Err(wrong(&format!("{path}.{member}"), "a list", other)),
+    }
+}
+
+/// A member as a shape of Converse, where it is there.
+fn whole<T: DeserializeOwned>(
+    request: &Map<String, Value>,
+    path: &str,
+    member: &str,
+) -> Result<Option<T>, ReplyFault> {
+    match request.get(member) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => part(value, &format!("{path}.{member}")).map(Some),
     }
 }
 

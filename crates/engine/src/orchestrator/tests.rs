@@ -13,7 +13,7 @@ use super::*;
 use crate::action::lambda::Attributes;
 use crate::action::{self, Strictness};
 use crate::converse::assistant_text;
-use crate::port::{Assessment, GuardrailSource};
+use crate::port::{Assessment, GuardrailSource, Latency, ModelRequest};
 
 fn read(reply: &Value) -> Result<Vec<Directive>, String> {
     read_text(&reply.to_string())
@@ -34,12 +34,12 @@ fn reply(event: &str, text: impl Into<Value>) -> Value {
     json!({"version": "1.0", "actionEvent": event, "output": {"text": text.into()}})
 }
 
-fn model(request: &Value) -> Result<ModelRequestGiven, String> {
+fn model(request: &Value) -> Result<ModelRequest, String> {
     match read(&reply("INVOKE_MODEL", request.to_string()))?
         .remove(0)
         .decision
     {
-        Decision::InvokeModel(request) => Ok(*request),
+        Decision::InvokeModel(given) => Ok(given.request),
         other => panic!("{other:?}"),
     }
 }
@@ -195,11 +195,17 @@ fn a_whole_model_request_is_read() {
     let kept = Attributes::from([("state".to_owned(), "1".to_owned())]);
     assert_eq!(given.session_attributes, Some(kept));
     assert_eq!(given.prompt_session_attributes, Some(Attributes::new()));
-    let Decision::InvokeModel(request) = given.decision else {
+    let Decision::InvokeModel(given) = given.decision else {
         panic!("{:?}", given.decision);
     };
+    let ModelRequestGiven { request, prompt } = *given;
     assert_eq!(request.model, "vendor.model-2");
-    assert_eq!(request.system, "Be kind.\nBe brief.");
+    assert_eq!(
+        request.system_blocks.len(),
+        3,
+        "cache points stay where they are"
+    );
+    assert_eq!(request.latency, Some(Latency::Optimized));
     assert_eq!(request.messages.len(), 3, "roles alternate");
     assert_eq!(
         request.messages[0].content,
@@ -217,7 +223,7 @@ fn a_whole_model_request_is_read() {
     assert_eq!(request.inference.max_tokens, Some(500));
     assert_eq!(request.inference.stop_sequences, ["</x>"]);
     assert_eq!(request.additional_fields, Some(json!({"top_k": 50})));
-    let prompt: Value = serde_json::from_str(&request.prompt).expect("JSON");
+    let prompt: Value = serde_json::from_str(&prompt).expect("JSON");
     assert_eq!(
         prompt["messages"][1]["content"][0]["text"], "two",
         "as given"
