@@ -43,6 +43,7 @@ class Watch(logging.Handler):
         super().__init__(logging.WARNING)
         self.errors = []
         self.streams = 0
+        self.last_stream = b""
         self.check = acceptance_check()
 
     def emit(self, record):
@@ -79,6 +80,7 @@ class Watch(logging.Handler):
     def stream(self, operation, headers, data):
         """Checks a stream that was read to its end."""
         self.streams += 1
+        self.last_stream = data
         buffer = EventStreamBuffer()
         buffer.add_data(data)
         for event in buffer:

@@ -6,7 +6,6 @@ the trace and in the reply. Under strict limits as well, since all of this runs 
 """
 
 import re
-import sqlite3
 
 import pytest
 from conftest import config
@@ -17,6 +16,7 @@ from outcrop_e2e.recorder import Recorder
 from outcrop_e2e.samples import clones
 from outcrop_e2e.samples.catalogue import RETURN_OF_CONTROL, SAMPLES
 from outcrop_e2e.samples.sample import known
+from outcrop_e2e.samples.staff import employee_database
 from outcrop_e2e.turn import invoke
 
 LACKING = clones.missing()
@@ -27,25 +27,6 @@ BUCKET = "sample-schemas"
 
 def arn(sample):
     return f"arn:aws:lambda:us-west-2:111111111111:function:{sample.name}"
-
-
-def employee_database(path):
-    """The database of the HR samples, which their notebooks fill at random; here everybody has 25 days."""
-    with sqlite3.connect(path) as database:
-        database.executescript(
-            "CREATE TABLE employees (employee_id INTEGER PRIMARY KEY, employee_name TEXT, employee_job_title TEXT,"
-            " employee_start_date TEXT, employee_employment_status TEXT);"
-            "CREATE TABLE vacations (employee_id INTEGER, year INTEGER, employee_total_vacation_days INTEGER,"
-            " employee_vacation_days_taken INTEGER, employee_vacation_days_available INTEGER);"
-            "CREATE TABLE planned_vacations (employee_id INTEGER, vacation_start_date TEXT,"
-            " vacation_end_date TEXT, vacation_days_taken INTEGER);"
-        )
-        for number in range(1, 100):
-            database.execute(
-                "INSERT INTO employees VALUES (?, ?, 'Analyst', '2020-01-01', 'Active')", (number, f"Employee {number}")
-            )
-            database.execute("INSERT INTO vacations VALUES (?, 2026, 30, 5, 25)", (number,))
-    database.close()
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ that AWS has just given) is `UNKNOWN`, for the test to fill in.
 
 import ast
 import json
+import re
 import textwrap
 
 
@@ -25,10 +26,10 @@ PURE = {"dedent": textwrap.dedent, "str": str}
 
 
 class Reading:
-    """The names and calls of one source."""
+    """The names and calls of one source; `given` are names that only a deployed sample would know."""
 
-    def __init__(self, cells):
-        self.names = dict(GIVEN)
+    def __init__(self, cells, **given):
+        self.names = {**GIVEN, **given}
         self._calls = []
         for cell in cells:
             try:
@@ -48,9 +49,9 @@ class Reading:
         return cls([text])
 
     @classmethod
-    def of_notebook(cls, text):
+    def of_notebook(cls, text, **given):
         """A notebook, cell by cell; shell lines and cell magics say nothing about agents."""
-        return cls(["\n".join(plain(line) for line in cell.splitlines()) for cell in cells(text)])
+        return cls(["\n".join(plain(line) for line in cell.splitlines()) for cell in cells(text)], **given)
 
     def calls(self, name):
         """The keyword arguments of each call of a function or method of this name, in order."""
@@ -100,10 +101,21 @@ def plain(line):
     return "" if line.lstrip().startswith(("%", "!")) else line
 
 
-def written_file(notebook, name):
-    """The file that a cell of a notebook writes by `%%writefile`, exactly as it would."""
+def written_file(notebook, name, number=0):
+    """The file that a cell of a notebook writes by `%%writefile`, exactly as it would; of several, the one asked."""
+    found = []
     for cell in cells(notebook):
         first, _, rest = cell.partition("\n")
         if first.split() == ["%%writefile", name]:
-            return rest
-    raise LookupError(f"no cell writes {name}")
+            found.append(rest)
+    if len(found) <= number:
+        raise LookupError(f"{len(found)} cells write {name}")
+    return found[number]
+
+
+def typescript_text(source, name):
+    """A constant of a TypeScript file that is one template literal without substitutions."""
+    found = re.search(rf"^export const {name} = `([^`\\$]*(?:\$(?!{{)[^`\\$]*)*)`", source, re.MULTILINE)
+    if found is None:
+        raise LookupError(f"there is no plain template literal {name}")
+    return found.group(1)

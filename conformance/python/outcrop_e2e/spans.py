@@ -1,0 +1,171 @@
+"""Spans that OpenInference's Bedrock instrumentation makes of a response, as a tree that can be compared."""
+
+import difflib
+import json
+import re
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from openinference.instrumentation.bedrock import BedrockInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from .clients import LOADER
+from .difference import short
+from .eventstream import encoded
+
+
+class Collector:
+    """Every span of the clients that are made while it listens."""
+
+    def __init__(self):
+        self._exporter = InMemorySpanExporter()
+        self._provider = TracerProvider()
+        self._provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+
+    @contextmanager
+    def listening(self):
+        instrumentor = BedrockInstrumentor()
+        instrumentor.instrument(tracer_provider=self._provider)
+        try:
+            yield self
+        finally:
+            instrumentor.uninstrument()
+
+    def take(self):
+        """The spans since they were last taken, as a tree of `Node`s; the one root."""
+        spans = self._exporter.get_finished_spans()
+        self._exporter.clear()
+        nodes = {span.context.span_id: Node(span) for span in spans}
+        roots = []
+        for span in spans:
+            parent = span.parent and nodes.get(span.parent.span_id)
+            (parent.children if parent else roots).append(nodes[span.context.span_id])
+        for node in nodes.values():
+            node.children.sort(key=lambda child: child.started)
+        (root,) = roots
+        return root
+
+
+class Node:
+    """One span."""
+
+    def __init__(self, span):
+        self.name = span.name
+        self.started = span.start_time
+        self.status = span.status.status_code.name
+        self.attributes = dict(span.attributes)
+        self.kind = self.attributes.get("openinference.span.kind")
+        self.children = []
+
+    def lines(self, depth=0):
+        """The tree in words: kind, name and status of each span, below its parent."""
+        found = [f"{'  ' * depth}{self.kind} {self.name} {self.status}"]
+        for child in self.children:
+            found += child.lines(depth + 1)
+        return found
+
+    def walk(self):
+        """It and all below it, in order."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+class Replay:
+    """Serves one recorded response to whoever asks, so that the instrumentation can be shown what AWS sent."""
+
+    def __init__(self):
+        replay = self
+        self.body = b""
+
+        class Answer(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                self.send_response(200)
+                for name, value in (
+                    ("content-type", "application/vnd.amazon.eventstream"),
+                    ("x-amzn-bedrock-agent-content-type", "application/json"),
+                    ("x-amz-bedrock-agent-session-id", "recorded"),
+                    ("x-amzn-requestid", "recorded"),
+                    ("content-length", str(len(replay.body))),
+                ):
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(replay.body)
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def stop(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def client(self):
+        """A client of it; made while a collector listens, it is instrumented."""
+        core = botocore.session.get_session()
+        core.register_component("data_loader", LOADER)
+        session = boto3.session.Session(
+            aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="any", region_name="us-west-2",
+            botocore_session=core,
+        )
+        return session.client(
+            "bedrock-agent-runtime", endpoint_url=self.url,
+            config=Config(retries={"total_max_attempts": 1}, ignore_configured_endpoint_urls=True),
+        )
+
+    def play(self, client, recording):
+        """Lets the client read a recorded response to its end."""
+        self.body = recording.exact.read_bytes() if recording.exact.exists() else encoded(recording.events)
+        text = recording.request.get("inputText", "(not recorded)")
+        answer = client.invoke_agent(
+            agentId="A" * 10, agentAliasId="B" * 10, sessionId="recorded", inputText=text, enableTrace=True
+        )
+        for _ in answer["completion"]:
+            pass
+
+
+# What a span tells of the prompt, which every service words for itself; a model's own name for itself.
+OWN = re.compile(r"llm\.input_messages\.|llm\.model_name$|llm\.invocation_parameters$")
+
+
+def told(node):
+    """What a span says that both services must say alike; of metadata only which there are."""
+    found = {}
+    for name, value in node.attributes.items():
+        if OWN.match(name) and node.kind == "LLM":
+            continue
+        if name == "input.value" and node.kind in ("LLM", "CHAIN"):
+            value = "of a prompt"
+        if name == "metadata":
+            # Less than a millisecond is no time to the instrumentation.
+            value = tuple(sorted(set(json.loads(value)) - {"totalTimeMs"}))
+        found[name] = value
+    return found
+
+
+def differences(theirs, ours):
+    """Where two trees of spans differ, in words."""
+    if theirs.lines() != ours.lines():
+        return ["the spans differ:\n" + "\n".join(difflib.unified_diff(theirs.lines(), ours.lines(), lineterm="", n=9))]
+    found = []
+    for node, our in zip(theirs.walk(), ours.walk(), strict=True):
+        left, right = told(node), told(our)
+        for name in sorted(left.keys() | right.keys()):
+            if left.get(name) != right.get(name):
+                found.append(
+                    f"{node.kind} {node.name}: {name}: AWS: {short(left.get(name))}, ours: {short(right.get(name))}"
+                )
+    return found
