@@ -16,6 +16,7 @@ pub mod java;
 pub mod lint;
 pub mod orchestration;
 pub mod orchestrator;
+pub mod parser;
 pub mod plan;
 pub mod port;
 pub mod prompt;

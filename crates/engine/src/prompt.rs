@@ -1,7 +1,10 @@
 //! Prompt templates: parsing, filling, and reading what the model answers.
 
 pub mod answer;
+pub mod conversation;
 pub mod default;
+pub mod family;
 pub mod guideline;
+pub mod steps;
 pub mod syntax;
 pub mod template;
