@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 from conftest import config
 from urllib3.exceptions import ReadTimeoutError
 
-from outcrop_e2e import agents
+from outcrop_e2e import agents, inline
 from outcrop_e2e.clients import Clients
 from outcrop_e2e.process import texts
 from outcrop_e2e.turn import invoke
@@ -88,6 +88,17 @@ def csv(name="sales.csv", data=SALES, use_case="CODE_INTERPRETER"):
     """A file of a request."""
     source = {"sourceType": "BYTE_CONTENT", "byteContent": {"mediaType": "text/csv", "data": data}}
     return {"name": name, "source": source, "useCase": use_case}
+
+
+def test_an_inline_agent_runs_code(runtime, stub):
+    runs(stub, "print(open('$BASE_PATH$/sales.csv').readline())")
+    group = {"actionGroupName": "CodeInterpreterAction", "parentActionGroupSignature": "AMAZON.CodeInterpreter"}
+    turn = inline.invoke(
+        runtime, agents.session_id(), "Which columns are there?", actionGroups=[group],
+        inlineSessionState={"files": [csv()]},
+    ).ok()
+    assert turn.order == ["modelInvocationInput", "modelInvocationOutput", *RUN, *END]
+    assert outputs(turn)[0]["executionOutput"].strip() == "region,amount"
 
 
 def test_a_table_in_and_a_plot_out(runtime, agent, stub):

@@ -19,7 +19,9 @@ mod aliases;
 mod choices;
 mod collaborators;
 mod data_sources;
+mod definition;
 mod fixed_ids;
+mod inline;
 mod knowledge_bases;
 mod paging;
 mod prepare;
@@ -41,6 +43,8 @@ use serde::de::DeserializeOwned;
 
 use crate::records::{self, AgentDoc, Scope, Stored, VersionDoc, kind};
 use crate::{Service, error, scope};
+pub(crate) use definition::{check_size, compile};
+pub(crate) use inline::{Given, INLINE_AGENT};
 pub(crate) use paging::List;
 pub use versions::{NUMBER_MAX, Restored};
 use writers::attempts;

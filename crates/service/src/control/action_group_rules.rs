@@ -140,6 +140,15 @@ impl Service {
     }
 }
 
+/// Refuses a group that breaks a rule by itself, as far as that shows without reading its schema.
+pub(super) fn check_alone(
+    group: &AgentActionGroup,
+    strictness: Strictness,
+) -> Result<(), Exception> {
+    check_members(group, strictness)?;
+    check_parameters(group, strictness)
+}
+
 /// Which members a group may and must have.
 fn check_members(group: &AgentActionGroup, strictness: Strictness) -> Result<(), Exception> {
     let has_schema = group.api_schema.is_some() || group.function_schema.is_some();

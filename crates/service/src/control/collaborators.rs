@@ -26,6 +26,8 @@ use crate::records::{Scope, Stored, kind, put};
 use crate::{Service, scope};
 pub(super) use uses::{forget, in_use, remember};
 
+/// Why an agent that does not supervise has no collaborators.
+pub(super) const NOT_SUPERVISING: &str = "The AgentCollaboration attribute is set to DISABLED. Set it to SUPERVISOR or SUPERVISOR_ROUTER to add agent collaborators.";
 /// What a collaborator is shown where nothing is said.
 const RELAY_DEFAULT: RelayConversationHistory = RelayConversationHistory::Disabled;
 
@@ -275,19 +277,31 @@ impl Service {
     ) -> Result<Vec<Stored<AgentAlias>>, Exception> {
         let mut aliases = Vec::with_capacity(collaborators.len());
         for collaborator in collaborators {
+            let (agent_id, name) = (&collaborator.agent_id, &collaborator.collaborator_name);
             let alias = self
-                .collaborator_alias(cx, &collaborator.agent_id, &collaborator.agent_descriptor)
-                .await
-                .map_err(|exception| {
-                    Exception::validation(format!(
-                        "The collaborator {} cannot be used: {}",
-                        collaborator.collaborator_name,
-                        exception.message()
-                    ))
-                })?;
+                .usable_alias(cx, agent_id, name, &collaborator.agent_descriptor)
+                .await?;
             aliases.push(alias);
         }
         Ok(aliases)
+    }
+
+    /// The alias that the collaborator `name` of an agent is.
+    ///
+    /// # Errors
+    /// `ValidationException` naming the collaborator, where it is none.
+    pub(super) async fn usable_alias(
+        &self,
+        cx: &CallContext,
+        agent_id: &str,
+        name: &str,
+        descriptor: &AgentDescriptor,
+    ) -> Result<Stored<AgentAlias>, Exception> {
+        let alias = self.collaborator_alias(cx, agent_id, descriptor).await;
+        alias.map_err(|exception| {
+            let problem = exception.message();
+            Exception::validation(format!("The collaborator {name} cannot be used: {problem}"))
+        })
     }
 }
 
@@ -323,9 +337,7 @@ fn check_supervises(agent: &Agent) -> Result<(), Exception> {
     if supervises(agent).is_some() {
         return Ok(());
     }
-    Err(Exception::validation(
-        "The AgentCollaboration attribute is set to DISABLED. Set it to SUPERVISOR or SUPERVISOR_ROUTER to add agent collaborators.",
-    ))
+    Err(Exception::validation(NOT_SUPERVISING))
 }
 
 fn refuse(message: String) -> Exception {

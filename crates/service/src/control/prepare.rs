@@ -5,30 +5,19 @@
 //! sessions may still name.
 
 use outcrop_engine::action::Strictness;
-use outcrop_engine::definition::{
-    ActionGroupDefinition, AgentDefinition, CollaborationDefinition, CollaboratorDefinition,
-    KnowledgeBaseDefinition,
-};
-use outcrop_engine::plan::AgentPlan;
 use outcrop_model::control::{
-    ActionGroupState, Agent, AgentActionGroup, AgentCollaborator, AgentKnowledgeBase, AgentStatus,
-    GuardrailConfiguration, KnowledgeBaseState, OrchestrationExecutor, PrepareAgentRequest,
-    PrepareAgentResponse, RelayConversationHistory, ops as op,
+    Agent, AgentActionGroup, AgentCollaborator, AgentKnowledgeBase, AgentStatus,
+    PrepareAgentRequest, PrepareAgentResponse, ops as op,
 };
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Write};
 
-use super::collaborators::supervises;
-use super::typed_arguments::TypedGroups;
-use super::{DRAFT, Refused, guard, prompts, quotas, version_parent};
+use super::definition::{self, Belongings, collaboration};
+use super::{DRAFT, Refused, guard, version_parent};
 use crate::records::{AgentDoc, PreparedDoc, Scope, Stored, json, kind, put};
-use crate::{Service, error, scope};
-
-/// Most bytes of a frozen definition, and of what is prepared besides. Both of them, and a version's
-/// copies, must fit one store batch.
-const DEFINITION_BYTES_MAX: usize = 16 << 20;
+use crate::{Service, scope};
 
 /// A draft that has been frozen, to be written together with its agent.
 pub(super) struct Frozen {
@@ -109,33 +98,22 @@ impl Service {
             collaborators,
             knowledge_bases,
         } = parts;
-        let (foundation_model, instruction) = needed(&agent.body.agent, strictness)?;
+        definition::needed(&agent.body.agent)?;
+        check_role(&agent.body.agent, strictness)?;
         let collaboration = collaboration(&agent.body.agent, &collaborators)?;
         if collaboration.is_some() {
             self.check_collaborators(cx, &collaborators).await?;
         }
-        let enabled_bases = enabled_bases(&knowledge_bases);
         let typed = self.typed_groups(cx, &agent.body.agent.agent_arn).await?;
-        let definition = AgentDefinition {
-            instruction,
-            foundation_model,
-            idle_session_ttl_s: agent.body.agent.idle_session_ttl_in_seconds.unsigned_abs(),
-            orchestration: prompts::orchestration(&agent.body.agent),
-            action_groups: self.enabled(&action_groups, &typed).await?,
-            steps: prompts::steps(&agent.body.agent, !enabled_bases.is_empty()),
-            parser_lambda: parser_lambda(&agent.body.agent),
-            guardrail: guardrail(&agent.body.agent),
-            memory: agent.body.agent.memory_configuration.clone(),
-            orchestrator_lambda: orchestrator_lambda(&agent.body.agent)?,
+        let belongings = Belongings {
+            action_groups: &action_groups,
+            typed: &typed,
+            knowledge_bases: definition::enabled_bases(&knowledge_bases),
             collaboration,
-            knowledge_bases: enabled_bases,
         };
+        let definition = self.define(&agent.body.agent, belongings).await?;
         let text = json(&definition);
-        let plan =
-            AgentPlan::compile(definition, strictness).map_err(|cause| error::plan(&cause))?;
-        // Only here are the operations of schemas in S3 counted with the others.
-        let actions = plan.tools.len().saturating_sub(plan.asks_user.into());
-        quotas::ACTIONS.check(actions, strictness)?;
+        let plan = definition::compile(definition, strictness)?;
         let draft = &mut agent.body.agent;
         draft.agent_status = AgentStatus::Prepared;
         draft.prepared_at = Some(self.now());
@@ -146,11 +124,7 @@ impl Service {
             knowledge_bases,
             plan: plan.hash,
         };
-        if text.len().max(json(&prepared).len()) > DEFINITION_BYTES_MAX {
-            return Err(Exception::validation(format!(
-                "The agent with the API schemas of its action groups is larger than {DEFINITION_BYTES_MAX} bytes"
-            )));
-        }
+        definition::check_size(text.len().max(json(&prepared).len()))?;
         Ok(Frozen {
             prepared,
             definition: text,
@@ -173,25 +147,6 @@ impl Service {
         // The store orders by milliseconds; groups may be made faster.
         groups.sort_by_key(|group| group.created_at);
         Ok(groups)
-    }
-
-    async fn enabled(
-        &self,
-        groups: &[AgentActionGroup],
-        typed: &TypedGroups,
-    ) -> Result<Vec<ActionGroupDefinition>, Exception> {
-        let mut definitions = Vec::new();
-        for group in groups {
-            if group.action_group_state == ActionGroupState::Enabled {
-                definitions.push(ActionGroupDefinition {
-                    name: group.action_group_name.clone(),
-                    description: group.description.clone(),
-                    kind: self.action_group_kind(group).await?,
-                    typed_arguments: typed.has(&group.action_group_name),
-                });
-            }
-        }
-        Ok(definitions)
     }
 }
 
@@ -222,82 +177,12 @@ impl Frozen {
     }
 }
 
-/// The model and the instruction, which a draft may lack but what runs may not.
-fn needed(agent: &Agent, strictness: Strictness) -> Result<(String, String), Exception> {
-    let model = agent.foundation_model.clone();
-    let model =
-        model.ok_or_else(|| Exception::validation("Agent foundation model cannot be null"))?;
-    let instruction = agent.instruction.clone();
-    let instruction =
-        instruction.ok_or_else(|| Exception::validation("Agent Instruction cannot be null"))?;
-    // Nothing here assumes a role, so only who asks for AWS's rules must name one.
+/// Nothing here assumes a role, so only who asks for AWS's rules must name one.
+fn check_role(agent: &Agent, strictness: Strictness) -> Result<(), Exception> {
     if strictness == Strictness::Strict && agent.agent_resource_role_arn.is_empty() {
         return Err(Exception::validation(
             "Agent resource role ARN cannot be null",
         ));
     }
-    Ok((model, instruction))
-}
-
-/// Who works for a supervisor. One that has nobody cannot be prepared.
-fn collaboration(
-    agent: &Agent,
-    collaborators: &[AgentCollaborator],
-) -> Result<Option<CollaborationDefinition>, Exception> {
-    let Some(mode) = supervises(agent) else {
-        return Ok(None);
-    };
-    if collaborators.is_empty() {
-        return Err(Exception::validation(format!(
-            "The AgentCollaboration attribute is set to {mode} but no agent collaborators are added."
-        )));
-    }
-    let collaborators = collaborators.iter().cloned().map(|collaborator| {
-        let relay = collaborator.relay_conversation_history;
-        CollaboratorDefinition {
-            name: collaborator.collaborator_name,
-            alias_arn: collaborator.agent_descriptor.alias_arn.unwrap_or_default(),
-            plan: None,
-            instruction: collaborator.collaboration_instruction,
-            relays_history: relay == Some(RelayConversationHistory::ToCollaborator),
-        }
-    });
-    Ok(Some(CollaborationDefinition {
-        mode,
-        collaborators: collaborators.collect(),
-    }))
-}
-
-fn enabled_bases(knowledge_bases: &[AgentKnowledgeBase]) -> Vec<KnowledgeBaseDefinition> {
-    knowledge_bases
-        .iter()
-        .filter(|base| base.knowledge_base_state == KnowledgeBaseState::Enabled)
-        .map(|base| KnowledgeBaseDefinition {
-            id: base.knowledge_base_id.clone(),
-            description: base.description.clone(),
-            retrieval: None,
-        })
-        .collect()
-}
-
-fn parser_lambda(agent: &Agent) -> Option<String> {
-    let overrides = agent.prompt_override_configuration.as_ref()?;
-    overrides.override_lambda.clone()
-}
-
-/// The guardrail, unless the configuration is an empty one.
-fn guardrail(agent: &Agent) -> Option<GuardrailConfiguration> {
-    let guardrail = agent.guardrail_configuration.clone();
-    guardrail.filter(|guardrail| guardrail.guardrail_identifier.is_some())
-}
-
-fn orchestrator_lambda(agent: &Agent) -> Result<Option<String>, Exception> {
-    let custom = agent.custom_orchestration.as_ref();
-    match custom.and_then(|custom| custom.executor.clone()) {
-        None => Ok(None),
-        Some(OrchestrationExecutor::Lambda(function)) => Ok(Some(function)),
-        Some(_) => Err(Exception::validation(
-            "customOrchestration.executor must name a Lambda function",
-        )),
-    }
+    Ok(())
 }

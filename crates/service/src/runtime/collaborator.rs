@@ -22,6 +22,7 @@ use super::driver::Driver;
 use super::request::{Ask, Invocation, Nested};
 use super::resolve::Target;
 use super::{EVENT_BUFFER_STEPS, Step};
+use crate::control::INLINE_AGENT;
 use crate::{Service, scope};
 
 /// Most agents in a chain of calls, the one that the client invoked included. AWS has been seen to
@@ -29,10 +30,6 @@ use crate::{Service, scope};
 const CHAIN_MAX: usize = 5;
 /// How long the client may take to make room for a collaborator's events.
 const CLIENT_STALL: Duration = Duration::from_mins(1);
-/// What stands for the id of an agent that was defined inline (behaviour.md 12.1).
-pub(super) const INLINE_AGENT: &str = "INLINE_AGENT";
-/// The alias of an agent that was defined inline.
-pub(super) const INLINE_ALIAS: &str = "TSTALIASID";
 
 /// Everything that a collaborator's turn takes from the turn that calls it.
 struct Supervisor {
@@ -169,7 +166,8 @@ async fn target(
             identity: AgentIdentity {
                 agent_id: INLINE_AGENT.to_owned(),
                 agent_name: collaborator.name.clone(),
-                alias_id: INLINE_ALIAS.to_owned(),
+                // AWS's traces show the name where an alias has its id.
+                alias_id: collaborator.name.clone(),
                 version: "DRAFT".to_owned(),
             },
             plan: plan.clone(),

@@ -13,7 +13,8 @@ use outcrop_model::runtime::{
 #[derive(Clone, Debug)]
 pub(super) struct Envelope {
     identity: AgentIdentity,
-    alias_arn: Arc<str>,
+    /// The agent for which the turn runs.
+    agent: AgentArn,
     /// Alias ARNs from the agent that the client invoked to this one.
     chain: Arc<[String]>,
     collaborator_name: Option<String>,
@@ -23,7 +24,7 @@ pub(super) struct Envelope {
 impl Envelope {
     pub(super) fn new(
         identity: AgentIdentity,
-        alias_arn: &str,
+        alias: &AgentAliasArn,
         session_id: String,
         caller: Option<Caller>,
     ) -> Self {
@@ -31,10 +32,10 @@ impl Envelope {
             Some(caller) => (caller.chain, Some(caller.collaborator_name)),
             None => (Vec::new(), None),
         };
-        chain.push(alias_arn.to_owned());
+        chain.push(alias.to_string());
         Self {
+            agent: AgentArn::new(&alias.region, &alias.account_id, &alias.agent_id),
             identity,
-            alias_arn: alias_arn.into(),
             chain: chain.into(),
             collaborator_name,
             session_id,
@@ -47,12 +48,8 @@ impl Envelope {
     }
 
     /// The agent for which the turn runs.
-    pub(super) fn agent(&self) -> Option<AgentArn> {
-        let alias: AgentAliasArn = self.alias_arn.parse().ok()?;
-        let AgentAliasArn {
-            region, account_id, ..
-        } = alias;
-        Some(AgentArn::new(&region, &account_id, &self.identity.agent_id))
+    pub(super) fn agent(&self) -> AgentArn {
+        self.agent.clone()
     }
 
     /// An emission as a stream event.
@@ -68,7 +65,13 @@ impl Envelope {
                 agent_alias_id: Some(self.identity.alias_id.clone()),
                 agent_id: Some(self.identity.agent_id.clone()),
                 agent_version: Some(self.identity.version.clone()),
-                caller_chain: Some(self.chain.iter().cloned().map(ChainLink::AgentAliasArn).collect()),
+                caller_chain: Some(
+                    self.chain
+                        .iter()
+                        .cloned()
+                        .map(ChainLink::AgentAliasArn)
+                        .collect(),
+                ),
                 collaborator_name: self.collaborator_name.clone(),
                 event_time: Some(at),
                 session_id: Some(self.session_id.clone()),
