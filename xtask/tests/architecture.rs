@@ -7,15 +7,21 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate → the outcrop crates it may use (ADR 0001).
-const ALLOWED: [(&str, &[&str]); 8] = [
+const ALLOWED: [(&str, &[&str]); 9] = [
     ("outcrop-model", &[]),
     ("outcrop-wire", &["outcrop-model"]),
     ("outcrop-engine", &["outcrop-model"]),
+    ("outcrop-guardrail", &["outcrop-model"]),
     ("outcrop-store", &[]),
     ("outcrop-adapters", &["outcrop-model", "outcrop-engine"]),
     (
         "outcrop-service",
-        &["outcrop-model", "outcrop-engine", "outcrop-store"],
+        &[
+            "outcrop-model",
+            "outcrop-engine",
+            "outcrop-guardrail",
+            "outcrop-store",
+        ],
     ),
     ("outcrop-deploy", &["outcrop-model", "outcrop-wire"]),
     (
@@ -33,7 +39,11 @@ const ALLOWED: [(&str, &[&str]); 8] = [
 ];
 
 /// Crate → foreign crates that would break what it is for.
-const BANNED: [(&str, &[&str]); 6] = [
+const BANNED: [(&str, &[&str]); 7] = [
+    (
+        "outcrop-guardrail",
+        &["tokio", "http", "reqwest", "axum", "rand", "uuid"],
+    ),
     ("outcrop-model", &["http", "tokio", "axum", "reqwest"]),
     ("outcrop-wire", &["tokio", "axum", "reqwest", "rusqlite"]),
     (
