@@ -5,6 +5,7 @@ pub mod conversation;
 pub mod default;
 pub mod family;
 pub mod guideline;
+pub mod listing;
 pub mod steps;
 pub mod syntax;
 pub mod template;

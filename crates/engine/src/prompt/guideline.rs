@@ -30,7 +30,8 @@ pub const CODE_INTERPRETER_RULE: &str = "- Where an answer needs calculation, da
 const CODE_INTERPRETER_RULE_XML: &str = "- Where an answer needs calculation, data or a picture, write Python and run it with the get::codeinterpreteraction::execute function, at most 3 times in a row before you answer or ask the user. Name files as $BASE_PATH$/name in the code. In the answer speak of pictures and files in general words, without names or paths.";
 
 /// How sources are named (`$knowledge_base_guideline$`).
-pub const KNOWLEDGE_BASE_RULE: &str = "- Search results come with the id of their source. Where the answer uses them, write each part of it, inside the <answer></answer> tags, in this form and with the ids it rests on:
+pub const KNOWLEDGE_BASE_RULE: &str = "- Say what search results say in your own words, and only what they say. If they do not hold the answer, say that you found no exact answer.
+- Search results come with the id of their source. Where the answer uses them, write each part of it, inside the <answer></answer> tags, in this form and with the ids it rests on:
 <answer_part>
 <text>one part of the answer</text>
 <sources>

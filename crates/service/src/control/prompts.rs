@@ -3,7 +3,8 @@
 //! The prompts of Prompt management, resources of their own, are in [`super::prompt_library`].
 
 use outcrop_engine::definition::{PromptDefinition, StepDefinition};
-use outcrop_engine::prompt::default::{self, Traits};
+use outcrop_engine::prompt::default::{self, Kind, Traits};
+use outcrop_engine::prompt::family::Family;
 use outcrop_engine::prompt::template::Template;
 use outcrop_model::control::{
     Agent, AgentCollaboration, CreationMode, PromptConfiguration, PromptOverrideConfiguration,
@@ -111,14 +112,13 @@ pub(super) fn shown(agent: &Agent) -> PromptOverrideConfiguration {
             prompt_configurations: Vec::new(),
         };
     }
-    let traits = traits(agent);
     let mut prompts: Vec<PromptConfiguration> = SHOWN
         .into_iter()
-        .map(|prompt_type| complete(prompt_type, find(given, prompt_type), traits))
+        .map(|prompt_type| complete(agent, prompt_type))
         .collect();
-    let router = find(given, PromptType::RoutingClassifier);
-    if router.is_some() || traits.routes {
-        prompts.push(complete(PromptType::RoutingClassifier, router, traits));
+    let overrides_router = find(given, PromptType::RoutingClassifier).is_some();
+    if overrides_router || traits(agent).routes {
+        prompts.push(complete(agent, PromptType::RoutingClassifier));
     }
     PromptOverrideConfiguration {
         override_lambda,
@@ -157,7 +157,8 @@ pub(super) fn steps(agent: &Agent, has_knowledge_bases: bool) -> Vec<StepDefinit
 }
 
 fn resolved(agent: &Agent, prompt_type: PromptType) -> PromptDefinition {
-    let prompt = complete(prompt_type, find(given(agent), prompt_type), traits(agent));
+    let prompt = complete(agent, prompt_type);
+    let kind = kind(agent, prompt.foundation_model.as_deref());
     let state = prompt.prompt_state;
     let state = state.unwrap_or_else(|| default::state(prompt_type, traits(agent)));
     PromptDefinition {
@@ -167,10 +168,10 @@ fn resolved(agent: &Agent, prompt_type: PromptType) -> PromptDefinition {
         // An overridden step that is switched off may lack them.
         template: prompt
             .base_prompt_template
-            .unwrap_or_else(|| default::template(prompt_type).to_owned()),
+            .unwrap_or_else(|| default::template_for(prompt_type, kind).to_owned()),
         inference: prompt
             .inference_configuration
-            .unwrap_or_else(|| default::inference(prompt_type)),
+            .unwrap_or_else(|| default::inference_for(prompt_type, kind.family)),
         foundation_model: prompt.foundation_model,
         additional_fields: prompt.additional_model_request_fields,
     }
@@ -178,26 +179,24 @@ fn resolved(agent: &Agent, prompt_type: PromptType) -> PromptDefinition {
 
 /// A configuration as it is shown: an overridden one as it is, else the defaults with what the user
 /// chose besides template and parameters.
-fn complete(
-    prompt_type: PromptType,
-    given: Option<&PromptConfiguration>,
-    traits: Traits,
-) -> PromptConfiguration {
+fn complete(agent: &Agent, prompt_type: PromptType) -> PromptConfiguration {
+    let given = find(given(agent), prompt_type);
     if let Some(overridden) = given.filter(|prompt| is_overridden(prompt)) {
         return overridden.clone();
     }
     let chosen = given.cloned().unwrap_or_default();
+    let kind = kind(agent, chosen.foundation_model.as_deref());
     PromptConfiguration {
         additional_model_request_fields: chosen.additional_model_request_fields,
-        base_prompt_template: Some(default::template(prompt_type).to_owned()),
+        base_prompt_template: Some(default::template_for(prompt_type, kind).to_owned()),
         foundation_model: chosen.foundation_model,
-        inference_configuration: Some(default::inference(prompt_type)),
+        inference_configuration: Some(default::inference_for(prompt_type, kind.family)),
         parser_mode: Some(chosen.parser_mode.unwrap_or(CreationMode::Default)),
         prompt_creation_mode: Some(CreationMode::Default),
         prompt_state: Some(
             chosen
                 .prompt_state
-                .unwrap_or_else(|| default::state(prompt_type, traits)),
+                .unwrap_or_else(|| default::state(prompt_type, traits(agent))),
         ),
         prompt_type: Some(prompt_type),
     }
@@ -222,6 +221,18 @@ fn is_overridden(prompt: &PromptConfiguration) -> bool {
 
 fn parser_overridden(prompt: &PromptConfiguration) -> bool {
     prompt.parser_mode == Some(CreationMode::Overridden)
+}
+
+/// Which default templates the agent gets, in a step that may have a model of its own.
+fn kind(agent: &Agent, step_model: Option<&str>) -> Kind {
+    let model = step_model.or(agent.foundation_model.as_deref());
+    Kind {
+        family: model.map(Family::of).unwrap_or_default(),
+        supervises: matches!(
+            agent.agent_collaboration,
+            Some(AgentCollaboration::Supervisor | AgentCollaboration::SupervisorRouter)
+        ),
+    }
 }
 
 fn traits(agent: &Agent) -> Traits {
