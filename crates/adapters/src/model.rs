@@ -7,6 +7,7 @@
 
 pub mod anthropic;
 pub mod bedrock;
+mod cache;
 mod call;
 mod content;
 mod emitter;

@@ -179,6 +179,22 @@ struct RawReply<'a> {
     output: ConverseOutputRef<'a>,
     stop_reason: &'a outcrop_model::converse::StopReason,
     usage: RawUsage,
+    /// Which model answered, where it is another than the one asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<RawTrace<'a>>,
+}
+
+/// Converse's `trace`, where a router has chosen the model.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RawTrace<'a> {
+    prompt_router: RawRouter<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RawRouter<'a> {
+    invoked_model_id: &'a str,
 }
 
 /// Converse's `output`, by reference.
@@ -191,6 +207,10 @@ struct ConverseOutputRef<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct RawUsage {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_read_input_tokens: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_input_tokens: Option<u32>,
     input_tokens: u32,
     output_tokens: u32,
     total_tokens: u32,
@@ -214,17 +234,31 @@ pub(crate) fn model_invocation_output(
 
 /// The reply as a provider would have sent it: a Converse response as JSON text.
 pub(crate) fn raw_response(reply: &ModelReplied) -> String {
-    let TokenCounts { input, output, .. } = reply.usage;
+    let TokenCounts {
+        input,
+        output,
+        cache_read,
+        cache_write,
+    } = reply.usage;
     let raw = RawReply {
         output: ConverseOutputRef {
             message: &reply.message,
         },
         stop_reason: &reply.stop_reason,
         usage: RawUsage {
+            cache_read_input_tokens: (cache_read > 0).then_some(cache_read),
+            cache_write_input_tokens: (cache_write > 0).then_some(cache_write),
             input_tokens: input,
             output_tokens: output,
-            total_tokens: input.saturating_add(output),
+            total_tokens: [output, cache_read, cache_write]
+                .into_iter()
+                .fold(input, u32::saturating_add),
         },
+        trace: reply.answered_by.as_deref().map(|model| RawTrace {
+            prompt_router: RawRouter {
+                invoked_model_id: model,
+            },
+        }),
     };
     serde_json::to_string(&raw).expect("a message holds only string-keyed data")
 }

@@ -6,6 +6,7 @@
 pub mod control;
 mod error;
 pub mod lambda;
+mod models;
 pub mod outcrop_api;
 pub mod ports;
 mod records;

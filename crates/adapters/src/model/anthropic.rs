@@ -1,7 +1,8 @@
 //! The messages protocol of Anthropic.
 //!
 //! Left out on purpose: reasoning without a signature, which the vendor refuses to get back, and text
-//! blocks without a visible character, which it refuses too. Cache points become `cache_control`; where no
+//! blocks without a visible character, which it refuses too. Cache points become `cache_control`. `performanceConfig`, `serviceTier`, request
+//! metadata and response paths are Bedrock's alone. Where no
 //! tools are given, calls and results of earlier messages are told as text.
 
 mod request;

@@ -6,11 +6,32 @@ use std::borrow::Cow;
 use outcrop_engine::port::{ModelError, ModelRequest};
 use outcrop_model::converse::{
     ContentBlock, DocumentBlock, DocumentContentBlock, DocumentFormat, DocumentSource,
-    GuardrailConverseContentBlock, ImageBlock, ImageSource, Message, ToolInputSchema,
-    ToolResultBlock, ToolResultContentBlock, ToolUseBlock,
+    GuardrailConverseContentBlock, ImageBlock, ImageSource, JsonSchemaDefinition, Message,
+    OutputConfig, OutputFormatStructure, SystemContentBlock, ToolInputSchema, ToolResultBlock,
+    ToolResultContentBlock, ToolUseBlock,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
+
+/// The JSON schema that `outputConfig` wants the answer to follow, and its name.
+pub(super) fn output_schema(
+    config: &OutputConfig,
+) -> Result<Option<(&JsonSchemaDefinition, Value)>, ModelError> {
+    let Some(format) = &config.text_format else {
+        return Ok(None);
+    };
+    let OutputFormatStructure::JsonSchema(definition) = &format.structure else {
+        return Err(rejected(
+            "outputConfig.textFormat has a structure other than jsonSchema".to_owned(),
+        ));
+    };
+    let schema = serde_json::from_str(&definition.schema).map_err(|error| {
+        rejected(format!(
+            "outputConfig.textFormat.structure.jsonSchema.schema is no JSON: {error}"
+        ))
+    })?;
+    Ok(Some((definition, schema)))
+}
 
 /// How a document travels to vendors that know text and PDF only.
 pub(super) enum DocumentForm<'a> {
@@ -57,6 +78,27 @@ pub(super) fn schema(schema: &ToolInputSchema) -> Result<&Value, ModelError> {
         ToolInputSchema::Json(schema) => Ok(schema),
         other => Err(no_form(other, "a tool's input schema")),
     }
+}
+
+/// The system text of a request as one text, its blocks a line each.
+pub(super) fn system(request: &ModelRequest) -> Result<Cow<'_, str>, ModelError> {
+    let mut all = Cow::Borrowed(&*request.system);
+    for (index, block) in request.system_blocks.iter().enumerate() {
+        let text = match block {
+            SystemContentBlock::Text(text) => text,
+            SystemContentBlock::GuardContent(guarded) => guarded_text(guarded)?,
+            SystemContentBlock::CachePoint(_) => continue,
+            other => return Err(no_form(other, "the system text")),
+        };
+        if index == 0 {
+            all = Cow::Borrowed(text);
+        } else {
+            let all = all.to_mut();
+            all.push('\n');
+            all.push_str(text);
+        }
+    }
+    Ok(all)
 }
 
 /// The text of a system message that stands inside the conversation.

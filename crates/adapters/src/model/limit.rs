@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use queue::Queue;
 
 /// What a `[[models]]` entry may be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Calls in flight, from the request to the end of the answer.
     pub max_concurrency: Option<u32>,

@@ -10,7 +10,6 @@ mod build;
 mod fallback;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_core::future::BoxFuture;
 use globset::GlobMatcher;
@@ -73,13 +72,7 @@ impl ModelMapping {
             region: None,
             timeouts: Timeouts::default(),
             fallback: Vec::new(),
-            limits: Limits {
-                max_concurrency: None,
-                requests_per_minute: None,
-                tokens_per_minute: None,
-                queue_max: 0,
-                queue_timeout: Duration::ZERO,
-            },
+            limits: Limits::default(),
             prompt_cache: true,
         }
     }

@@ -100,10 +100,13 @@ impl TurnAssembler {
                 Ok(None)
             }
             ConverseStreamOutput::Metadata(metadata) => {
+                let count = |tokens: i32| u32::try_from(tokens).unwrap_or(0);
+                let usage = &metadata.usage;
                 self.usage = TokenCounts {
-                    input: u32::try_from(metadata.usage.input_tokens).unwrap_or(0),
-                    output: u32::try_from(metadata.usage.output_tokens).unwrap_or(0),
-                    ..TokenCounts::default()
+                    input: count(usage.input_tokens),
+                    output: count(usage.output_tokens),
+                    cache_read: count(usage.cache_read_input_tokens.unwrap_or(0)),
+                    cache_write: count(usage.cache_write_input_tokens.unwrap_or(0)),
                 };
                 Ok(None)
             }

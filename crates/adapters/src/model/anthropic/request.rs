@@ -6,25 +6,32 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use outcrop_engine::port::{Delivery, ModelError, ModelRequest};
 use outcrop_model::converse::{
-    ContentBlock, ConversationRole, DocumentBlock, ImageBlock, ReasoningContentBlock, Tool,
-    ToolChoice, ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
+    CachePointBlock, CacheTTL, ContentBlock, ConversationRole, DocumentBlock, ImageBlock,
+    OutputConfig, ReasoningContentBlock, SystemContentBlock, Tool, ToolChoice, ToolResultBlock,
+    ToolResultContentBlock, ToolResultStatus,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::native_id;
+use crate::model::cache::Points;
 use crate::model::content::{self, DocumentForm};
 
 /// `max_tokens` where the request has none; the protocol wants one. AWS's own default for Claude in
 /// an agent is 2048; twice that leaves room for a long tool call, and every model takes it.
 const DEFAULT_MAX_TOKENS: u32 = 4_096;
 
+/// The field that switches thinking on.
+const THINKING: &str = "thinking";
+/// What AWS also calls it.
+const BEDROCK_THINKING: &str = "reasoning_config";
+
 #[derive(Serialize)]
 struct Body<'a> {
     model: Cow<'a, str>,
     max_tokens: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
-    system: Option<Cow<'a, str>>,
+    system: Option<System<'a>>,
     messages: Vec<Message<'a>>,
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,8 +46,33 @@ struct Body<'a> {
     tools: Vec<Definition<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<Choice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<Output<'a>>,
     #[serde(flatten)]
-    additional: Option<&'a Map<String, Value>>,
+    additional: Option<Cow<'a, Map<String, Value>>>,
+}
+
+/// One text, or blocks where a cache point stands in it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum System<'a> {
+    Text(Cow<'a, str>),
+    Blocks(Vec<Cached<Block<'a>>>),
+}
+
+/// How the answer is to look, and how much is to be thought about it.
+#[derive(Serialize)]
+struct Output<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effort: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    format: Option<OutputFormat>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "json_schema")]
+struct OutputFormat {
+    schema: Value,
 }
 
 #[derive(Serialize)]
@@ -62,6 +94,8 @@ struct Cached<T> {
 struct CacheControl {
     #[serde(rename = "type")]
     kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -76,6 +110,8 @@ enum Block<'a> {
     Document {
         source: Source<'a>,
         title: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        context: Option<&'a str>,
     },
     ToolUse {
         id: &'a str,
@@ -145,8 +181,11 @@ enum Choice<'a> {
 /// contradict the request.
 pub(super) fn body(request: &ModelRequest) -> Result<Vec<u8>, ModelError> {
     let inference = &request.inference;
-    let additional = content::additional_fields(request)?;
-    let (system, messages) = conversation(request)?;
+    let additional = additional(request)?;
+    let points = Points::of(request);
+    let (system, messages) = conversation(request, points)?;
+    let fields = request.fields.as_deref();
+    let output = fields.and_then(|fields| fields.output_config.as_ref());
     let body = Body {
         model: native_id(&request.model),
         max_tokens: inference.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
@@ -157,14 +196,15 @@ pub(super) fn body(request: &ModelRequest) -> Result<Vec<u8>, ModelError> {
         top_p: inference.top_p,
         top_k: inference.top_k,
         stop_sequences: &inference.stop_sequences,
-        tools: tools(request)?,
+        tools: tools(request, points)?,
         tool_choice: match &request.tool_choice {
             Some(choice) if !request.tools.is_empty() => Some(tool_choice(choice)?),
             Some(_) | None => None,
         },
+        output_config: output.map(self::output).transpose()?,
         additional,
     };
-    content::refuse_conflict(additional, |key| body.sets(key))?;
+    content::refuse_conflict(body.additional.as_deref(), |key| body.sets(key))?;
     content::to_json(&body)
 }
 
@@ -180,9 +220,32 @@ impl Body<'_> {
             "stop_sequences" => !self.stop_sequences.is_empty(),
             "tools" => !self.tools.is_empty(),
             "tool_choice" => self.tool_choice.is_some(),
+            "output_config" => self.output_config.is_some(),
             _ => false,
         }
     }
+}
+
+fn output(config: &OutputConfig) -> Result<Output<'_>, ModelError> {
+    let schema = content::output_schema(config)?;
+    Ok(Output {
+        effort: config.effort.as_deref(),
+        format: schema.map(|(_, schema)| OutputFormat { schema }),
+    })
+}
+
+/// The fields passed through. Bedrock's name for thinking, which agents of AWS use, is not the vendor's.
+fn additional(request: &ModelRequest) -> Result<Option<Cow<'_, Map<String, Value>>>, ModelError> {
+    let given = content::additional_fields(request)?;
+    let renamed = given
+        .filter(|fields| fields.contains_key(BEDROCK_THINKING) && !fields.contains_key(THINKING));
+    let Some(mut fields) = renamed.cloned() else {
+        return Ok(given.map(Cow::Borrowed));
+    };
+    if let Some(thinking) = fields.remove(BEDROCK_THINKING) {
+        fields.insert(THINKING.to_owned(), thinking);
+    }
+    Ok(Some(Cow::Owned(fields)))
 }
 
 /// The system text, with system messages of the conversation at its end, and the messages. Messages
@@ -190,19 +253,16 @@ impl Body<'_> {
 /// refuses empty messages.
 fn conversation(
     request: &ModelRequest,
-) -> Result<(Option<Cow<'_, str>>, Vec<Message<'_>>), ModelError> {
-    let mut system = Cow::Borrowed(request.system.trim_end());
+    points: Points,
+) -> Result<(Option<System<'_>>, Vec<Message<'_>>), ModelError> {
+    let mut system = system(request)?;
     let mut messages: Vec<Message<'_>> = Vec::with_capacity(request.messages.len());
-    for message in &request.messages {
+    for (index, message) in request.messages.iter().enumerate() {
         let role = match message.role {
             ConversationRole::Assistant => "assistant",
             ConversationRole::System => {
                 let text = content::system_text(message)?;
-                let all = system.to_mut();
-                if !all.is_empty() {
-                    all.push('\n');
-                }
-                all.push_str(&text);
+                system.extend(Block::owned_text(text).map(Cached::from));
                 continue;
             }
             _ => "user",
@@ -214,6 +274,9 @@ fn conversation(
         for block in &message.content {
             push(block, !request.tools.is_empty(), &mut blocks)?;
         }
+        if points.after(index) {
+            mark(&mut blocks, CacheControl::EPHEMERAL);
+        }
         if !blocks.is_empty() {
             messages.push(Message {
                 role,
@@ -222,8 +285,71 @@ fn conversation(
         }
     }
     trim_prefill(&mut messages);
-    let system = Some(system).filter(|text| !text.is_empty());
-    Ok((system, messages))
+    if points.system {
+        mark(&mut system, CacheControl::EPHEMERAL);
+    }
+    Ok((System::of(system), messages))
+}
+
+/// The blocks of the system text.
+fn system(request: &ModelRequest) -> Result<Vec<Cached<Block<'_>>>, ModelError> {
+    let mut blocks = Vec::new();
+    if request.system_blocks.is_empty() {
+        blocks.extend(Block::text(request.system.trim_end()).map(Cached::from));
+    }
+    for block in &request.system_blocks {
+        match block {
+            SystemContentBlock::Text(text) => blocks.extend(Block::text(text).map(Cached::from)),
+            SystemContentBlock::GuardContent(guarded) => {
+                let text = content::guarded_text(guarded)?;
+                blocks.extend(Block::text(text).map(Cached::from));
+            }
+            SystemContentBlock::CachePoint(point) => mark(&mut blocks, point.into()),
+            other => return Err(content::no_form(other, "the system text")),
+        }
+    }
+    Ok(blocks)
+}
+
+impl<'a> System<'a> {
+    /// One text where nothing in it is marked: the form that every server of the protocol takes.
+    fn of(blocks: Vec<Cached<Block<'a>>>) -> Option<Self> {
+        if blocks.is_empty() {
+            return None;
+        }
+        if blocks.iter().any(|block| block.cache_control.is_some()) {
+            return Some(Self::Blocks(blocks));
+        }
+        let mut all: Option<Cow<'a, str>> = None;
+        for block in blocks {
+            let Block::Text { text } = block.item else {
+                continue;
+            };
+            match &mut all {
+                None => all = Some(text),
+                Some(all) => {
+                    let all = all.to_mut();
+                    all.push('\n');
+                    all.push_str(&text);
+                }
+            }
+        }
+        all.map(Self::Text)
+    }
+}
+
+/// Sets a cache point after the last block that takes one; thinking takes none.
+fn mark(blocks: &mut [Cached<Block<'_>>], control: CacheControl) {
+    let mut markable = blocks.iter_mut().rev();
+    let last = markable.find(|block| {
+        !matches!(
+            block.item,
+            Block::Thinking { .. } | Block::RedactedThinking { .. }
+        )
+    });
+    if let Some(last) = last {
+        last.cache_control = Some(control);
+    }
 }
 
 /// An assistant message at the end is to be continued; the protocol refuses white space at its end.
@@ -265,23 +391,39 @@ fn push<'a>(
         }),
         ContentBlock::ToolResult(result) => Some(tool_result(result)?),
         ContentBlock::ReasoningContent(reasoning) => Block::reasoning(reasoning)?,
-        ContentBlock::CachePoint(_) => {
-            if let Some(last) = blocks.last_mut() {
-                last.cache_control = Some(CacheControl::EPHEMERAL);
-            }
+        ContentBlock::CachePoint(point) => {
+            mark(blocks, point.into());
             None
         }
         other => return Err(content::no_form(other, "a message")),
     };
-    blocks.extend(item.map(|item| Cached {
-        item,
-        cache_control: None,
-    }));
+    blocks.extend(item.map(Cached::from));
     Ok(())
 }
 
+impl<T> From<T> for Cached<T> {
+    fn from(item: T) -> Self {
+        Self {
+            item,
+            cache_control: None,
+        }
+    }
+}
+
 impl CacheControl {
-    const EPHEMERAL: Self = Self { kind: "ephemeral" };
+    const EPHEMERAL: Self = Self {
+        kind: "ephemeral",
+        ttl: None,
+    };
+}
+
+impl From<&CachePointBlock> for CacheControl {
+    fn from(point: &CachePointBlock) -> Self {
+        Self {
+            ttl: point.ttl.map(CacheTTL::as_str),
+            ..Self::EPHEMERAL
+        }
+    }
 }
 
 impl<'a> Block<'a> {
@@ -290,6 +432,13 @@ impl<'a> Block<'a> {
         let visible = !text.trim().is_empty();
         visible.then_some(Self::Text {
             text: Cow::Borrowed(text),
+        })
+    }
+
+    fn owned_text(text: String) -> Option<Self> {
+        let visible = !text.trim().is_empty();
+        visible.then_some(Self::Text {
+            text: Cow::Owned(text),
         })
     }
 
@@ -317,6 +466,7 @@ impl<'a> Block<'a> {
         Ok(Self::Document {
             source,
             title: &document.name,
+            context: document.context.as_deref(),
         })
     }
 
@@ -370,7 +520,7 @@ pub(super) fn betas(request: &ModelRequest) -> Vec<&str> {
     betas
 }
 
-fn tools(request: &ModelRequest) -> Result<Vec<Definition<'_>>, ModelError> {
+fn tools(request: &ModelRequest, points: Points) -> Result<Vec<Definition<'_>>, ModelError> {
     let mut definitions: Vec<Definition<'_>> = Vec::with_capacity(request.tools.len());
     for tool in &*request.tools {
         match tool {
@@ -386,15 +536,22 @@ fn tools(request: &ModelRequest) -> Result<Vec<Definition<'_>>, ModelError> {
                     }),
                 });
             }
-            Tool::CachePoint(_) => {
-                if let Some(Definition::Own(last)) = definitions.last_mut() {
-                    last.cache_control = Some(CacheControl::EPHEMERAL);
-                }
-            }
+            Tool::CachePoint(point) => mark_tools(&mut definitions, point.into()),
             other => return Err(content::no_form(other, "tools")),
         }
     }
+    if points.tools {
+        mark_tools(&mut definitions, CacheControl::EPHEMERAL);
+    }
     Ok(definitions)
+}
+
+/// Sets a cache point after the last tool. One that the vendor defines takes none; the point after the
+/// system text covers it.
+fn mark_tools(definitions: &mut [Definition<'_>], control: CacheControl) {
+    if let Some(Definition::Own(last)) = definitions.last_mut() {
+        last.cache_control = Some(control);
+    }
 }
 
 fn vendor_definition<'a>(request: &'a ModelRequest, name: &str) -> Option<&'a Value> {

@@ -4,6 +4,7 @@
 //! what recent models can; Bedrock's own message tells when that is wrong.
 
 use outcrop_engine::port::{Capabilities, Documents};
+use outcrop_model::converse::ReasoningContentBlock;
 use serde_json::{Value, json};
 
 use crate::model::anthropic;
@@ -75,6 +76,16 @@ pub(super) fn capabilities(model: &str) -> Capabilities {
         documents: Documents::All,
         prompt_cache: cache(model).is_some(),
         latency: true,
+    }
+}
+
+/// Whether `model` takes this reasoning back. Claude refuses what its vendor has not signed or
+/// encrypted; the others, which sign nothing, know nothing to do with what is.
+pub(super) fn takes_reasoning(model: &str, reasoning: &ReasoningContentBlock) -> bool {
+    let is_claude = bare(model).starts_with("anthropic.");
+    match reasoning {
+        ReasoningContentBlock::ReasoningText(text) => text.signature.is_some() == is_claude,
+        _ => is_claude,
     }
 }
 

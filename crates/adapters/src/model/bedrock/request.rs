@@ -1,17 +1,22 @@
 //! Converse request to the body of Bedrock's Converse. Pure.
 //!
 //! The content is Bedrock's already. What Bedrock refuses is put right where nothing is lost by it:
-//! blank text is left out, and where no tools are given, calls and results of earlier messages are
-//! told as text.
+//! blank text is left out, where no tools are given, calls and results of earlier messages are told as
+//! text, and reasoning that the model could not have written itself stays behind.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-use outcrop_engine::port::{Inference, ModelError, ModelRequest};
-use outcrop_model::converse::{ContentBlock, ConversationRole, Message, Tool, ToolChoice};
+use outcrop_engine::port::{Inference, Latency, ModelError, ModelRequest};
+use outcrop_model::converse::{
+    CachePointBlock, CachePointType, ContentBlock, ConversationRole, Message, OutputConfig,
+    ServiceTier, SystemContentBlock, Tool, ToolChoice,
+};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::family;
+use super::family::{self, Cache};
+use crate::model::cache::Points;
 use crate::model::content;
 
 #[derive(Serialize)]
@@ -22,10 +27,33 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     inference_config: Option<InferenceConfig<'a>>,
     messages: Vec<WireMessage<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    performance_config: Option<Performance>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    system: Vec<SystemText<'a>>,
+    system: Vec<SystemPart<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_config: Option<ToolConfig<'a>>,
+    #[serde(flatten)]
+    fields: Option<Fields<'a>>,
+}
+
+#[derive(Serialize)]
+struct Performance {
+    latency: Latency,
+}
+
+/// What the caller of Converse has said besides.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Fields<'a> {
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    additional_model_response_field_paths: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_config: Option<&'a OutputConfig>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    request_metadata: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a ServiceTier>,
 }
 
 #[derive(Serialize)]
@@ -42,9 +70,30 @@ struct InferenceConfig<'a> {
 }
 
 #[derive(Serialize)]
-struct SystemText<'a> {
-    text: &'a str,
+#[serde(untagged)]
+enum SystemPart<'a> {
+    Text { text: &'a str },
+    Given(&'a SystemContentBlock),
+    Point(CachePoint),
 }
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ToolPart<'a> {
+    Given(&'a Tool),
+    Point(CachePoint),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CachePoint {
+    cache_point: CachePointBlock,
+}
+
+const POINT: CachePointBlock = CachePointBlock {
+    ttl: None,
+    type_: CachePointType::Default,
+};
 
 #[derive(Serialize)]
 struct WireMessage<'a> {
@@ -57,7 +106,7 @@ struct WireMessage<'a> {
 struct ToolConfig<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tool_choice: Option<&'a ToolChoice>,
-    tools: &'a [Tool],
+    tools: Vec<ToolPart<'a>>,
 }
 
 /// Writes the body of a request.
@@ -66,23 +115,55 @@ struct ToolConfig<'a> {
 /// [`ModelError::Rejected`] for additional fields that contradict the request.
 pub(super) fn body(request: &ModelRequest) -> Result<Vec<u8>, ModelError> {
     let has_tools = !request.tools.is_empty();
-    let system = Some(&*request.system).filter(|text| !text.trim().is_empty());
+    let points = Points::of(request);
     let body = Body {
         additional_model_request_fields: additional(request)?,
         inference_config: inference(&request.inference),
         messages: request
             .messages
             .iter()
-            .map(|message| wire_message(message, has_tools))
+            .enumerate()
+            .map(|(index, message)| wire_message(message, request, points.after(index)))
             .filter(|message| !message.content.is_empty())
             .collect(),
-        system: system.map(|text| SystemText { text }).into_iter().collect(),
+        performance_config: request.latency.map(|latency| Performance { latency }),
+        system: system(request, points),
         tool_config: has_tools.then(|| ToolConfig {
             tool_choice: request.tool_choice.as_ref(),
-            tools: &request.tools,
+            tools: tools(request, points),
+        }),
+        fields: request.fields.as_deref().map(|fields| Fields {
+            additional_model_response_field_paths: &fields.response_field_paths,
+            output_config: fields.output_config.as_ref(),
+            request_metadata: &fields.request_metadata,
+            service_tier: fields.service_tier.as_ref(),
         }),
     };
     content::to_json(&body)
+}
+
+fn system(request: &ModelRequest, points: Points) -> Vec<SystemPart<'_>> {
+    let mut parts: Vec<SystemPart<'_>> = request
+        .system_blocks
+        .iter()
+        .map(SystemPart::Given)
+        .collect();
+    let text = &*request.system;
+    if parts.is_empty() && !text.trim().is_empty() {
+        parts.push(SystemPart::Text { text });
+    }
+    if points.system && !parts.is_empty() {
+        parts.push(SystemPart::Point(CachePoint { cache_point: POINT }));
+    }
+    parts
+}
+
+fn tools(request: &ModelRequest, points: Points) -> Vec<ToolPart<'_>> {
+    let mut parts: Vec<ToolPart<'_>> = request.tools.iter().map(ToolPart::Given).collect();
+    if points.tools && family::cache(&request.model) == Some(Cache::Everywhere) {
+        parts.push(ToolPart::Point(CachePoint { cache_point: POINT }));
+    }
+    parts
 }
 
 fn inference(inference: &Inference) -> Option<InferenceConfig<'_>> {
@@ -115,12 +196,22 @@ fn additional(request: &ModelRequest) -> Result<Option<Cow<'_, Map<String, Value
     Ok(Some(Cow::Owned(fields)))
 }
 
-fn wire_message(message: &Message, has_tools: bool) -> WireMessage<'_> {
-    let content = message
+fn wire_message<'a>(
+    message: &'a Message,
+    request: &ModelRequest,
+    ends_prefix: bool,
+) -> WireMessage<'a> {
+    let has_tools = !request.tools.is_empty();
+    let mut content: Vec<Cow<'a, ContentBlock>> = message
         .content
         .iter()
         .filter_map(|block| match block {
             ContentBlock::Text(text) if text.trim().is_empty() => None,
+            ContentBlock::ReasoningContent(reasoning)
+                if !family::takes_reasoning(&request.model, reasoning) =>
+            {
+                None
+            }
             ContentBlock::ToolUse(call) if !has_tools => {
                 Some(Cow::Owned(ContentBlock::Text(content::told_call(call))))
             }
@@ -130,6 +221,9 @@ fn wire_message(message: &Message, has_tools: bool) -> WireMessage<'_> {
             other => Some(Cow::Borrowed(other)),
         })
         .collect();
+    if ends_prefix && !content.is_empty() {
+        content.push(Cow::Owned(ContentBlock::CachePoint(POINT)));
+    }
     WireMessage {
         content,
         role: message.role,

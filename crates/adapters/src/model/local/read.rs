@@ -11,6 +11,8 @@ use outcrop_model::converse::{
     ToolResultBlock, ToolResultContentBlock, ToolResultStatus, ToolUseBlock,
 };
 
+use crate::model::content;
+
 use super::dialogue::{Call, Dialogue, Entry, Outcome};
 use super::planner::Freedom;
 use super::tool::Tool;
@@ -38,9 +40,13 @@ pub(super) struct Work {
 /// [`ModelError::Rejected`] for content this model cannot take.
 pub(super) fn work(request: &ModelRequest) -> Result<Work, ModelError> {
     let mut dialogue = Dialogue {
-        system: request.system.to_string(),
+        system: content::system(request)?.into_owned(),
         entries: Vec::new(),
     };
+    let fields = request.fields.as_deref();
+    if fields.is_some_and(|fields| fields.output_config.is_some()) {
+        return Err(rejected("outputConfig"));
+    }
     let mut asked = Vec::new();
     for message in &request.messages {
         entries(message, &mut dialogue.entries, &mut asked)?;

@@ -6,15 +6,15 @@ use std::borrow::Cow;
 
 use self::wire::{
     Body, ChatMessage, Choice, Content, File, Function, FunctionCall, FunctionName, ImageUrl,
-    NamedChoice, Part, StreamOptions, ToolCall, ToolDefinition,
+    JsonSchema, NamedChoice, Part, ResponseFormat, StreamOptions, ToolCall, ToolDefinition,
 };
 use crate::model::content::{self, DocumentForm};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use outcrop_engine::port::{Delivery, ModelError, ModelRequest};
 use outcrop_model::converse::{
-    ContentBlock, ConversationRole, DocumentBlock, ImageBlock, Message, Tool, ToolChoice,
-    ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
+    ContentBlock, ConversationRole, DocumentBlock, ImageBlock, Message, OutputConfig, Tool,
+    ToolChoice, ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
 };
 
 /// Which of the protocol's two generations a server speaks.
@@ -48,6 +48,9 @@ pub(super) fn body(request: &ModelRequest, dialect: Dialect) -> Result<Vec<u8>, 
         Dialect::OpenAi => (None, inference.max_tokens),
         Dialect::Compatible => (inference.max_tokens, None),
     };
+    let fields = request.fields.as_deref();
+    let output = fields.and_then(|fields| fields.output_config.as_ref());
+    let response_format = output.map(response_format).transpose()?.flatten();
     let body = Body {
         model: &request.model,
         messages: messages(request)?,
@@ -65,18 +68,32 @@ pub(super) fn body(request: &ModelRequest, dialect: Dialect) -> Result<Vec<u8>, 
             Some(choice) if !request.tools.is_empty() => Some(tool_choice(choice)?),
             Some(_) | None => None,
         },
+        response_format,
+        reasoning_effort: output.and_then(|output| output.effort.as_deref()),
         additional: content::additional_fields(request)?,
     };
     content::refuse_conflict(body.additional, |key| body.sets(key))?;
     content::to_json(&body)
 }
 
+/// The format that the answer is to have.
+fn response_format(config: &OutputConfig) -> Result<Option<ResponseFormat<'_>>, ModelError> {
+    let schema = content::output_schema(config)?;
+    Ok(schema.map(|(definition, schema)| ResponseFormat {
+        json_schema: JsonSchema {
+            name: definition.name.as_deref().unwrap_or("answer"),
+            description: definition.description.as_deref(),
+            schema,
+            strict: true,
+        },
+    }))
+}
+
 fn messages(request: &ModelRequest) -> Result<Vec<ChatMessage<'_>>, ModelError> {
     let mut messages = Vec::with_capacity(request.messages.len() + 1);
-    if !request.system.is_empty() {
-        messages.push(ChatMessage::System {
-            content: Cow::Borrowed(&request.system),
-        });
+    let system = content::system(request)?;
+    if !system.is_empty() {
+        messages.push(ChatMessage::System { content: system });
     }
     for message in &request.messages {
         match message.role {
@@ -136,7 +153,7 @@ fn user<'a>(message: &'a Message, out: &mut Vec<ChatMessage<'a>>) -> Result<(), 
             }
             ContentBlock::Text(text) => parts.push(Part::text(text)),
             ContentBlock::Image(image) => parts.push(Part::image(image)?),
-            ContentBlock::Document(document) => parts.push(Part::document(document)?),
+            ContentBlock::Document(document) => Part::push_document(document, &mut parts)?,
             ContentBlock::GuardContent(guarded) => {
                 parts.push(Part::text(content::guarded_text(guarded)?));
             }
@@ -168,7 +185,7 @@ fn tool_result<'a>(
             ToolResultContentBlock::Text(part) => text.push(Cow::Borrowed(part)),
             ToolResultContentBlock::Json(value) => text.push(Cow::Owned(value.to_string())),
             ToolResultContentBlock::Image(image) => parts.push(Part::image(image)?),
-            ToolResultContentBlock::Document(document) => parts.push(Part::document(document)?),
+            ToolResultContentBlock::Document(document) => Part::push_document(document, parts)?,
             other => return Err(content::no_form(other, "a tool result")),
         }
     }
@@ -189,6 +206,13 @@ impl<'a> Part<'a> {
                 url: data_url(&media_type, bytes),
             },
         })
+    }
+
+    /// The document, after what its sender says about it.
+    fn push_document(document: &'a DocumentBlock, parts: &mut Vec<Self>) -> Result<(), ModelError> {
+        parts.extend(document.context.as_deref().map(Self::text));
+        parts.push(Self::document(document)?);
+        Ok(())
     }
 
     fn document(document: &'a DocumentBlock) -> Result<Self, ModelError> {

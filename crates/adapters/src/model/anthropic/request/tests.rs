@@ -1,6 +1,7 @@
 //! Request bodies of the messages API, whole.
 
 use expect_test::{Expect, expect};
+use outcrop_engine::port::{ConverseFields, PromptCache};
 use serde_json::json;
 
 use super::*;
@@ -8,6 +9,72 @@ use crate::model::fixture::{full_request, messages, pretty, request};
 
 fn check(request: &ModelRequest, expected: &Expect) {
     expected.assert_eq(&pretty(&body(request).expect("a body")));
+}
+
+/// What a body says of caching: its system text, its last tool, and the last block of each message.
+#[test]
+fn cache_points_end_what_comes_again() {
+    let mut request = full_request("claude-sonnet-4-5");
+    request.cache = PromptCache::StablePrefix;
+    let body: Value = serde_json::from_slice(&body(&request).expect("a body")).expect("JSON");
+    let point = json!({"type": "ephemeral"});
+    assert_eq!(
+        body["system"],
+        json!([{"type": "text", "text": "You are support.", "cache_control": point}])
+    );
+    assert_eq!(body["tools"][0]["cache_control"], Value::Null);
+    assert_eq!(body["tools"][1]["cache_control"], point);
+    let marked: Vec<bool> = body["messages"]
+        .as_array()
+        .expect("messages")
+        .iter()
+        .map(|message| {
+            let last = message["content"].as_array().expect("content").last();
+            last.expect("a block")["cache_control"] == point
+        })
+        .collect();
+    assert_eq!(marked, [true, false, true]);
+}
+
+#[test]
+fn given_points_keep_their_lifetime_and_given_blocks_their_order() {
+    let mut request = request("claude-sonnet-4-5");
+    request.system_blocks = serde_json::from_value(json!([
+        {"text": "a"}, {"cachePoint": {"type": "default", "ttl": "1h"}}, {"text": "b"}
+    ]))
+    .expect("blocks");
+    let body: Value = serde_json::from_slice(&body(&request).expect("a body")).expect("JSON");
+    assert_eq!(
+        body["system"],
+        json!([
+            {"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}},
+            {"type": "text", "text": "b"}
+        ])
+    );
+}
+
+#[test]
+fn thinking_and_the_form_of_the_answer_go_by_the_vendors_names() {
+    let mut request = request("claude-sonnet-4-5");
+    request.additional_fields =
+        Some(json!({"reasoning_config": {"type": "enabled", "budget_tokens": 1024}}));
+    request.fields = Some(Box::new(ConverseFields {
+        output_config: serde_json::from_value(json!({
+            "effort": "low",
+            "textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": "{\"type\":\"object\"}"}}}
+        }))
+        .expect("an outputConfig"),
+        ..ConverseFields::default()
+    }));
+    let written: Value = serde_json::from_slice(&body(&request).expect("a body")).expect("JSON");
+    assert_eq!(
+        written["thinking"],
+        json!({"type": "enabled", "budget_tokens": 1024})
+    );
+    assert_eq!(
+        written["output_config"],
+        json!({"effort": "low", "format": {"type": "json_schema", "schema": {"type": "object"}}})
+    );
 }
 
 #[test]

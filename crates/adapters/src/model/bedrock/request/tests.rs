@@ -1,7 +1,7 @@
 //! Request bodies of Converse, whole.
 
 use expect_test::{Expect, expect};
-use outcrop_engine::port::Delivery;
+use outcrop_engine::port::{ConverseFields, Delivery, PromptCache};
 use serde_json::json;
 
 use super::*;
@@ -9,6 +9,126 @@ use crate::model::fixture::{full_request, messages, pretty, request};
 
 fn check(request: &ModelRequest, expected: &Expect) {
     expected.assert_eq(&pretty(&body(request).expect("a body")));
+}
+
+/// The members of a body that bring cache points.
+fn cached(model: &str) -> Value {
+    let mut request = full_request(model);
+    request.cache = PromptCache::StablePrefix;
+    let body: Value = serde_json::from_slice(&body(&request).expect("a body")).expect("JSON");
+    let lasts: Vec<&Value> = body["messages"]
+        .as_array()
+        .expect("messages")
+        .iter()
+        .map(|message| {
+            message["content"]
+                .as_array()
+                .expect("content")
+                .last()
+                .expect("a block")
+        })
+        .collect();
+    json!([
+        body["toolConfig"]["tools"][2],
+        body["system"][1],
+        lasts[0],
+        lasts[2]
+    ])
+}
+
+#[test]
+fn cache_points_end_what_comes_again() {
+    let point = json!({"cachePoint": {"type": "default"}});
+    assert_eq!(
+        cached("anthropic.claude-sonnet-4-20250514-v1:0"),
+        json!([point, point, point, point])
+    );
+    assert_eq!(
+        cached("us.amazon.nova-lite-v1:0"),
+        json!([null, point, point, point])
+    );
+}
+
+#[test]
+fn what_only_converse_says_is_passed() {
+    let mut request = request("amazon.nova-lite-v1:0");
+    request.latency = Some(Latency::Optimized);
+    request.system_blocks = serde_json::from_value(
+        json!([{"text": "a"}, {"cachePoint": {"type": "default"}}, {"text": "b"}]),
+    )
+    .expect("blocks");
+    request.fields = Some(Box::new(ConverseFields {
+        request_metadata: BTreeMap::from([("team".to_owned(), "x".to_owned())]),
+        response_field_paths: vec!["/stop_sequence".to_owned()],
+        ..ConverseFields::default()
+    }));
+    check(
+        &request,
+        &expect![[r#"
+        {
+          "additionalModelResponseFieldPaths": [
+            "/stop_sequence"
+          ],
+          "messages": [
+            {
+              "content": [
+                {
+                  "text": "Hello"
+                }
+              ],
+              "role": "user"
+            }
+          ],
+          "performanceConfig": {
+            "latency": "optimized"
+          },
+          "requestMetadata": {
+            "team": "x"
+          },
+          "system": [
+            {
+              "text": "a"
+            },
+            {
+              "cachePoint": {
+                "type": "default"
+              }
+            },
+            {
+              "text": "b"
+            }
+          ]
+        }
+    "#]],
+    );
+}
+
+/// Claude takes what its vendor has signed, the others what nobody has.
+#[test]
+fn reasoning_goes_back_to_its_own_kind() {
+    for (model, signed, kept) in [
+        ("anthropic.claude-sonnet-4-20250514-v1:0", true, true),
+        ("anthropic.claude-sonnet-4-20250514-v1:0", false, false),
+        ("amazon.nova-lite-v1:0", true, false),
+        ("openai.gpt-oss-120b-1:0", false, true),
+    ] {
+        let mut text = json!({"text": "hm"});
+        if signed {
+            text["signature"] = json!("c2ln");
+        }
+        let mut request = request(model);
+        request.messages = messages(&json!([
+            {"role": "user", "content": [{"text": "a"}]},
+            {"role": "assistant", "content": [{"reasoningContent": {"reasoningText": text}}, {"text": "b"}]},
+            {"role": "user", "content": [{"text": "c"}]}
+        ]));
+        let body = String::from_utf8(body(&request).expect("a body")).expect("UTF-8");
+        assert_eq!(
+            body.contains("reasoningText"),
+            kept,
+            "{model}, signed: {signed}"
+        );
+    }
 }
 
 #[test]

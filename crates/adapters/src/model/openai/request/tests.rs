@@ -1,7 +1,7 @@
 //! Request bodies of chat completions, whole.
 
 use expect_test::{Expect, expect};
-use outcrop_engine::port::Inference;
+use outcrop_engine::port::{ConverseFields, Inference};
 use serde_json::{Value, json};
 
 use super::*;
@@ -16,6 +16,34 @@ fn refusal(request: &ModelRequest) -> String {
         Err(ModelError::Rejected { detail }) => detail,
         other => panic!("not refused: {other:?}"),
     }
+}
+
+#[test]
+fn the_form_of_the_answer() {
+    let mut request = request("gpt-5");
+    request.fields = Some(Box::new(ConverseFields {
+        output_config: serde_json::from_value(json!({
+            "effort": "low",
+            "textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"name": "order", "schema": "{\"type\":\"object\"}"}}}
+        }))
+        .expect("an outputConfig"),
+        ..ConverseFields::default()
+    }));
+    request.system_blocks = serde_json::from_value(
+        json!([{"text": "a"}, {"cachePoint": {"type": "default"}}, {"text": "b"}]),
+    )
+    .expect("blocks");
+    let written: Value =
+        serde_json::from_slice(&body(&request, Dialect::OpenAi).expect("a body")).expect("JSON");
+    assert_eq!(
+        written["response_format"],
+        json!({"type": "json_schema", "json_schema": {"name": "order", "schema": {"type": "object"}, "strict": true}})
+    );
+    assert_eq!(written["reasoning_effort"], "low");
+    assert_eq!(
+        written["messages"][0],
+        json!({"role": "system", "content": "a\nb"})
+    );
 }
 
 #[test]

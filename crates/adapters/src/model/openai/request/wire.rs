@@ -26,8 +26,27 @@ pub(super) struct Body<'a> {
     pub(super) tools: Vec<ToolDefinition<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tool_choice: Option<Choice<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) response_format: Option<ResponseFormat<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reasoning_effort: Option<&'a str>,
     #[serde(flatten)]
     pub(super) additional: Option<&'a Map<String, Value>>,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename = "json_schema")]
+pub(super) struct ResponseFormat<'a> {
+    pub(super) json_schema: JsonSchema<'a>,
+}
+
+#[derive(Serialize)]
+pub(super) struct JsonSchema<'a> {
+    pub(super) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<&'a str>,
+    pub(super) schema: Value,
+    pub(super) strict: bool,
 }
 
 #[derive(Serialize)]
@@ -141,6 +160,8 @@ impl Body<'_> {
             "stop" => !self.stop.is_empty(),
             "tools" => !self.tools.is_empty(),
             "tool_choice" => self.tool_choice.is_some(),
+            "response_format" => self.response_format.is_some(),
+            "reasoning_effort" => self.reasoning_effort.is_some(),
             _ => false,
         }
     }
