@@ -72,9 +72,11 @@ impl App {
         self.router.clone()
     }
 
-    /// Makes the Python environments of functions ready in the background, so that the first call
-    /// does not wait for packages. What fails is logged, and tried again by that call.
+    /// Begins what goes on in the background: ended sessions are summarised, and the Python
+    /// environments of functions are made ready, so that the first call does not wait for packages.
+    /// What fails is logged, and tried again.
     pub(crate) fn prepare(&self) {
+        self.service.start();
         let functions = Arc::clone(&self.functions);
         tokio::spawn(async move { functions.prepare().await });
     }
@@ -227,6 +229,7 @@ fn settings(config: &Config) -> Settings {
         exclusive_store: config.database_url.is_none(),
         session_lease: config.session_lease,
         session_cache_bytes: config.session_cache_bytes,
+        memory_live: config.memory_live,
     }
 }
 
@@ -304,6 +307,9 @@ fn mapping(route: &ModelRoute, config: &Config) -> ModelMapping {
             // The turn's own budget ends it, with a clearer text.
             overall: Duration::from_secs(config.turn.turn_s.into()),
         },
+        fallback: route.fallback.clone(),
+        limits: route.limits,
+        prompt_cache: route.prompt_cache,
     }
 }
 

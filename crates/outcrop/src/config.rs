@@ -43,6 +43,7 @@ use std::time::Duration;
 
 use outcrop_adapters::action::{McpServer, RestApi};
 use outcrop_adapters::http::egress::Egress;
+use outcrop_adapters::model::registry::Limits;
 use outcrop_engine::orchestration::Budget;
 use outcrop_store::DatabaseUrl;
 use serde::Deserialize;
@@ -114,6 +115,8 @@ pub(crate) struct Config {
     pub(crate) node: PathBuf,
     /// Python that models write.
     pub(crate) code_interpreter: CodeInterpreter,
+    /// Whether sessions are summarised while they last (`[memory]`).
+    pub(crate) memory_live: bool,
     /// What keeps functions apart.
     pub(crate) sandbox: Sandbox,
     /// What functions that are no Lambda functions may call.
@@ -261,6 +264,12 @@ pub(crate) struct ModelRoute {
     pub(crate) pattern: String,
     /// Who serves them, and how to reach it.
     pub(crate) upstream: Upstream,
+    /// Models to ask where one of these fails.
+    pub(crate) fallback: Vec<String>,
+    /// What all these models together may be asked.
+    pub(crate) limits: Limits,
+    /// Whether the vendor is shown what to cache.
+    pub(crate) prompt_cache: bool,
 }
 
 /// One `[[embeddings]]` entry.

@@ -4,6 +4,7 @@
 //! resource; the driver that performs the engine's effects is in [`runtime`].
 
 pub mod control;
+mod converse;
 mod error;
 pub mod lambda;
 mod models;
@@ -15,6 +16,7 @@ pub mod settings;
 
 use std::sync::Arc;
 
+use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
 use outcrop_model::timestamp::Timestamp;
 
@@ -47,6 +49,21 @@ impl Service {
             runtime,
             lines: Arc::new(Lines::new()),
         }
+    }
+
+    /// Begins what goes on in the background: sessions that have ended are summarised. To be called
+    /// once, where tasks can be spawned; until then nothing happens by itself.
+    pub fn start(&self) {
+        self.runtime.start();
+    }
+
+    /// Makes the summaries that are due now, and gives how many jobs there were: what the background
+    /// does by itself once it is started.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn summarise_due(&self) -> Result<usize, Exception> {
+        self.runtime.summarise_due().await
     }
 
     /// Stops the turns in flight, each after journaling that it was stopped, and waits for them.

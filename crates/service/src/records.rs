@@ -11,6 +11,7 @@ use outcrop_model::control::{
     Agent, AgentActionGroup, AgentCollaborator, AgentKnowledgeBase, AgentVersion, GetPromptResponse,
 };
 use outcrop_model::exception::Exception;
+use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Key, Order, Record, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -101,6 +102,10 @@ pub(crate) mod kind {
     pub(crate) const CLIENT_TOKEN: &str = "client-token";
     /// [`super::SessionDoc`], parent `agentId/aliasId`, id the session id.
     pub(crate) const SESSION: &str = "session";
+    /// [`crate::runtime`]'s `SummaryDoc`, parent `agentId/aliasId`, id `memoryId/time-journal`.
+    pub(crate) const SESSION_SUMMARY: &str = "session-summary";
+    /// [`crate::runtime`]'s `FailureDoc`, in place of a summary.
+    pub(crate) const SUMMARY_FAILURE: &str = "summary-failure";
 }
 
 /// Kinds whose listings may be long, with the order they are listed in, for stores that keep an index
@@ -191,6 +196,21 @@ pub(crate) struct SessionDoc {
     /// Held while a turn runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) lease: Option<LeaseDoc>,
+    /// What it is to be remembered by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) memory: Option<SessionMemory>,
+}
+
+/// That a session is to be summarised when it has ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SessionMemory {
+    /// `memoryId`.
+    pub(crate) id: String,
+    /// Content hash of the definition that says how: the last turn's.
+    pub(crate) plan: String,
+    /// When the session began.
+    pub(crate) started_at: Timestamp,
 }
 
 /// The right to run a turn.

@@ -6,6 +6,8 @@ mod driver;
 mod envelope;
 mod files;
 mod guard;
+mod inline;
+mod memory;
 mod model_call;
 mod perform;
 mod plans;
@@ -23,7 +25,7 @@ use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::{CallContext, EventSource, HandleStream};
 use outcrop_model::runtime::ops::InvokeAgent;
 use outcrop_model::runtime::{InvokeAgentRequest, InvokeAgentResponse, ResponseStream};
-use outcrop_store::Key;
+use outcrop_store::{Key, StoreError};
 use quick_cache::sync::Cache;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,7 @@ use crate::records::Scope;
 use crate::settings::Settings;
 use crate::{Service, error, scope};
 use request::Invocation;
+use resolve::Target;
 use session::SessionCache;
 
 /// Steps whose events may wait for a slow client before the turn waits too.
@@ -54,8 +57,13 @@ pub(crate) struct Shared {
     live: Mutex<HashSet<Key>>,
     sessions: SessionCache,
     plans: Cache<String, Arc<AgentPlan>>,
+    /// Which plans of requests are known to lie in the store.
+    stored_plans: Cache<Key, ()>,
     turns: Arc<Semaphore>,
     tracker: TaskTracker,
+    /// The memory's worker.
+    background: TaskTracker,
+    memory: memory::Waker,
     stop: CancellationToken,
 }
 
@@ -66,8 +74,11 @@ impl Runtime {
             live: Mutex::new(HashSet::new()),
             sessions: SessionCache::new(settings.session_cache_bytes),
             plans: Cache::new(PLANS_MAX),
+            stored_plans: Cache::new(PLANS_MAX),
             turns: Arc::new(Semaphore::new(settings.turns_max)),
             tracker: TaskTracker::new(),
+            background: TaskTracker::new(),
+            memory: memory::Waker::default(),
             stop: CancellationToken::new(),
             ports,
             settings,
@@ -83,9 +94,36 @@ impl Runtime {
         self.0.plan(scope, hash).await
     }
 
+    /// Begins to summarise sessions that have ended.
+    pub(crate) fn start(&self) {
+        let worker = memory::worker::run(Arc::clone(&self.0));
+        self.0.background.spawn(worker);
+    }
+
+    /// Makes the summaries that are due, without a worker.
+    pub(crate) async fn summarise_due(&self) -> Result<usize, Exception> {
+        let done = memory::worker::run_due(&self.0).await;
+        done.map_err(error::store)
+    }
+
+    /// Forgets what an alias (`agentId/aliasId`) remembers of its sessions.
+    pub(crate) async fn forget_memories(
+        &self,
+        scope: &Scope,
+        parent: &str,
+    ) -> Result<(), StoreError> {
+        self.0.forget_all(scope, parent).await
+    }
+
+    fn shared(&self) -> &Arc<Shared> {
+        &self.0
+    }
+
     pub(crate) async fn shutdown(&self) {
         self.0.stop.cancel();
         self.idle().await;
+        self.0.background.close();
+        self.0.background.wait().await;
     }
 
     pub(crate) async fn idle(&self) {
@@ -139,37 +177,51 @@ impl HandleStream<InvokeAgent> for Service {
         cx: &CallContext,
         input: InvokeAgentRequest,
     ) -> Result<(InvokeAgentResponse, EventSource<ResponseStream>), Exception> {
-        let shared = &self.runtime.0;
-        let session_id = input.session_id.clone();
         let invocation = Invocation::read(input)?;
         let target = self
             .resolve(cx, &invocation.agent, &invocation.alias)
             .await?;
+        let response = InvokeAgentResponse {
+            content_type: "application/json".to_owned(),
+            memory_id: invocation.memory_id.clone(),
+            session_id: invocation.session_id.clone(),
+        };
+        let events = self.begin_turn(cx, &target, invocation).await?;
+        Ok((response, events))
+    }
+}
+
+impl Service {
+    /// Begins what a client asks for and gives its events.
+    async fn begin_turn(
+        &self,
+        cx: &CallContext,
+        target: &Target,
+        invocation: Invocation,
+    ) -> Result<EventSource<ResponseStream>, Exception> {
+        let shared = &self.runtime.0;
         let permit = Arc::clone(&shared.turns).try_acquire_owned().map_err(|_| {
             Exception::new(
                 ExceptionKind::Throttling,
                 "The server runs as many turns as it may. Retry your request later.",
             )
         })?;
-        let response = InvokeAgentResponse {
-            content_type: "application/json".to_owned(),
-            memory_id: None,
-            session_id,
-        };
-        let begun = begin::begin(self, cx, &scope(cx), &target, invocation).await?;
+        if let Some(refusal) = begin::refusal(shared, &scope(cx), target, &invocation).await? {
+            return Ok(futures_util::stream::iter([Err(refusal)]).boxed());
+        }
+        let begun = begin::begin(self, cx, &scope(cx), target, invocation).await?;
         let (events, receiver) = mpsc::channel(EVENT_BUFFER_STEPS);
         match begun {
             begin::Begun::Ended => {
                 let last = envelope::chunk(String::new());
-                let stream = futures_util::stream::iter([Ok(last)]);
-                return Ok((response, stream.boxed()));
+                return Ok(futures_util::stream::iter([Ok(last)]).boxed());
             }
             begin::Begun::Turn(turn) => {
                 let driver = driver::Driver::start(*turn, events, Some(permit));
                 shared.tracker.spawn(driver.drive());
             }
         }
-        Ok((response, events_of(receiver)))
+        Ok(events_of(receiver))
     }
 }
 

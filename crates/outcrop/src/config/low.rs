@@ -34,6 +34,8 @@ pub(super) struct LowConfig {
     #[serde(default)]
     pub(super) code_interpreter: LowCodeInterpreter,
     #[serde(default)]
+    pub(super) memory: LowMemory,
+    #[serde(default)]
     pub(super) sandbox: LowSandbox,
     #[serde(default)]
     pub(super) egress: LowEgress,
@@ -113,6 +115,13 @@ pub(super) struct LowCodeInterpreter {
     pub(super) packages: Vec<String>,
 }
 
+/// `[memory]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowMemory {
+    pub(super) live: Option<bool>,
+}
+
 /// `[sandbox]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -161,9 +170,17 @@ pub(super) struct LowModel {
     pub(super) connect_timeout_s: Option<u64>,
     pub(super) response_timeout_s: Option<u64>,
     pub(super) idle_timeout_s: Option<u64>,
+    #[serde(default)]
+    pub(super) fallback: Vec<String>,
+    pub(super) max_concurrency: Option<u64>,
+    pub(super) requests_per_minute: Option<u64>,
+    pub(super) tokens_per_minute: Option<u64>,
+    pub(super) queue_max: Option<u64>,
+    pub(super) queue_timeout_s: Option<u64>,
+    pub(super) prompt_cache: Option<bool>,
 }
 
-/// `[[embeddings]]`: the keys of `[[models]]`, plus `dimensions`.
+/// `[[embeddings]]`: how an upstream of `[[models]]` is reached, plus `dimensions`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct LowEmbedding {
@@ -291,7 +308,7 @@ pub(super) struct Table {
 }
 
 /// Every table whose keys are fixed (`environment` of a function is free).
-pub(super) const TABLES: [Table; 14] = [
+pub(super) const TABLES: [Table; 15] = [
     Table {
         name: "",
         keys: keys_of::<LowConfig>,
@@ -319,6 +336,10 @@ pub(super) const TABLES: [Table; 14] = [
     Table {
         name: "code_interpreter",
         keys: keys_of::<LowCodeInterpreter>,
+    },
+    Table {
+        name: "memory",
+        keys: keys_of::<LowMemory>,
     },
     Table {
         name: "sandbox",

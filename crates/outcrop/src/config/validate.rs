@@ -191,6 +191,7 @@ pub(super) fn validate(
         egress: check.egress(&low.egress),
         node: PathBuf::from(low.node.interpreter.as_deref().unwrap_or("node")),
         code_interpreter: check.code_interpreter(low.code_interpreter),
+        memory_live: low.memory.live.unwrap_or(false),
         sandbox: Sandbox {
             network_off: low.sandbox.network_off.unwrap_or_default(),
             first_user: check.user("first_user", low.sandbox.first_user, FIRST_USER),

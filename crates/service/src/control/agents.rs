@@ -197,6 +197,10 @@ impl Service {
             self.check_not_in_use(&scope, &agent.body.agent, &aliases)
                 .await?;
         }
+        let alias_ids: Vec<_> = aliases
+            .iter()
+            .map(|alias| alias.key.id.clone())
+            .collect();
         let owned = Owned {
             versions: self.children(&scope, kind::VERSION, agent_id).await?,
             knowledge_bases: self.draft_associations(&scope, agent_id).await?,
@@ -208,6 +212,10 @@ impl Service {
         // what stays behind can be reached by nobody, for its id goes last and so is not used again.
         for batch in writes.chunks(BATCH_WRITES_MAX) {
             self.write(batch.to_vec()).await?;
+        }
+        for alias_id in alias_ids {
+            let parent = format!("{agent_id}/{alias_id}");
+            self.runtime.forget_memories(&scope, &parent).await?;
         }
         Ok(())
     }

@@ -248,6 +248,9 @@ impl Service {
             },
         ])
         .await?;
+        // Nobody can ask for them any more; what a crash here leaves behind expires.
+        let parent = format!("{agent_id}/{}", input.agent_alias_id);
+        self.runtime.forget_memories(&scope, &parent).await?;
         Ok(())
     }
 }

@@ -49,7 +49,7 @@ impl List<'_> {
     }
 
     /// The token that leads to what follows `cursor`.
-    fn token(&self, cursor: &Cursor) -> String {
+    pub(crate) fn token(&self, cursor: &Cursor) -> String {
         URL_SAFE_NO_PAD.encode(format!("{}{cursor}", self.binding()))
     }
 

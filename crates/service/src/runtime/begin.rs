@@ -1,13 +1,14 @@
 //! From a request to a turn in flight: opens the session, closes what was left open, and makes the
 //! beginning durable before anything is done.
 
+mod remember;
 mod unsupported;
 
 use std::sync::Arc;
 
 use outcrop_engine::files::SessionFile;
 use outcrop_engine::orchestration::{
-    ControlReturned, ConversationView, Effect, Effects, Event, EventKind, Phase, RequestInfo, ReturnedResult, Run,
+    ControlReturned, Effect, Effects, Event, EventKind, Phase, RequestInfo, ReturnedResult, Run,
     Spent, Started,
 };
 use outcrop_engine::plan::AgentPlan;
@@ -18,13 +19,15 @@ use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Batch, Expect, Key, StoreError, Write};
 
 use super::envelope::Envelope;
+use super::memory::job::{self, Purpose};
 use super::request::{Ask, Invocation};
 use super::resolve::Target;
 use super::session::{OpenSession, key};
 use super::{LiveGuard, Shared, busy, check_model, files};
-use tokio::sync::oneshot;
-use crate::{Service, error};
 use crate::records::{self, Scope, SessionDoc};
+use crate::{Service, error};
+use remember::Recalled;
+use tokio::sync::oneshot;
 
 /// How often a beginning is tried again from the store's state after another writer came first.
 const BEGIN_ATTEMPTS_MAX: u32 = 3;
@@ -58,6 +61,27 @@ pub(super) struct Turn {
     pub(super) end_session: bool,
 }
 
+/// What AWS refuses only when the response has begun: more configurations than the agent has knowledge
+/// bases (behaviour.md 3.4).
+pub(super) async fn refusal(
+    shared: &Shared,
+    scope: &Scope,
+    target: &Target,
+    invocation: &Invocation,
+) -> Result<Option<Exception>, Exception> {
+    let given = invocation.knowledge_bases.len();
+    if given == 0 {
+        return Ok(None);
+    }
+    let plan = shared.plan(scope, &target.plan).await?;
+    let attached = plan.definition.knowledge_bases.len();
+    Ok((given > attached).then(|| {
+        Exception::validation(format!(
+            "You can only provide configurations for up to {attached} knowledge bases in the session state. Reduce the number of configurations and retry your request."
+        ))
+    }))
+}
+
 /// Begins what `invocation` asks for.
 pub(super) async fn begin(
     service: &Service,
@@ -71,8 +95,7 @@ pub(super) async fn begin(
     let nested = invocation.nested.as_ref();
     let key = key(
         scope,
-        &identity.agent_id,
-        &identity.alias_id,
+        identity,
         nested.map_or(&invocation.session_id, |nested| &nested.session),
     );
     let guard = shared.enter(&key)?;
@@ -127,7 +150,7 @@ pub(super) async fn begin(
                     effects,
                     envelope: Envelope::new(
                         identity.clone(),
-                        &arn.to_string(),
+                        &arn,
                         invocation.session_id,
                         invocation.nested.map(|nested| nested.caller),
                     ),
@@ -160,12 +183,14 @@ async fn end(shared: &Shared, key: Key, session_id: &str) -> Result<Begun, Excep
         if shared.leased_elsewhere(&session.body, now_ms) {
             break;
         }
-        let write = Write::Delete {
+        let mut writes = vec![Write::Delete {
             key: key.clone(),
             expect: Expect::Revision(session.revision),
-        };
-        match shared.commit(vec![write]).await {
+        }];
+        writes.extend(job::summary(&key, &session.body, Purpose::Ended, now_ms));
+        match shared.commit(writes).await {
             Ok(_) => {
+                shared.memory.wake();
                 shared.ports.code.end(&session.body.journal);
                 return Ok(Begun::Ended);
             }
@@ -189,6 +214,7 @@ impl Beginning<'_> {
     /// The events that begin the turn, applied to its run.
     async fn events(&self, mut session: OpenSession) -> Result<Opening, Exception> {
         let at = self.shared.ports.clock.now();
+        self.check_memory(&session)?;
         let mut events = Vec::new();
         let waiting = match session.unfinished.take() {
             Some(run) if run.phase() != Phase::AwaitingControl => {
@@ -223,7 +249,8 @@ impl Beginning<'_> {
                 if plan.runs_code {
                     self.shared.ports.code.prepare();
                 }
-                let started = self.started(&session, input_text);
+                let memory = self.remember(&mut session, &plan).await?;
+                let started = self.started(&session, input_text, memory);
                 session.doc.turns += 1;
                 let run = Run::new(plan, std::mem::take(&mut session.conversation));
                 Ok(opening(
@@ -293,7 +320,7 @@ impl Beginning<'_> {
         Ok(plan)
     }
 
-    fn started(&self, session: &OpenSession, input_text: &str) -> Started {
+    fn started(&self, session: &OpenSession, input_text: &str, memory: Recalled) -> Started {
         let mut session_attributes = session.doc.attributes.clone();
         session_attributes.extend(self.invocation.session_attributes.clone());
         let nested = self.invocation.nested.as_ref();
@@ -310,10 +337,10 @@ impl Beginning<'_> {
             files: self.files.to_vec(),
             budget: nested.map_or(self.shared.settings.budget, |nested| nested.budget),
             caller: nested.map(|nested| nested.caller.clone()),
-            memory_id: None,
-            memory: Vec::new(),
-            conversation_view: ConversationView::default(),
-            knowledge_bases: Vec::new(),
+            memory_id: memory.id,
+            memory: memory.summaries,
+            conversation_view: self.invocation.conversation_view,
+            knowledge_bases: self.invocation.knowledge_bases.clone(),
         }
     }
 
@@ -402,7 +429,8 @@ impl Shared {
         // The document outlives the longest turn, so that it cannot expire under a running one.
         let turn_ms = i64::from(self.settings.budget.turn_s) * 1_000;
         let expires_at_ms = now_ms + self.lease_ms() + turn_ms + ms(idle_ttl_s);
-        let writes = vec![session.put(expires_at_ms), append(session, events)];
+        let mut writes = session.writes(expires_at_ms);
+        writes.push(append(session, events));
         let committed = self.commit(writes).await?;
         session.revision = committed.revisions.first().copied();
         session.seq += events.len() as u64;

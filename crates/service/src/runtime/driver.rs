@@ -21,6 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tracing::{info, warn};
 
 use super::begin::{Turn, append, ends_response, ms};
+use super::memory::job::{self, Purpose};
 use super::{Events, Shared, Step, collaborator, guard, model_call, perform};
 use crate::error;
 use crate::records::{self, SessionDoc};
@@ -122,7 +123,8 @@ impl Driver {
                 Effect::CallOrchestrator(pending) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
                     let call = perform::call_function(ports, pending, self.function_caller());
-                    self.work.push(call.map(EventKind::OrchestratorReplied).boxed());
+                    self.work
+                        .push(call.map(EventKind::OrchestratorReplied).boxed());
                 }
                 Effect::Retrieve(pending) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
@@ -163,7 +165,7 @@ impl Driver {
     /// The agent whose right to call a function is checked; `None` where none is.
     fn function_caller(&self) -> Option<AgentArn> {
         match self.turn.shared.settings.strictness {
-            Strictness::Strict => self.turn.envelope.agent(),
+            Strictness::Strict => Some(self.turn.envelope.agent()),
             Strictness::Relaxed => None,
         }
     }
@@ -198,10 +200,11 @@ impl Driver {
         };
         let mut effects = Effects::new();
         self.turn.run.step(&event, &mut effects);
-        let mut writes = vec![append(&self.turn.session, std::slice::from_ref(&event))];
+        let mut writes = Vec::new();
         if ends_response(&effects) {
-            writes.insert(0, self.closing_write());
+            writes = self.closing_writes();
         }
+        writes.push(append(&self.turn.session, std::slice::from_ref(&event)));
         let committed = self
             .turn
             .shared
@@ -210,6 +213,7 @@ impl Driver {
             .map_err(error::store)?;
         self.turn.session.seq += 1;
         if ends_response(&effects) {
+            self.closed();
             self.turn.session.revision = committed.revisions.first().copied();
         }
         Ok(effects)
@@ -217,32 +221,51 @@ impl Driver {
 
     /// Writes the end of a turn that ended without a fact of its own.
     async fn settle(&mut self) -> Result<(), Exception> {
-        let write = self.closing_write();
+        let writes = self.closing_writes();
         let committed = self
             .turn
             .shared
-            .commit(vec![write])
+            .commit(writes)
             .await
             .map_err(error::store)?;
+        self.closed();
         self.turn.session.revision = committed.revisions.first().copied();
         Ok(())
     }
 
     /// Gives the lease back, with the attributes as the turn leaves them; ends the session if asked.
-    fn closing_write(&mut self) -> Write {
+    /// The session's document comes first.
+    fn closing_writes(&mut self) -> Vec<Write> {
         let session = &mut self.turn.session;
         session.doc.lease = None;
         if let Some(attributes) = self.turn.run.session_attributes() {
             session.doc.attributes.clone_from(attributes);
         }
+        let now_ms = self.turn.shared.ports.clock.now().as_millis();
+        let summary = |purpose| job::summary(&session.key, &session.doc, purpose, now_ms);
         if self.turn.end_session && self.turn.run.phase() == Phase::Finished {
-            return Write::Delete {
+            let delete = Write::Delete {
                 key: session.key.clone(),
                 expect: session.revision.map_or(Expect::Any, Expect::Revision),
             };
+            return std::iter::once(delete)
+                .chain(summary(Purpose::Ended))
+                .collect();
         }
-        let now_ms = self.turn.shared.ports.clock.now().as_millis();
-        session.put(now_ms + ms(self.turn.idle_ttl_s))
+        let mut writes = session.writes(now_ms + ms(self.turn.idle_ttl_s));
+        if self.turn.shared.settings.memory_live {
+            writes.extend(summary(Purpose::Running));
+        }
+        writes
+    }
+
+    /// The closing writes are stored: a summary may be due.
+    fn closed(&self) {
+        let shared = &self.turn.shared;
+        let is_due = self.turn.end_session || shared.settings.memory_live;
+        if is_due && self.turn.session.doc.memory.is_some() {
+            shared.memory.wake();
+        }
     }
 
     /// Moves the end of the lease on. Where that fails the turn goes on: if another process takes the
@@ -254,8 +277,8 @@ impl Driver {
         let session = &mut self.turn.session;
         session.doc.lease = Some(shared.lease(now_ms));
         let turn_ms = i64::from(shared.settings.budget.turn_s) * 1_000;
-        let write = session.put(now_ms + shared.lease_ms() + turn_ms + ms(self.turn.idle_ttl_s));
-        match shared.commit(vec![write]).await {
+        let expires_at_ms = now_ms + shared.lease_ms() + turn_ms + ms(self.turn.idle_ttl_s);
+        match shared.commit(session.writes(expires_at_ms)).await {
             Ok(committed) => session.revision = committed.revisions.first().copied(),
             Err(cause) => {
                 warn!(%cause, "session lease could not be renewed");

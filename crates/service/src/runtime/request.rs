@@ -2,14 +2,14 @@
 
 use outcrop_engine::action::lambda::Attributes;
 use outcrop_engine::orchestration::{
-    Budget, Caller, Confirmation, ReturnedResult, ReturnedTarget,
+    Budget, Caller, Confirmation, ConversationView, ReturnedResult, ReturnedTarget,
 };
 use outcrop_model::converse;
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::{
     ApiResult, ConfirmationState, ContentBlock, ContentBody, ConversationRole, FunctionResult,
     ImageInput, ImageInputFormat, ImageInputSource, InvocationResultMember, InvokeAgentRequest,
-    Message, ResponseState, SessionState,
+    KnowledgeBaseConfiguration, Message, PromptCreationConfigurations, ResponseState, SessionState,
 };
 use std::collections::BTreeMap;
 
@@ -50,6 +50,12 @@ pub(crate) struct Invocation {
     pub(crate) conversation_history: Vec<converse::Message>,
     /// `files`.
     pub(crate) files: Vec<GivenFile>,
+    /// `memoryId`.
+    pub(crate) memory_id: Option<String>,
+    /// `promptCreationConfigurations`.
+    pub(crate) conversation_view: ConversationView,
+    /// `knowledgeBaseConfigurations`.
+    pub(crate) knowledge_bases: Vec<KnowledgeBaseConfiguration>,
     /// What the turn takes from the one that begins it, for a collaborator's.
     pub(crate) nested: Option<Nested>,
 }
@@ -89,7 +95,6 @@ impl Invocation {
     /// # Errors
     /// A `ValidationException` naming the member that is missing, wrong, or not supported.
     pub(crate) fn read(input: InvokeAgentRequest) -> Result<Self, Exception> {
-        refuse_unsupported(&input)?;
         let end_session = input.end_session.unwrap_or(false);
         let streaming = input.streaming_configurations.unwrap_or_default();
         let state = input.session_state.unwrap_or_default();
@@ -119,6 +124,9 @@ impl Invocation {
                     .and_then(|history| history.messages),
             )?,
             files,
+            memory_id: input.memory_id,
+            conversation_view: conversation_view(input.prompt_creation_configurations),
+            knowledge_bases: state.knowledge_base_configurations.unwrap_or_default(),
             nested: None,
         })
     }
@@ -138,36 +146,22 @@ impl Invocation {
             prompt_session_attributes: Attributes::new(),
             conversation_history: Vec::new(),
             files: Vec::new(),
+            memory_id: None,
+            conversation_view: ConversationView::default(),
+            knowledge_bases: Vec::new(),
             nested: Some(nested),
         }
     }
 }
 
-fn refuse_unsupported(input: &InvokeAgentRequest) -> Result<(), Exception> {
-    let state = input.session_state.as_ref();
-    let knowledge_bases = state
-        .and_then(|state| state.knowledge_base_configurations.as_ref())
-        .map_or(0, Vec::len);
-    if knowledge_bases > 0 {
-        return Err(Exception::validation(
-            "You can only provide configurations for up to 0 knowledge bases in the session state. Reduce the number of configurations and retry your request.",
-        ));
-    }
-    let cases = [
-        (input.memory_id.is_some(), "memoryId"),
-        (
-            input.prompt_creation_configurations.is_some(),
-            "promptCreationConfigurations",
-        ),
-    ];
-    match cases.into_iter().find(|(given, _)| *given) {
-        None => Ok(()),
-        Some((_, member)) => {
-            let message = format!(
-                "{member} is not supported by Outcrop. Leave it out and retry the request."
-            );
-            Err(Exception::validation(message.clone()).with_field(member, message))
-        }
+/// How much of the earlier conversation the model is to see; all of it where nothing is said.
+pub(crate) fn conversation_view(given: Option<PromptCreationConfigurations>) -> ConversationView {
+    let given = given.unwrap_or_default();
+    ConversationView {
+        previous_turns: given
+            .previous_conversation_turns_to_include
+            .and_then(|turns| u32::try_from(turns).ok()),
+        exclude_thinking: given.exclude_previous_thinking_steps.unwrap_or(false),
     }
 }
 

@@ -65,28 +65,8 @@ impl Service {
         agent: &str,
         alias: &str,
     ) -> Result<Target, Exception> {
-        if self.settings.strictness == Strictness::Strict {
-            check_id("agentId", agent)?;
-            check_id("agentAliasId", alias)?;
-        }
         let scope = scope(cx);
-        let Some(found) = self.named::<AgentPart>(&scope, agent, AGENT).await? else {
-            return Err(self.agent_elsewhere(cx, agent).await);
-        };
-        let agent = found.agent;
-        let by_agent = Names {
-            parent: &agent.agent_id,
-            ..ALIAS
-        };
-        let relaxed = self.settings.strictness == Strictness::Relaxed;
-        let alias = match alias {
-            TEST_ALIAS_NAME if relaxed => TEST_ALIAS,
-            _ => alias,
-        };
-        let Some(alias) = self.named::<AgentAlias>(&scope, alias, by_agent).await? else {
-            return Err(Exception::not_found(NOT_FOUND)
-                .with_internal(format!("agent {} has no alias {alias}", agent.agent_id)));
-        };
+        let (agent_id, alias) = self.find_alias(cx, agent, alias).await?;
         if alias.alias_invocation_state == Some(AliasInvocationState::RejectInvocations) {
             return Err(Exception::validation(format!(
                 "Agent alias {} rejects invocations. Set its aliasInvocationState to ACCEPT_INVOCATIONS and retry the request.",
@@ -104,18 +84,53 @@ impl Service {
             )));
         };
         let (plan, agent_name) = self
-            .plan_of(&scope, &agent.agent_id, &version)
+            .plan_of(&scope, &agent_id, &version)
             .await?
-            .ok_or_else(|| not_prepared(&agent.agent_id, &version))?;
+            .ok_or_else(|| not_prepared(&agent_id, &version))?;
         Ok(Target {
             identity: AgentIdentity {
-                agent_id: agent.agent_id,
+                agent_id,
                 agent_name,
                 alias_id: alias.agent_alias_id,
                 version,
             },
             plan,
         })
+    }
+
+    /// The agent's id and the alias that `agent` and `alias` name; an id wins over a name.
+    ///
+    /// # Errors
+    /// `ResourceNotFound` where one of them is not there.
+    pub(crate) async fn find_alias(
+        &self,
+        cx: &CallContext,
+        agent: &str,
+        alias: &str,
+    ) -> Result<(String, AgentAlias), Exception> {
+        if self.settings.strictness == Strictness::Strict {
+            check_id("agentId", agent)?;
+            check_id("agentAliasId", alias)?;
+        }
+        let scope = scope(cx);
+        let Some(found) = self.named::<AgentPart>(&scope, agent, AGENT).await? else {
+            return Err(self.agent_elsewhere(cx, agent).await);
+        };
+        let agent_id = found.agent.agent_id;
+        let by_agent = Names {
+            parent: &agent_id,
+            ..ALIAS
+        };
+        let relaxed = self.settings.strictness == Strictness::Relaxed;
+        let alias = match alias {
+            TEST_ALIAS_NAME if relaxed => TEST_ALIAS,
+            _ => alias,
+        };
+        let Some(alias) = self.named::<AgentAlias>(&scope, alias, by_agent).await? else {
+            return Err(Exception::not_found(NOT_FOUND)
+                .with_internal(format!("agent {agent_id} has no alias {alias}")));
+        };
+        Ok((agent_id, alias))
     }
 
     /// Plan and agent name of a version.

@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use outcrop_engine::orchestration::{Conversation, Event, EventKind, Phase, Run};
+use outcrop_engine::orchestration::{AgentIdentity, Conversation, Event, EventKind, Phase, Run};
 use outcrop_model::exception::Exception;
 use outcrop_store::{Expect, Key, Record, Write};
 use quick_cache::sync::Cache;
 use quick_cache::{Weighter, sync::DefaultLifecycle};
 
 use super::Shared;
+use crate::control::INLINE_AGENT;
 use crate::error;
 use crate::records::{self, LeaseDoc, Scope, SessionDoc, Stored, kind};
 
@@ -35,6 +36,9 @@ pub(super) struct OpenSession {
     pub(super) conversation: Conversation,
     /// The turn that waits for a return of control, or that a crash cut off.
     pub(super) unfinished: Option<Run>,
+    /// The summaries of earlier sessions that this one was given, once it has been: the prompt stays
+    /// the same for as long as it lasts.
+    pub(super) recalled: Option<Vec<String>>,
     bytes: u64,
 }
 
@@ -101,16 +105,21 @@ impl OpenSession {
                 turns: 0,
                 attributes: std::collections::BTreeMap::new(),
                 lease: None,
+                memory: None,
             },
             seq: 0,
             conversation: Conversation::default(),
             unfinished: None,
+            recalled: None,
             bytes: 0,
         }
     }
 
     /// Takes a finished turn's messages and files into the session. They are weighed as they come.
     pub(super) fn settle(&mut self, run: Run) {
+        if let Some(started) = run.started().filter(|started| started.memory_id.is_some()) {
+            self.recalled = Some(started.memory.clone());
+        }
         let added = run.transcript().len();
         self.conversation = run.conversation();
         let history = &self.conversation.history;
@@ -265,7 +274,14 @@ fn settle(session: &mut OpenSession, run: Option<Run>) {
     }
 }
 
-/// The key of a session.
-pub(super) fn key(scope: &Scope, agent_id: &str, alias_id: &str, session_id: &str) -> Key {
-    scope.key(kind::SESSION, &format!("{agent_id}/{alias_id}"), session_id)
+/// The key of a session. Those of inline agents are the account's, kept apart by the agents' names
+/// (behaviour.md 12.1).
+pub(super) fn key(scope: &Scope, agent: &AgentIdentity, session_id: &str) -> Key {
+    let alias = if agent.agent_id == INLINE_AGENT {
+        &agent.agent_name
+    } else {
+        &agent.alias_id
+    };
+    let parent = format!("{}/{alias}", agent.agent_id);
+    scope.key(kind::SESSION, &parent, session_id)
 }

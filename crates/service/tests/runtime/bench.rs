@@ -369,6 +369,15 @@ impl Bench {
         self.service = Service::new(self.ports.clone(), settings);
     }
 
+    /// The same, with summaries while sessions last.
+    pub(crate) fn make_live(&mut self) {
+        let settings = Settings {
+            memory_live: true,
+            ..Settings::default()
+        };
+        self.service = Service::new(self.ports.clone(), settings);
+    }
+
     /// A new process over the same store: nothing in memory survives.
     pub(crate) fn restart(&mut self) {
         self.service = Service::new(self.ports.clone(), Settings::default());

@@ -127,25 +127,31 @@ async fn a_shutdown_journals_the_turn_and_tells_the_model_of_the_open_call() {
 }
 
 #[tokio::test]
-async fn what_is_not_supported_is_named() {
+async fn what_is_missing_is_named() {
     let bench = Bench::new().await;
     for (more, member) in [
-        (json!({"inputText": "x", "memoryId": "user-1"}), "memoryId"),
-        (
-            json!({"inputText": "x", "promptCreationConfigurations": {}}),
-            "promptCreationConfigurations",
-        ),
         (json!({"sessionState": {}}), "inputText is required"),
-        (
-            json!({"inputText": "x", "sessionState": {"knowledgeBaseConfigurations": [{"knowledgeBaseId": "KBKBKBKBKB", "retrievalConfiguration": {"vectorSearchConfiguration": {}}}]}}),
-            "up to 0 knowledge bases",
-        ),
+        (json!({"inputText": " "}), "inputText is required"),
     ] {
         let Answer::Refused(ExceptionKind::Validation, message) = bench.ask(more).await else {
             panic!("{member} is refused");
         };
         assert!(message.contains(member), "{message}");
     }
+}
+
+#[tokio::test]
+async fn configurations_of_knowledge_bases_that_are_not_there_fail_within_the_stream() {
+    let bench = Bench::new().await;
+    let more = json!({"inputText": "x", "sessionState": {"knowledgeBaseConfigurations": [{
+        "knowledgeBaseId": "KBKBKBKBKB",
+        "retrievalConfiguration": {"vectorSearchConfiguration": {}}}]}});
+    let message = "You can only provide configurations for up to 0 knowledge bases in the session state. Reduce the number of configurations and retry your request.";
+    assert_eq!(
+        bench.ask(more).await,
+        Answer::Failed(ExceptionKind::Validation, message.to_owned())
+    );
+    assert_eq!(bench.model.calls(), 0);
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod calls;
 mod control;
 mod crashes;
 mod failures;
+mod memory;
 mod processes;
 mod sessions;
 mod typed_arguments;

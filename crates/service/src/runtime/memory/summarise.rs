@@ -1,0 +1,294 @@
+//! One summary: from a claimed job to a document, or to another attempt later.
+//!
+//! Exactly once, by three preconditions of one batch: the journal is where it was when it was read,
+//! so no turn has come in between; the summary's document is as it was found, so nobody else has
+//! written it; and the job is finished with it. A session that still lives is left alone: its job is
+//! moved on by whoever writes its document.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outcrop_model::exception::Exception;
+use outcrop_model::timestamp::Timestamp;
+use outcrop_store::{Expect, Job, Key, StoreError, Write};
+use tracing::{debug, error, warn};
+
+use super::job::{Purpose, Task};
+use super::told::Told;
+use super::{FailureDoc, SummaryDoc, Terms, ask};
+use crate::records::{self, Scope, SessionDoc, Stored, kind};
+use crate::runtime::Shared;
+
+/// Attempts at one summary, each with the retries of its model call.
+const ATTEMPTS_MAX: u32 = 6;
+/// The wait before the second attempt; each later one is four times as long, the last 43 minutes.
+const BACKOFF: Duration = Duration::from_secs(10);
+/// How often a job may be claimed. Far beyond what restarts can need: it ends a job that brings its
+/// process down each time.
+const CLAIMS_MAX: u32 = 200;
+/// How often a result is written again after others were quicker.
+const WRITES_MAX: u32 = 4;
+
+/// What became of a job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The summary is stored.
+    Stored,
+    /// There is nothing to be stored: it is there, or nobody can ask for it.
+    Needless,
+    /// The session lives; the job is done when it does not.
+    Lives,
+}
+
+/// Why a job could not be done.
+enum Trouble {
+    /// The store; the claim lapses, and the job is taken up again.
+    Store(StoreError),
+    /// Anything else, which may be better later.
+    Later(String),
+}
+
+impl From<Exception> for Trouble {
+    fn from(exception: Exception) -> Self {
+        Self::Later(exception.to_string())
+    }
+}
+
+/// Does a job, or has it done later, or gives it up.
+pub(super) async fn perform(shared: &Arc<Shared>, job: &Job) {
+    let task: Task = match serde_json::from_str(&job.payload) {
+        Ok(task) => task,
+        Err(cause) => {
+            error!(job = &*job.id, %cause, "the job of a summary is damaged and is dropped");
+            settle(shared, job, vec![finish(job)]).await;
+            return;
+        }
+    };
+    match attempt(shared, job, &task).await {
+        Ok(outcome) => debug!(journal = task.journal, ?outcome, "summary"),
+        Err(Trouble::Store(cause)) => {
+            warn!(journal = task.journal, %cause, "a summary waits for the store");
+        }
+        Err(Trouble::Later(cause)) => later(shared, job, task, cause).await,
+    }
+}
+
+/// Writes what is to become of a job whose work is over. Where that fails the claim lapses.
+async fn settle(shared: &Shared, job: &Job, writes: Vec<Write>) {
+    if let Err(cause) = shared.commit(writes).await {
+        warn!(job = &*job.id, %cause, "the job of a summary could not be put away");
+    }
+}
+
+/// Tries again after a while, or leaves a record of the failure.
+async fn later(shared: &Shared, job: &Job, mut task: Task, cause: String) {
+    let now_ms = shared.ports.clock.now().as_millis();
+    task.failures += 1;
+    if task.failures < ATTEMPTS_MAX && job.attempts < CLAIMS_MAX {
+        let wait = BACKOFF * 4_u32.pow(task.failures - 1);
+        warn!(
+            journal = task.journal,
+            failures = task.failures,
+            wait_s = wait.as_secs(),
+            cause,
+            "a session could not be summarised; it will be tried again"
+        );
+        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX >> 1);
+        settle(shared, job, vec![task.enqueue(now_ms + wait_ms)]).await;
+        return;
+    }
+    error!(
+        session_id = &*task.session_id,
+        journal = task.journal,
+        failures = task.failures,
+        cause,
+        "a session could not be summarised and is given up"
+    );
+    let scope = task.scope();
+    let key = task
+        .owner(&scope)
+        .key(kind::SUMMARY_FAILURE, task.started_at, &task.journal);
+    let failure = FailureDoc {
+        session_id: task.session_id.to_string(),
+        journal: task.journal.clone(),
+        cause,
+    };
+    let storage = match shared.plan(&scope, &task.plan).await {
+        Ok(plan) => Terms::of(&plan.definition).map(|terms| terms.storage),
+        Err(_) => None,
+    };
+    let record = Write::Put {
+        key,
+        body: records::json(&failure).into(),
+        expect: Expect::Any,
+        name: None,
+        expires_at_ms: Some(
+            expiry(&task, storage.unwrap_or_default())
+                .as_millis()
+                .max(now_ms + 1),
+        ),
+    };
+    settle(shared, job, vec![record, finish(job)]).await;
+}
+
+async fn attempt(shared: &Arc<Shared>, job: &Job, task: &Task) -> Result<Outcome, Trouble> {
+    let scope = task.scope();
+    let owner = task.owner(&scope);
+    let lives = shared.lives(task, &scope).await?;
+    if lives && task.purpose == Purpose::Ended {
+        return Ok(Outcome::Lives);
+    }
+    let key = owner.key(kind::SESSION_SUMMARY, task.started_at, &task.journal);
+    let found = shared.summary(&key).await?;
+    let superseded = !lives && task.purpose == Purpose::Running;
+    let is_there = found.is_some_and(|summary| summary.body.ended);
+    if superseded || is_there || !shared.has_alias(task, &scope).await? {
+        return needless(shared, job).await;
+    }
+    let plan = shared.plan(&scope, &task.plan).await?;
+    let Some(terms) = Terms::of(&plan.definition) else {
+        return needless(shared, job).await;
+    };
+    let expires_at = expiry(task, terms.storage);
+    if expires_at <= shared.ports.clock.now() {
+        return needless(shared, job).await;
+    }
+    let told = shared.told(&scope, &task.journal).await?;
+    if told.messages.is_empty() {
+        return needless(shared, job).await;
+    }
+    let past = shared
+        .recall(&owner, terms.recent, Some(&task.journal))
+        .await?;
+    let asked = ask::summary(shared, &plan, task, &told, &past).await;
+    let text = asked.map_err(Trouble::Later)?;
+    let summary = SummaryDoc {
+        memory_id: task.memory_id.clone(),
+        session_id: task.session_id.to_string(),
+        journal: task.journal.clone(),
+        seq: told.seq,
+        started_at: task.started_at,
+        expires_at,
+        text,
+        ended: task.purpose == Purpose::Ended,
+    };
+    shared.store_summary(job, task, &told, &key, &summary).await
+}
+
+/// Nothing is to be stored: the job is over.
+async fn needless(shared: &Shared, job: &Job) -> Result<Outcome, Trouble> {
+    let finished = shared.commit(vec![finish(job)]).await;
+    finished.map_err(Trouble::Store)?;
+    Ok(Outcome::Needless)
+}
+
+fn finish(job: &Job) -> Write {
+    Write::Finish {
+        id: Arc::clone(&job.id),
+        lease: job.lease,
+    }
+}
+
+/// When a session's summary is forgotten (behaviour.md 8.3: `sessionExpiryTime`).
+fn expiry(task: &Task, storage: Duration) -> Timestamp {
+    task.started_at.saturating_add(storage)
+}
+
+impl Shared {
+    fn session_key(task: &Task, scope: &Scope) -> Key {
+        scope.key(kind::SESSION, &task.parent, &task.session_id)
+    }
+
+    /// Whether a further turn may come in this life of the session.
+    async fn lives(&self, task: &Task, scope: &Scope) -> Result<bool, Trouble> {
+        let key = Self::session_key(task, scope);
+        let now_ms = self.ports.clock.now().as_millis();
+        let found = self.ports.store.get(&key, now_ms).await;
+        let Some(record) = found.map_err(Trouble::Store)? else {
+            return Ok(false);
+        };
+        Ok(records::read::<SessionDoc>(record)?.body.journal == task.journal)
+    }
+
+    async fn summary(&self, key: &Key) -> Result<Option<Stored<SummaryDoc>>, Trouble> {
+        let now_ms = self.ports.clock.now().as_millis();
+        let found = self.ports.store.get(key, now_ms).await;
+        let record = found.map_err(Trouble::Store)?;
+        Ok(record.map(records::read).transpose()?)
+    }
+
+    /// Whether the alias is still there, without which nobody can ask for the summary.
+    async fn has_alias(&self, task: &Task, scope: &Scope) -> Result<bool, Trouble> {
+        let Some((agent_id, alias_id)) = task.parent.split_once('/') else {
+            return Ok(false);
+        };
+        let key = scope.key(kind::ALIAS, agent_id, alias_id);
+        let now_ms = self.ports.clock.now().as_millis();
+        let found = self.ports.store.get(&key, now_ms).await;
+        Ok(found.map_err(Trouble::Store)?.is_some())
+    }
+
+    /// Stores the summary and finishes the job, unless another has meanwhile or the session went on.
+    async fn store_summary(
+        &self,
+        job: &Job,
+        task: &Task,
+        told: &Told,
+        key: &Key,
+        summary: &SummaryDoc,
+    ) -> Result<Outcome, Trouble> {
+        let scope = task.scope();
+        for _ in 0..WRITES_MAX {
+            let found = self.summary(key).await?;
+            if let Some(found) = &found
+                && (found.body.ended || !summary.ended && found.body.seq >= summary.seq)
+            {
+                return needless(self, job).await;
+            }
+            let lives = self.lives(task, &scope).await?;
+            if lives && summary.ended {
+                return Ok(Outcome::Lives);
+            }
+            let mut writes = Vec::with_capacity(4);
+            if summary.ended {
+                writes.extend(self.closing(task, &scope).await?);
+                // Checks the journal's end and appends nothing.
+                writes.push(Write::Append {
+                    journal: task.journal.as_str().into(),
+                    expected_seq: told.seq,
+                    entries: Vec::new(),
+                });
+            }
+            writes.push(Write::Put {
+                key: key.clone(),
+                body: records::json(summary).into(),
+                expect: found.map_or(Expect::Absent, |found| Expect::Revision(found.revision)),
+                name: None,
+                expires_at_ms: Some(summary.expires_at.as_millis()),
+            });
+            writes.push(finish(job));
+            match self.commit(writes).await {
+                Ok(_) => return Ok(Outcome::Stored),
+                Err(StoreError::Stale { .. }) => {}
+                Err(StoreError::Fenced { .. }) => return Ok(Outcome::Lives),
+                Err(cause) => return Err(Trouble::Store(cause)),
+            }
+        }
+        Err(Trouble::Later(
+            "others wrote the summary at the same time".to_owned(),
+        ))
+    }
+
+    /// Makes sure that nobody goes on with a session that this server's clock says has expired: the
+    /// clocks of servers differ. Nothing for one that has begun a new life by now.
+    async fn closing(&self, task: &Task, scope: &Scope) -> Result<Option<Write>, Trouble> {
+        let key = Self::session_key(task, scope);
+        let now_ms = self.ports.clock.now().as_millis();
+        let found = self.ports.store.get(&key, now_ms).await;
+        let is_gone = found.map_err(Trouble::Store)?.is_none();
+        Ok(is_gone.then_some(Write::Delete {
+            key,
+            expect: Expect::Absent,
+        }))
+    }
+}
