@@ -1,6 +1,7 @@
 //! `promptOverrideConfiguration`: what is refused, what is shown.
 
 use outcrop_engine::prompt::default;
+use outcrop_engine::prompt::family::Family;
 use outcrop_model::control::{PromptType, ops as op};
 use serde_json::{Value, json};
 
@@ -183,7 +184,7 @@ async fn rules_of_overriding() {
 }
 
 #[tokio::test]
-async fn a_router_shows_its_classifier() {
+async fn a_router_shows_its_classifier_and_the_prompt_of_a_supervisor() {
     let world = World::relaxed();
     let input = with(
         definition("router"),
@@ -196,15 +197,51 @@ async fn a_router_shows_its_classifier() {
     );
     world.call::<op::CreateAgent>(input).await;
     let prompts = shown(&world, "ID00000001").await;
+    let mut supervisor = default_of(PromptType::Orchestration, "ENABLED");
+    supervisor["basePromptTemplate"] = json!(default::template_for(
+        PromptType::Orchestration,
+        default::Kind {
+            supervises: true,
+            ..default::Kind::default()
+        },
+    ));
     assert_eq!(
         prompts,
         json!([
             default_of(PromptType::PreProcessing, "ENABLED"),
-            default_of(PromptType::Orchestration, "ENABLED"),
+            supervisor,
             default_of(PromptType::KnowledgeBaseResponseGeneration, "ENABLED"),
             default_of(PromptType::PostProcessing, "DISABLED"),
             default_of(PromptType::MemorySummarization, "DISABLED"),
             default_of(PromptType::RoutingClassifier, "ENABLED"),
         ])
+    );
+}
+
+#[tokio::test]
+async fn the_defaults_are_those_of_the_model_s_family() {
+    let world = World::relaxed();
+    let input = with(
+        definition("nova"),
+        json!({
+            "foundationModel": "amazon.nova-pro-v1:0",
+            "promptOverrideConfiguration": {"promptConfigurations": [
+                {"promptType": "ORCHESTRATION", "promptState": "ENABLED"},
+            ]},
+        }),
+    );
+    world.call::<op::CreateAgent>(input).await;
+    let orchestration = shown(&world, "ID00000001").await[1].take();
+    let kind = default::Kind {
+        family: Family::Nova,
+        supervises: false,
+    };
+    assert_eq!(
+        orchestration["basePromptTemplate"],
+        default::template_for(PromptType::Orchestration, kind)
+    );
+    assert_eq!(
+        orchestration["inferenceConfiguration"]["maximumLength"],
+        1024
     );
 }
