@@ -16,6 +16,9 @@ use crate::transcript::Transcript;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Step {
+    /// Only a call of this model takes the step, so that agents which run side by side have lines of
+    /// their own.
+    pub for_model: Option<String>,
     /// Waits here, before anything is sent, until this name is released.
     pub hold: Option<String>,
     /// Waits after half of the reply.
@@ -96,6 +99,11 @@ pub enum Piece {
 }
 
 impl Step {
+    /// Whether a call of `model` may take it; `None` for a tool's.
+    pub fn is_for(&self, model: Option<&str>) -> bool {
+        self.for_model.is_none() || self.for_model.as_deref() == model
+    }
+
     /// The model's reply to `transcript` under this step; `serial` makes call ids unique.
     pub fn reply(&self, transcript: &Transcript, serial: u64) -> Reply {
         let Some(pieces) = &self.content else {

@@ -156,12 +156,15 @@ impl State {
         inner.last_serial += 1;
         let serial = inner.last_serial;
         let record = build(serial);
+        let transcript = record.transcript.as_ref();
+        let model = transcript.map(|transcript| transcript.model.clone());
         inner.records.push(record);
         let queue = match kind {
             Kind::Model => &mut inner.model,
             Kind::Tool => &mut inner.tool,
         };
-        let step = queue.pop_front().unwrap_or_default();
+        let next = queue.iter().position(|step| step.is_for(model.as_deref()));
+        let step = next.and_then(|next| queue.remove(next)).unwrap_or_default();
         let generation = inner.generation;
         drop(inner);
         self.changed();

@@ -66,12 +66,14 @@ fn answer_one(call: &ReturnedCall, person: &mut impl Person) -> Result<Value, Co
 }
 
 fn describe(call: &ReturnedCall) -> Line {
-    let (target, parameters): (String, Vec<&Parameter>) = match call {
+    let (collaborator, target, parameters): (_, String, Vec<&Parameter>) = match call {
         ReturnedCall::FunctionInvocationInput(call) => (
+            &call.collaborator_name,
             format!("{}.{}", call.action_group, call.function),
             call.parameters.iter().collect(),
         ),
         ReturnedCall::ApiInvocationInput(call) => (
+            &call.collaborator_name,
             format!(
                 "{} {} {}",
                 call.action_group, call.http_method, call.api_path
@@ -83,8 +85,12 @@ fn describe(call: &ReturnedCall) -> Line {
         ),
     };
     let text = format!("{target}({})", arguments(parameters.into_iter()));
+    let who = match collaborator {
+        Some(name) => format!("the collaborator {}", clean(name)),
+        None => "the agent".to_owned(),
+    };
     Line::new([
-        (Tone::Question, "the agent asks you to call "),
+        (Tone::Question, &format!("{who} asks you to call ")),
         (Tone::Call, &clean(&text)),
     ])
 }
@@ -256,6 +262,21 @@ mod tests {
             told[0],
             "the agent asks you to call claims POST /notify(claimId: 7)"
         );
+    }
+
+    #[test]
+    fn a_call_of_a_collaborator() {
+        let mut payload = weather("RESULT");
+        payload["invocationInputs"][0]["functionInvocationInput"]["collaboratorName"] =
+            json!("skies");
+        let (state, told) = answered(&payload, &["rain"]);
+        assert_eq!(
+            told[0],
+            "the collaborator skies asks you to call weather.today(city: Oslo)"
+        );
+        // The agent's id leads the result back to the collaborator.
+        let result = &state.unwrap()["returnControlInvocationResults"][0]["functionResult"];
+        assert_eq!(result["agentId"], "A1B2C3D4E5");
     }
 
     #[test]

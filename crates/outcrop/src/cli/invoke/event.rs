@@ -78,7 +78,22 @@ pub(crate) struct Attribution {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Citation {
+    generated_response_part: GeneratedPart,
     pub(crate) retrieved_references: Vec<Reference>,
+}
+
+impl Citation {
+    /// The part of the answer.
+    pub(crate) fn text(&self) -> &str {
+        &self.generated_response_part.text_response_part.text
+    }
+}
+
+/// A part of the answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct GeneratedPart {
+    text_response_part: Text,
 }
 
 /// A retrieved passage.
@@ -131,9 +146,16 @@ pub(crate) struct File {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct TracePart {
-    pub(crate) caller_chain: Vec<serde_json::Value>,
+    pub(crate) caller_chain: Vec<Caller>,
     pub(crate) collaborator_name: Option<String>,
     pub(crate) trace: Trace,
+}
+
+/// An agent on the way from the one that was asked to the one that speaks.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Caller {
+    pub(crate) agent_alias_arn: String,
 }
 
 /// Which part of the planning it tells of: one member is set, or none that this program knows.
@@ -294,8 +316,28 @@ pub(crate) struct LookupInput {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct CollaboratorInput {
+    pub(crate) agent_collaborator_alias_arn: String,
     pub(crate) agent_collaborator_name: String,
-    pub(crate) input: Text,
+    pub(crate) input: Payload,
+}
+
+/// What agents tell each other.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct Payload {
+    text: String,
+    #[serde(rename = "type")]
+    payload_type: String,
+}
+
+impl Payload {
+    /// The text, or what stands for the calls and results that are passed on.
+    pub(crate) fn text(&self) -> &str {
+        match self.payload_type.as_str() {
+            "RETURN_CONTROL" => "(calls for the caller, and their results)",
+            _ => &self.text,
+        }
+    }
 }
 
 /// Code about to run.
@@ -340,7 +382,7 @@ pub(crate) struct LookupOutput {
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct CollaboratorOutput {
     pub(crate) agent_collaborator_name: String,
-    pub(crate) output: Text,
+    pub(crate) output: Payload,
     pub(crate) metadata: Metadata,
 }
 
@@ -350,19 +392,23 @@ pub(crate) struct CollaboratorOutput {
 pub(crate) struct CodeOutput {
     pub(crate) execution_output: String,
     pub(crate) execution_error: String,
+    pub(crate) execution_timeout: bool,
     pub(crate) files: Vec<String>,
     pub(crate) metadata: Metadata,
 }
 
-/// A guardrail's assessment. The policies are shown as they are.
+/// A guardrail's assessments.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub(crate) struct Guardrail {
     pub(crate) action: String,
-    pub(crate) input_assessments: Option<Vec<serde_json::Map<String, serde_json::Value>>>,
-    pub(crate) output_assessments: Option<Vec<serde_json::Map<String, serde_json::Value>>>,
+    pub(crate) input_assessments: Option<Vec<Assessment>>,
+    pub(crate) output_assessments: Option<Vec<Assessment>>,
     pub(crate) metadata: Metadata,
 }
+
+/// What was found, by policy; as it is, for policies and their members are still growing.
+pub(crate) type Assessment = serde_json::Map<String, serde_json::Value>;
 
 /// The turn failed.
 #[derive(Debug, Default, Deserialize)]
@@ -418,6 +464,7 @@ pub(crate) struct FunctionCall {
     #[serde(rename = "actionInvocationType")]
     pub(crate) wanted: Wanted,
     pub(crate) agent_id: Option<String>,
+    pub(crate) collaborator_name: Option<String>,
     pub(crate) function: String,
     pub(crate) parameters: Vec<Parameter>,
 }
@@ -430,6 +477,7 @@ pub(crate) struct ApiCall {
     #[serde(rename = "actionInvocationType")]
     pub(crate) wanted: Wanted,
     pub(crate) agent_id: Option<String>,
+    pub(crate) collaborator_name: Option<String>,
     pub(crate) api_path: String,
     pub(crate) http_method: String,
     pub(crate) parameters: Vec<Parameter>,

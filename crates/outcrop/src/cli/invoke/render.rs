@@ -8,11 +8,16 @@
 //!   returns   {"status": "shipped"}  343 ms
 //! ```
 //!
-//! Invariant: what a collaborator does is indented under the question it was asked.
+//! Invariant: what a collaborator does is indented under the question it was asked, and begins with its
+//! name wherever another agent spoke before it.
+
+mod guardrail;
+
+use std::collections::BTreeMap;
 
 use super::event::{
-    ActionInput, Citation, Event, Guardrail, InvocationInput, ModelInput, ModelOutput, Observation,
-    Parameter, Step, TracePart,
+    ActionInput, Citation, CodeOutput, Event, Guardrail, InvocationInput, ModelInput, ModelOutput,
+    Observation, Parameter, Step, TracePart,
 };
 use super::line::{Block, Line, Tone, clean, duration, grouped};
 
@@ -24,13 +29,18 @@ const DEEPEST: usize = 5;
 const VALUE_CHARS: usize = 160;
 /// Passages listed per retrieval.
 const PASSAGES: usize = 5;
-/// Characters shown of each.
+/// Characters shown of each, and of a part of the answer that has a source.
 const PASSAGE_CHARS: usize = 80;
 
 /// Turns events into lines and keeps the sums.
 #[derive(Debug)]
 pub(crate) struct Renderer {
     width: usize,
+    /// Collaborators' names by alias ARN, as their supervisors call them. The name in a trace part is
+    /// always that of the first below the supervisor that was asked.
+    names: BTreeMap<String, String>,
+    /// The alias ARN of the agent that spoke last.
+    speaker: String,
     model_calls: u64,
     tokens_in: u64,
     tokens_out: u64,
@@ -41,6 +51,8 @@ impl Renderer {
     pub(crate) fn new(width: usize) -> Self {
         Self {
             width,
+            names: BTreeMap::new(),
+            speaker: String::new(),
             model_calls: 0,
             tokens_in: 0,
             tokens_out: 0,
@@ -96,34 +108,52 @@ impl Renderer {
     fn trace(&mut self, part: &TracePart) -> Vec<Line> {
         let depth = part.caller_chain.len().saturating_sub(1).min(DEEPEST);
         let trace = &part.trace;
+        let mut lines = self.change_of_speaker(depth, part);
         if let Some(step) = trace.step() {
-            return self.step(depth, part.collaborator_name.as_deref(), step);
-        }
-        if let Some(guardrail) = &trace.guardrail_trace {
-            return self.guardrail(depth, guardrail);
-        }
-        if let Some(failure) = &trace.failure_trace {
+            lines.extend(self.step(depth, self.name(part), step));
+        } else if let Some(guardrail) = &trace.guardrail_trace {
+            lines.extend(self.guardrail(depth, guardrail));
+        } else if let Some(failure) = &trace.failure_trace {
             let code = failure.failure_code.map(|code| code.to_string());
             let note = code.unwrap_or_default();
-            return self.block(
-                depth,
-                "fails",
-                Tone::Failure,
-                &failure.failure_reason,
-                &note,
-            );
+            let reason = &failure.failure_reason;
+            lines.extend(self.block(depth, "fails", Tone::Failure, reason, &note));
+        } else if let Some(step) = &trace.custom_orchestration_trace {
+            lines.extend(self.block(depth, "says", Tone::Plain, &step.event.text, ""));
         }
-        trace
-            .custom_orchestration_trace
-            .as_ref()
-            .map(|step| self.block(depth, "says", Tone::Plain, &step.event.text, ""))
-            .unwrap_or_default()
+        lines
     }
 
-    fn step(&mut self, depth: usize, collaborator: Option<&str>, step: &Step) -> Vec<Line> {
+    /// The name of the collaborator that a part is of.
+    fn name(&self, part: &TracePart) -> Option<String> {
+        let caller = part.caller_chain.last()?;
+        let known = self.names.get(&caller.agent_alias_arn);
+        known.or(part.collaborator_name.as_ref()).cloned()
+    }
+
+    /// A line with the name of a collaborator that goes on where another one spoke in between. A step's
+    /// own heading says it too, and the supervisor's lines are known by where they stand.
+    fn change_of_speaker(&mut self, depth: usize, part: &TracePart) -> Vec<Line> {
+        let Some(caller) = part.caller_chain.last() else {
+            return Vec::new();
+        };
+        let before = std::mem::replace(&mut self.speaker, caller.agent_alias_arn.clone());
+        let step = part.trace.step();
+        let has_heading = step.is_some_and(|step| step.model_invocation_input.is_some());
+        if depth == 0 || has_heading || before == self.speaker {
+            return Vec::new();
+        }
+        let Some(name) = self.name(part) else {
+            return Vec::new();
+        };
+        let title = format!("{:indent$}{}", "", clean(&name), indent = depth * LEVEL);
+        vec![Line::new([(Tone::Heading, &title)])]
+    }
+
+    fn step(&mut self, depth: usize, collaborator: Option<String>, step: &Step) -> Vec<Line> {
         let mut lines = Vec::new();
         if let Some(input) = &step.model_invocation_input {
-            lines.push(heading(depth, collaborator, input));
+            lines.push(heading(depth, collaborator.as_deref(), input));
         }
         if let Some(output) = &step.model_invocation_output {
             lines.extend(self.model_output(depth, output));
@@ -170,7 +200,7 @@ impl Renderer {
         lines
     }
 
-    fn invocation(&self, depth: usize, input: &InvocationInput) -> Vec<Line> {
+    fn invocation(&mut self, depth: usize, input: &InvocationInput) -> Vec<Line> {
         let mut lines = Vec::new();
         if let Some(action) = &input.action_group_invocation_input {
             let (label, note) = match action.execution_type.as_str() {
@@ -189,10 +219,10 @@ impl Renderer {
             ));
         }
         if let Some(question) = &input.agent_collaborator_invocation_input {
-            let text = format!(
-                "{}: {}",
-                question.agent_collaborator_name, question.input.text
-            );
+            let name = &question.agent_collaborator_name;
+            self.names
+                .insert(question.agent_collaborator_alias_arn.clone(), name.clone());
+            let text = format!("{name}: {}", question.input.text());
             lines.extend(self.block(depth, "asks", Tone::Call, &text, ""));
         }
         if let Some(code) = &input.code_interpreter_invocation_input {
@@ -220,32 +250,13 @@ impl Renderer {
             }
         }
         if let Some(answer) = &observation.agent_collaborator_invocation_output {
-            let text = format!("{}: {}", answer.agent_collaborator_name, answer.output.text);
+            let name = &answer.agent_collaborator_name;
+            let text = format!("{name}: {}", answer.output.text());
             let note = time(answer.metadata.time_ms());
             lines.extend(self.block(depth, "answers", Tone::Result, &text, &note));
         }
         if let Some(output) = &observation.code_interpreter_invocation_output {
-            let note = time(output.metadata.time_ms());
-            if output.execution_error.is_empty() {
-                lines.extend(self.block(
-                    depth,
-                    "prints",
-                    Tone::Result,
-                    &output.execution_output,
-                    &note,
-                ));
-            } else {
-                lines.extend(self.block(
-                    depth,
-                    "raises",
-                    Tone::Failure,
-                    &output.execution_error,
-                    &note,
-                ));
-            }
-            for file in &output.files {
-                lines.extend(self.block(depth, "writes", Tone::Result, file, ""));
-            }
+            lines.extend(self.code_output(depth, output));
         }
         if let Some(reprompt) = &observation.reprompt_response {
             lines.extend(self.block(depth, "retries", Tone::Failure, &reprompt.text, ""));
@@ -267,46 +278,47 @@ impl Renderer {
         lines
     }
 
-    fn guardrail(&self, depth: usize, guardrail: &Guardrail) -> Vec<Line> {
-        let (side, assessments) =
-            match (&guardrail.input_assessments, &guardrail.output_assessments) {
-                (Some(input), _) => ("input", input.as_slice()),
-                (None, Some(output)) => ("output", output.as_slice()),
-                (None, None) => ("", [].as_slice()),
-            };
-        let (verdict, tone) = match guardrail.action.as_str() {
-            "INTERVENED" => ("blocked", Tone::Failure),
-            _ => ("passed", Tone::Result),
+    fn code_output(&self, depth: usize, output: &CodeOutput) -> Vec<Line> {
+        let note = time(output.metadata.time_ms());
+        let (label, tone, text) = if output.execution_timeout {
+            ("raises", Tone::Failure, "it took too long and was stopped")
+        } else if output.execution_error.is_empty() {
+            ("prints", Tone::Result, output.execution_output.as_str())
+        } else {
+            ("raises", Tone::Failure, output.execution_error.as_str())
         };
-        let policies: Vec<String> = assessments
-            .iter()
-            .flat_map(|assessment| assessment.iter())
-            .map(|(policy, detail)| format!("{policy} {detail}"))
-            .collect();
-        let text = format!("{side} {verdict} {}", policies.join(" "));
-        self.block(
-            depth,
-            "guardrail",
-            tone,
-            &text,
-            &time(guardrail.metadata.time_ms()),
-        )
+        let mut lines = self.block(depth, label, tone, text, &note);
+        for file in &output.files {
+            lines.extend(self.block(depth, "writes", Tone::Result, file, ""));
+        }
+        lines
     }
 
+    fn guardrail(&self, depth: usize, guardrail: &Guardrail) -> Vec<Line> {
+        let (text, tone) = guardrail::verdict(guardrail);
+        let note = time(guardrail.metadata.time_ms());
+        self.block(depth, "guardrail", tone, &text, &note)
+    }
+
+    /// What parts of the answer rest on.
     fn sources(&self, citations: &[Citation]) -> Vec<Line> {
-        let mut locations: Vec<&str> = Vec::new();
-        for reference in citations
-            .iter()
-            .flat_map(|citation| &citation.retrieved_references)
-        {
-            if !locations.contains(&reference.location()) {
-                locations.push(reference.location());
+        let mut lines = Vec::new();
+        for citation in citations {
+            let mut locations: Vec<&str> = Vec::new();
+            for reference in &citation.retrieved_references {
+                if !locations.contains(&reference.location()) {
+                    locations.push(reference.location());
+                }
+            }
+            let text = excerpt(citation.text(), PASSAGE_CHARS);
+            if !text.is_empty() {
+                lines.extend(self.block(0, "cites", Tone::Quiet, &text, ""));
+            }
+            for location in locations {
+                lines.extend(self.block(0, "source", Tone::Quiet, location, ""));
             }
         }
-        locations
-            .into_iter()
-            .flat_map(|location| self.block(0, "source", Tone::Quiet, location, ""))
-            .collect()
+        lines
     }
 }
 

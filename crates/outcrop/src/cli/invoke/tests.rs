@@ -138,7 +138,7 @@ fn the_other_kinds_of_step() {
         ),
     ];
     expect![[r#"
-          guardrail input blocked wordPolicy {"customWords":[{"match":"gold"}]}  9 ms
+          guardrail input blocked: customWords gold  9 ms
           guardrail output passed
           model     
           rejected  Nothing to do with orders.
@@ -152,6 +152,96 @@ fn the_other_kinds_of_step() {
           file      plot.png  image/png
           source    https://shop.example/faq
         1 model call, 5.2 s
+    "#]]
+    .assert_eq(&draw(&events, 80));
+}
+
+fn link(alias: &str) -> Value {
+    json!({"agentAliasArn": format!("arn:aws:bedrock:us-west-2:1:agent-alias/{alias}")})
+}
+
+/// A part of what an agent below a supervisor does. AWS names the collaborator of the first level in all.
+fn below(aliases: &[&str], part: &Value) -> (&'static str, Value) {
+    let chain: Vec<Value> = aliases.iter().map(|alias| link(alias)).collect();
+    (
+        "trace",
+        json!({"callerChain": chain, "collaboratorName": "travel", "trace": {"orchestrationTrace": part}}),
+    )
+}
+
+fn asks(alias: &str, name: &str, text: &str) -> Value {
+    json!({"invocationInput": {"invocationType": "AGENT_COLLABORATOR", "agentCollaboratorInvocationInput": {
+        "agentCollaboratorAliasArn": link(alias)["agentAliasArn"], "agentCollaboratorName": name,
+        "input": {"text": text, "type": "TEXT"}}}})
+}
+
+fn thinks(text: &str) -> Value {
+    json!({"rationale": {"text": text}})
+}
+
+#[test]
+fn collaborators_are_named_and_indented() {
+    let input = json!({"modelInvocationInput": {"foundationModel": "m", "traceId": "x-0", "type": "ORCHESTRATION"}});
+    let returned = json!({"observation": {"type": "AGENT_COLLABORATOR", "agentCollaboratorInvocationOutput": {
+        "agentCollaboratorName": "hotels", "output": {"type": "RETURN_CONTROL"}}}});
+    let travel = &["top/A", "travel/A"][..];
+    let hotels = &["top/A", "travel/A", "hotels/A"][..];
+    let flights = &["top/A", "travel/A", "flights/A"][..];
+    let events = [
+        below(travel, &input),
+        below(travel, &asks("hotels/A", "hotels", "A room in Oslo?")),
+        below(travel, &asks("flights/A", "flights", "A flight to Oslo?")),
+        below(hotels, &input),
+        below(flights, &input),
+        below(hotels, &thinks("Rooms are …")),
+        below(flights, &thinks("Flights are …")),
+        below(flights, &thinks("More of them.")),
+        below(travel, &returned),
+    ];
+    expect![[r#"
+            step 1    travel  m
+              asks      hotels: A room in Oslo?
+              asks      flights: A flight to Oslo?
+                step 1    hotels  m
+                step 1    flights  m
+                hotels
+                  thinks    Rooms are …
+                flights
+                  thinks    Flights are …
+                  thinks    More of them.
+            travel
+              answers   hotels: (calls for the caller, and their results)
+        5.2 s
+    "#]]
+    .assert_eq(&draw(&events, 80));
+}
+
+#[test]
+fn the_answer_is_shown_with_its_sources() {
+    let cited = |text: &str, places: &[&str]| {
+        let references: Vec<Value> = places
+            .iter()
+            .map(|uri| json!({"location": {"type": "S3", "s3Location": {"uri": uri}}}))
+            .collect();
+        json!({"generatedResponsePart": {"textResponsePart": {"text": text, "span": {"start": 0, "end": 9}}},
+            "retrievedReferences": references})
+    };
+    let citations = [
+        cited(
+            "Goods may be returned\nwithin thirty days.",
+            &["s3://shop/faq.md", "s3://shop/faq.md"],
+        ),
+        cited("", &["s3://shop/terms.md"]),
+    ];
+    let events = [(
+        "chunk",
+        json!({"bytes": "", "attribution": {"citations": citations}}),
+    )];
+    expect![[r#"
+          cites     Goods may be returned within thirty days.
+          source    s3://shop/faq.md
+          source    s3://shop/terms.md
+        5.2 s
     "#]]
     .assert_eq(&draw(&events, 80));
 }
