@@ -16,13 +16,14 @@ class Raw:
         self.connection.close()
 
     def send(self, model, operation, value):
-        """Sends an input; (status, exception's name or None, body as JSON)."""
+        """Sends an input; (status, exception's name or None, body as JSON, None if it is an event stream)."""
         method, target, headers, body = written(model, operation, value)
         self.connection.request(method, target, body=body, headers=headers)
         answer = self.connection.getresponse()
         data = answer.read()
         name = (answer.getheader("x-amzn-errortype") or "").partition(":")[0] or None
-        return answer.status, name, json.loads(data) if data else None
+        streams = answer.getheader("content-type") == "application/vnd.amazon.eventstream"
+        return answer.status, name, json.loads(data) if data and not streams else None
 
 
 def written(model, operation, value):
