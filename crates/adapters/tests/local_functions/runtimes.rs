@@ -74,6 +74,19 @@ async fn a_node_handler_answers_in_any_of_lambdas_ways() {
 }
 
 #[tokio::test]
+async fn what_a_node_handler_streams_arrives_joined() {
+    let registry = node("index.streams");
+    for _ in 0..2 {
+        let reply = invoke(&registry, &json!(5)).await.unwrap();
+        assert_eq!(reply.function_error, None, "{reply:?}");
+        let written = String::from_utf8_lossy(&reply.payload);
+        assert_eq!(written, "{\"asked\":5}{\"id\":36}");
+    }
+    let (error, _) = fault(&node("index.streamsAndThrows"), &json!({})).await;
+    assert_eq!(error["errorMessage"], json!("no more"));
+}
+
+#[tokio::test]
 async fn what_a_node_handler_does_wrong_is_a_fault() {
     let of = async |handler: &str| fault(&node(handler), &json!({})).await;
     for (handler, kind, message) in [

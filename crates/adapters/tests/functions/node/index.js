@@ -47,3 +47,16 @@ exports.leaves = async () => process.exit(4);
 exports.loops = () => {
   for (;;);
 };
+
+exports.streams = awslambda.streamifyResponse(async (event, stream, context) => {
+  stream.setContentType("application/json");
+  stream.write(JSON.stringify({ asked: event }));
+  await new Promise((resolve) => setTimeout(resolve, 2));
+  stream.write(JSON.stringify({ id: context.awsRequestId.length }));
+  stream.end();
+});
+
+exports.streamsAndThrows = awslambda.streamifyResponse(async (event, stream) => {
+  stream.write("half");
+  throw new RangeError("no more");
+});

@@ -7,6 +7,7 @@ const http = require("node:http");
 const path = require("node:path");
 const fs = require("node:fs");
 const util = require("node:util");
+const { Writable } = require("node:stream");
 const { createRequire } = require("node:module");
 const { pathToFileURL } = require("node:url");
 
@@ -254,6 +255,44 @@ function run(handler, event, context) {
   });
 }
 
+// Handlers that stream their response mark themselves. No caller here reads a stream, and to those
+// Lambda gives everything that was written, joined and as it is.
+const STREAMS = Symbol("streams");
+
+globalThis.awslambda = {
+  streamifyResponse(handler) {
+    handler[STREAMS] = true;
+    return handler;
+  },
+};
+
+class ResponseStream extends Writable {
+  written = [];
+
+  _write(part, encoding, done) {
+    this.written.push(part);
+    done();
+  }
+
+  setContentType() {}
+
+  get text() {
+    return Buffer.concat(this.written).toString("utf8");
+  }
+}
+
+// Ends with the stream; a handler that forgets to end it has the event loop run empty.
+function collect(handler, event, context) {
+  return new Promise((resolve, reject) => {
+    const stream = new ResponseStream();
+    settleOpen = { empty: () => resolve(stream.text), fail: reject };
+    stream.on("finish", () => resolve(stream.text));
+    stream.on("error", reject);
+    const returned = handler(event, stream, context);
+    if (typeof returned?.then === "function") returned.then(undefined, reject);
+  });
+}
+
 function serialised(value) {
   try {
     return JSON.stringify(value === undefined ? null : value) ?? "null";
@@ -269,7 +308,9 @@ async function serveOne(handler) {
   const own = `invocation/${requestId}/`;
   let body;
   try {
-    body = serialised(await run(handler, JSON.parse(content), contextOf(headers)));
+    const event = JSON.parse(content);
+    const context = contextOf(headers);
+    body = handler[STREAMS] ? await collect(handler, event, context) : serialised(await run(handler, event, context));
   } catch (error) {
     logFault("Invoke Error", error);
     await postError(own + "error", error);
