@@ -5,6 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
+use outcrop_adapters::model::registry::Limits;
+
 use super::validate::models::{CONNECT_TIMEOUT, IDLE_TIMEOUT, RESPONSE_TIMEOUT};
 use super::{Environment, ModelRoute, ModelsOrigin, ProviderKind, Secret, Upstream};
 
@@ -75,6 +77,9 @@ fn route(
             response_timeout: RESPONSE_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
         },
+        fallback: Vec::new(),
+        limits: Limits::default(),
+        prompt_cache: true,
     }
 }
 

@@ -105,6 +105,10 @@ fn every_key_is_read() {
         base_url = "http://127.0.0.1:11434/v1/"
         upstream_model = "qwen3:8b"
         api_key_env = "OPENAI_API_KEY"
+        fallback = ["amazon.nova-lite-v1:0"]
+        max_concurrency = 8
+        tokens_per_minute = 90000
+        queue_timeout_s = 5
         [[models]]
         match = "*"
         provider = "bedrock"
@@ -162,6 +166,14 @@ fn every_key_is_read() {
     let first = &config.models[0].upstream;
     assert_eq!(first.base_url.as_deref(), Some("http://127.0.0.1:11434/v1"));
     assert_eq!(first.api_key.as_ref().unwrap().expose(), "sk-1");
+    assert_eq!(config.models[0].fallback, ["amazon.nova-lite-v1:0"]);
+    let limits = config.models[0].limits;
+    assert_eq!(
+        (limits.max_concurrency, limits.tokens_per_minute),
+        (Some(8), Some(90_000))
+    );
+    assert_eq!((limits.queue_max, limits.queue_timeout.as_secs()), (256, 5));
+    assert!(config.models[0].prompt_cache && config.models[1].limits.is_unlimited());
     assert_eq!(config.models[1].upstream.provider, ProviderKind::Bedrock);
     assert_eq!(config.embeddings[0].dimensions, Some(768));
     assert_eq!(
@@ -233,7 +245,7 @@ fn unknown_keys_suggest_the_nearest() {
             outcrop.toml:4: unknown key `model_call` in [limits]; did you mean `model_calls`?
             outcrop.toml:5: unknown key `listen` in [limits]; it belongs at the top level, before any [table]
             outcrop.toml:9: unknown key `providr` in [models]; did you mean `provider`?
-            outcrop.toml:11: unknown key `zzz` in [models]; known: match, provider, base_url, upstream_model, api_key_env, region, connect_timeout_s, response_timeout_s, idle_timeout_s"]],
+            outcrop.toml:11: unknown key `zzz` in [models]; known: match, provider, base_url, upstream_model, api_key_env, region, connect_timeout_s, response_timeout_s, idle_timeout_s, fallback, max_concurrency, requests_per_minute, tokens_per_minute, queue_max, queue_timeout_s, prompt_cache"]],
     );
 }
 
@@ -271,6 +283,25 @@ fn wrong_types_and_values_name_their_line() {
             outcrop.toml:5: FOLDER/nowhere is not a folder
             outcrop.toml:6: `url` has no meaning with runtime = "python"
             outcrop.toml:7: [[functions]] lacks `url`"#]],
+    );
+}
+
+#[test]
+fn fallbacks_and_limits_name_their_line() {
+    refused(
+        "[[models]]\nmatch = \"a\"\nprovider = \"bedrock\"\nfallback = [\"b\"]\n[[models]]\nmatch = \"b\"\nprovider = \"bedrock\"\nfallback = [\n  \"a\",\n]\n",
+        &expect!["outcrop.toml:8: `a` leads back to itself: a -> b -> a"],
+    );
+    refused(
+        "[[models]]\nmatch = \"a\"\nprovider = \"bedrock\"\nfallback = [\"c\"]\n",
+        &expect!["outcrop.toml:4: `c` matches no [[models]] entry"],
+    );
+    refused(
+        "[[models]]\nmatch = \"*\"\nprovider = \"local\"\nmax_concurrency = 0\nprompt_cache = false\n[[models]]\nmatch = \"b\"\nprovider = \"bedrock\"\nqueue_max = 5\n",
+        &expect![[r#"
+            outcrop.toml:4: `max_concurrency` must be 1 to 1000000, not 0
+            outcrop.toml:5: `prompt_cache` has no meaning with provider = "local"
+            outcrop.toml:9: `queue_max` has no meaning without `max_concurrency`, `requests_per_minute` or `tokens_per_minute`"#]],
     );
 }
 
@@ -408,7 +439,7 @@ fn every_table_knows_its_keys() {
             ("egress", 1),
             ("s3", 3),
             ("credentials", 3),
-            ("models", 9),
+            ("models", 16),
             ("embeddings", 10),
             ("functions", 22),
         ]

@@ -12,6 +12,7 @@ use outcrop_engine::orchestration::{
     Spent, Started,
 };
 use outcrop_engine::plan::AgentPlan;
+use outcrop_engine::port::Latency;
 use outcrop_model::arn::AgentAliasArn;
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
@@ -59,6 +60,8 @@ pub(super) struct Turn {
     pub(super) envelope: Envelope,
     /// Whether the session ends with this turn.
     pub(super) end_session: bool,
+    /// How fast the models are to answer.
+    pub(super) latency: Option<Latency>,
 }
 
 /// What AWS refuses only when the response has begun: more configurations than the agent has knowledge
@@ -155,6 +158,7 @@ pub(super) async fn begin(
                         invocation.nested.map(|nested| nested.caller),
                     ),
                     end_session: invocation.end_session,
+                    latency: invocation.latency,
                 })));
             }
             Err(StoreError::Stale { .. } | StoreError::Fenced { .. })

@@ -105,9 +105,11 @@ impl Driver {
         for effect in effects {
             match effect {
                 Effect::Emit(emission) => batch.push(Ok(self.turn.envelope.wrap(emission))),
-                Effect::CallModel(request) => {
+                Effect::CallModel(mut call) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
-                    let call = model_call::call(ports, *request, self.events.clone());
+                    call.request.latency = self.turn.latency;
+                    call.request.caller = Some(self.turn.session.doc.journal.as_str().into());
+                    let call = model_call::call(ports, *call, self.events.clone());
                     self.work.push(call.boxed());
                 }
                 Effect::CallAction(pending) => {

@@ -4,12 +4,14 @@ use outcrop_engine::action::lambda::Attributes;
 use outcrop_engine::orchestration::{
     Budget, Caller, Confirmation, ConversationView, ReturnedResult, ReturnedTarget,
 };
+use outcrop_engine::port::Latency;
 use outcrop_model::converse;
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::{
-    ApiResult, ConfirmationState, ContentBlock, ContentBody, ConversationRole, FunctionResult,
-    ImageInput, ImageInputFormat, ImageInputSource, InvocationResultMember, InvokeAgentRequest,
-    KnowledgeBaseConfiguration, Message, PromptCreationConfigurations, ResponseState, SessionState,
+    ApiResult, BedrockModelConfigurations, ConfirmationState, ContentBlock, ContentBody,
+    ConversationRole, FunctionResult, ImageInput, ImageInputFormat, ImageInputSource,
+    InvocationResultMember, InvokeAgentRequest, KnowledgeBaseConfiguration, Message,
+    PerformanceConfigLatency, PromptCreationConfigurations, ResponseState, SessionState,
 };
 use std::collections::BTreeMap;
 
@@ -56,6 +58,8 @@ pub(crate) struct Invocation {
     pub(crate) conversation_view: ConversationView,
     /// `knowledgeBaseConfigurations`.
     pub(crate) knowledge_bases: Vec<KnowledgeBaseConfiguration>,
+    /// `performanceConfig`.
+    pub(crate) latency: Option<Latency>,
     /// What the turn takes from the one that begins it, for a collaborator's.
     pub(crate) nested: Option<Nested>,
 }
@@ -127,6 +131,7 @@ impl Invocation {
             memory_id: input.memory_id,
             conversation_view: conversation_view(input.prompt_creation_configurations),
             knowledge_bases: state.knowledge_base_configurations.unwrap_or_default(),
+            latency: latency(input.bedrock_model_configurations),
             nested: None,
         })
     }
@@ -149,8 +154,16 @@ impl Invocation {
             memory_id: None,
             conversation_view: ConversationView::default(),
             knowledge_bases: Vec::new(),
+            latency: None,
             nested: Some(nested),
         }
+    }
+}
+
+fn latency(given: Option<BedrockModelConfigurations>) -> Option<Latency> {
+    match given?.performance_config?.latency? {
+        PerformanceConfigLatency::Optimized => Some(Latency::Optimized),
+        _ => Some(Latency::Standard),
     }
 }
 

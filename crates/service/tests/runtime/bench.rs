@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -43,6 +43,8 @@ pub(crate) enum Say {
     /// Several at once, with `t1`, `t2`, … as their ids.
     Calls(Vec<(&'static str, Value)>),
     Fail(ModelError),
+    /// Says this, or nothing at all, and fails then.
+    BreakOff(&'static str, ModelError),
     /// Never answers.
     Hang,
 }
@@ -51,6 +53,8 @@ pub(crate) enum Say {
 pub(crate) struct Model {
     pub(crate) script: Mutex<VecDeque<Say>>,
     pub(crate) requests: Mutex<Vec<ModelRequest>>,
+    /// What the configuration says of every model but these themselves.
+    pub(crate) fallbacks: OnceLock<Vec<String>>,
 }
 
 impl Model {
@@ -90,6 +94,10 @@ impl ModelProvider for Model {
         })
     }
 
+    fn fallbacks(&self, _model: &str) -> &[String] {
+        self.fallbacks.get().map_or(&[], Vec::as_slice)
+    }
+
     fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
         self.requests.lock().expect("unpoisoned").push(request);
         let next = self.script.lock().expect("unpoisoned").pop_front();
@@ -99,6 +107,13 @@ impl ModelProvider for Model {
                 Say::Call(name, input) => call_events(&[(name, input)]),
                 Say::Calls(calls) => call_events(&calls),
                 Say::Fail(error) => return Err(error),
+                Say::BreakOff(text, error) => {
+                    let said = (!text.is_empty())
+                        .then(|| Ok(delta(0, ContentBlockDelta::Text(text.to_owned()))));
+                    let events = said.into_iter().chain([Err(error)]);
+                    let events: Vec<Result<_, _>> = events.collect();
+                    return Ok(futures_util::stream::iter(events).boxed());
+                }
                 Say::Hang => return std::future::pending().await,
             };
             Ok(futures_util::stream::iter(events.into_iter().map(Ok)).boxed())

@@ -3,9 +3,11 @@
 mod bench;
 mod calls;
 mod control;
+mod converse;
 mod crashes;
 mod failures;
 mod memory;
+mod models;
 mod processes;
 mod sessions;
 mod typed_arguments;

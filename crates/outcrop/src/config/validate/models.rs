@@ -5,11 +5,13 @@
 
 use std::time::Duration;
 
+use outcrop_adapters::model::registry::{self, Entry, Limits, RegistryError};
+
 use super::super::low::{LowEmbedding, LowModel};
 use super::super::{
     EmbeddingRoute, ModelRoute, ModelsOrigin, ProviderKind, Secret, Upstream, discover,
 };
-use super::{At, Checker, Range, narrow};
+use super::{At, Checker, LONGEST_S, Range, narrow, size};
 
 /// A host that does not take a connection in this time is down.
 pub(in super::super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,6 +21,15 @@ pub(in super::super) const RESPONSE_TIMEOUT: Duration = Duration::from_mins(5);
 pub(in super::super) const IDLE_TIMEOUT: Duration = Duration::from_mins(2);
 
 const DIMENSIONS: Range = Range(1, 65_536, 1);
+
+/// More calls than a server has connections are no limit.
+const CALLS: Range = Range(1, 1_000_000, 1);
+const TOKENS_PER_MINUTE: Range = Range(1, u32::MAX as u64, 1);
+/// A quarter of the turns that run at once by default: more could not be answered in the time that
+/// they may wait.
+const QUEUE_MAX: Range = Range(0, 100_000, 256);
+/// A tenth of the time that a turn has by default.
+const QUEUE_TIMEOUT_S: Range = Range(1, LONGEST_S, 60);
 
 impl Checker<'_> {
     pub(super) fn models(&mut self, entries: &[LowModel]) -> (Vec<ModelRoute>, ModelsOrigin) {
@@ -30,11 +41,76 @@ impl Checker<'_> {
             let at = |key| At::entry("models", entry, key);
             let pattern = self.glob(at("match"), low.pattern.as_deref());
             let upstream = self.upstream("models", entry, low);
+            let limits = self.limits(entry, low);
             if let (Some(pattern), Some(upstream)) = (pattern, upstream) {
-                routes.push(ModelRoute { pattern, upstream });
+                routes.push(ModelRoute {
+                    pattern,
+                    upstream,
+                    fallback: low.fallback.clone(),
+                    limits,
+                    prompt_cache: low.prompt_cache.unwrap_or(true),
+                });
             }
         }
+        if routes.len() == entries.len() {
+            self.fallbacks(&routes);
+        }
         (routes, ModelsOrigin::File)
+    }
+
+    fn limits(&mut self, entry: usize, low: &LowModel) -> Limits {
+        let at = |key| At::entry("models", entry, key);
+        let mut calls = |key, value: Option<u64>, range| {
+            value.map(|value| narrow(self.number(at(key), Some(value), range)))
+        };
+        let max_concurrency = calls("max_concurrency", low.max_concurrency, CALLS);
+        let requests_per_minute = calls("requests_per_minute", low.requests_per_minute, CALLS);
+        let tokens_per_minute = calls(
+            "tokens_per_minute",
+            low.tokens_per_minute,
+            TOKENS_PER_MINUTE,
+        );
+        let limits = Limits {
+            max_concurrency,
+            requests_per_minute,
+            tokens_per_minute,
+            queue_max: size(self.number(at("queue_max"), low.queue_max, QUEUE_MAX)),
+            queue_timeout: self.seconds(
+                at("queue_timeout_s"),
+                low.queue_timeout_s,
+                QUEUE_TIMEOUT_S,
+            ),
+        };
+        if limits.is_unlimited() {
+            for (key, written) in [
+                ("queue_max", low.queue_max.is_some()),
+                ("queue_timeout_s", low.queue_timeout_s.is_some()),
+            ] {
+                if written {
+                    let text =
+                        "without `max_concurrency`, `requests_per_minute` or `tokens_per_minute`";
+                    self.fault(at(key), format!("`{key}` has no meaning {text}"));
+                }
+            }
+        }
+        limits
+    }
+
+    /// Every fallback leads to an entry, and none back.
+    fn fallbacks(&mut self, routes: &[ModelRoute]) {
+        let entries: Vec<Entry<'_>> = routes
+            .iter()
+            .map(|route| Entry {
+                pattern: &route.pattern,
+                fallback: &route.fallback,
+                upstream_model: route.upstream.model.as_deref(),
+            })
+            .collect();
+        // A pattern that is no glob has been told already.
+        if let Err(RegistryError::Fallback(error)) = registry::chains(&entries) {
+            let at = At::entry("models", error.entry, "fallback");
+            self.fault(at, format!("`{}` {}", error.target, error.detail));
+        }
     }
 
     pub(super) fn embeddings(&mut self, entries: &[LowEmbedding]) -> Vec<EmbeddingRoute> {
@@ -55,6 +131,7 @@ impl Checker<'_> {
                 connect_timeout_s: low.connect_timeout_s,
                 response_timeout_s: low.response_timeout_s,
                 idle_timeout_s: low.idle_timeout_s,
+                ..LowModel::default()
             };
             let upstream = self.upstream("embeddings", entry, &as_model);
             if let (Some(pattern), Some(upstream)) = (pattern, upstream) {
@@ -132,10 +209,17 @@ impl Checker<'_> {
             low.base_url.is_some(),
             low.region.is_some(),
         );
+        let caches = low.prompt_cache.is_some();
         let written: &[(&'static str, bool)] = match provider {
-            ProviderKind::OpenAi | ProviderKind::Anthropic => &[("region", aws)],
+            ProviderKind::OpenAi => &[("region", aws), ("prompt_cache", caches)],
+            ProviderKind::Anthropic => &[("region", aws)],
             ProviderKind::Bedrock => &[],
-            ProviderKind::Local => &[("base_url", remote), ("api_key_env", key), ("region", aws)],
+            ProviderKind::Local => &[
+                ("base_url", remote),
+                ("api_key_env", key),
+                ("region", aws),
+                ("prompt_cache", caches),
+            ],
         };
         for (name, _) in written.iter().filter(|(_, written)| *written) {
             self.fault(

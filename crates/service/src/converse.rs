@@ -1,0 +1,237 @@
+//! `Converse` and `ConverseStream` of `bedrock-runtime`, over the providers that agents use.
+//!
+//! The asked model gets the request as it came: nothing is fitted to what it can do, since a caller of
+//! Converse chose every parameter. What a provider has no form for is refused, by it and by name. Another
+//! model is asked where the configuration says so (`fallback`), before any output; the response then
+//! names it as `trace.promptRouter.invokedModelId`, where AWS tells which model a router chose.
+//!
+//! Invariant: one request is one question to a model; retries are the caller's, whose SDK makes them.
+
+mod check;
+mod fault;
+mod prompt;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use outcrop_engine::orchestration::TurnAssembler;
+use outcrop_engine::port::{ConverseFields, Delivery, Inference, Latency, ModelRequest};
+use outcrop_model::converse::{
+    ConverseMetrics, ConverseOutput, ConverseRequest, ConverseResponse, ConverseStreamOutput,
+    ConverseStreamRequest, ConverseStreamResponse, ConverseStreamTrace, ConverseTrace,
+    GuardrailConfiguration, InferenceConfiguration, PerformanceConfigLatency,
+    PerformanceConfiguration, PromptRouterTrace, SystemContentBlock, TokenUsage, ops,
+};
+use outcrop_model::exception::Exception;
+use outcrop_model::handle::{CallContext, EventSource, Handle, HandleStream};
+
+use crate::Service;
+use crate::models::{self, Answer, Behalf};
+
+impl Handle<ops::Converse> for Service {
+    async fn handle(
+        &self,
+        cx: &CallContext,
+        input: ConverseRequest,
+    ) -> Result<ConverseResponse, Exception> {
+        let (request, answer) = self.converse(cx, input, Delivery::Whole).await?;
+        let told = Told::of(self, &request, &answer);
+        let mut assembler = TurnAssembler::new(false, false);
+        let mut events = answer.events();
+        let mut fields = None;
+        let mut metrics = ConverseMetrics::default();
+        let mut usage = TokenUsage::default();
+        let mut service_tier = None;
+        while let Some(event) = events.next().await {
+            let event = event.map_err(|error| fault::of_call(&error))?;
+            match &event {
+                ConverseStreamOutput::MessageStop(stop) => {
+                    fields.clone_from(&stop.additional_model_response_fields);
+                }
+                ConverseStreamOutput::Metadata(metadata) => {
+                    metrics.latency_ms = metadata.metrics.latency_ms;
+                    usage.clone_from(&metadata.usage);
+                    service_tier.clone_from(&metadata.service_tier);
+                }
+                _ => {}
+            }
+            assembler
+                .push(event)
+                .map_err(|error| fault::of_call(&error))?;
+        }
+        let reply = assembler.finish().map_err(|error| fault::of_call(&error))?;
+        Ok(ConverseResponse {
+            additional_model_response_fields: fields,
+            metrics,
+            output: ConverseOutput::Message(reply.message),
+            performance_config: told.performance,
+            service_tier,
+            stop_reason: reply.stop_reason,
+            trace: told.router.map(|router| ConverseTrace {
+                prompt_router: Some(router),
+                ..ConverseTrace::default()
+            }),
+            usage,
+        })
+    }
+}
+
+impl HandleStream<ops::ConverseStream> for Service {
+    async fn handle_stream(
+        &self,
+        cx: &CallContext,
+        input: ConverseStreamRequest,
+    ) -> Result<(ConverseStreamResponse, EventSource<ConverseStreamOutput>), Exception> {
+        let (request, answer) = self
+            .converse(cx, unstreamed(input), Delivery::Streamed)
+            .await?;
+        let mut told = Told::of(self, &request, &answer);
+        let events = answer.events().map(move |event| match event {
+            Ok(ConverseStreamOutput::Metadata(mut metadata)) => {
+                metadata.performance_config = told.performance.take();
+                metadata.trace = told.router.take().map(|router| ConverseStreamTrace {
+                    prompt_router: Some(router),
+                    ..ConverseStreamTrace::default()
+                });
+                Ok(ConverseStreamOutput::Metadata(metadata))
+            }
+            Ok(event) => Ok(event),
+            Err(error) => Err(fault::in_stream(&error)),
+        });
+        Ok((ConverseStreamResponse {}, events.boxed()))
+    }
+}
+
+/// The same request; what it says about the stream alone is refused with the rest of `guardrailConfig`.
+fn unstreamed(input: ConverseStreamRequest) -> ConverseRequest {
+    ConverseRequest {
+        additional_model_request_fields: input.additional_model_request_fields,
+        additional_model_response_field_paths: input.additional_model_response_field_paths,
+        guardrail_config: input.guardrail_config.map(|config| GuardrailConfiguration {
+            guardrail_identifier: config.guardrail_identifier,
+            guardrail_version: config.guardrail_version,
+            trace: config.trace,
+        }),
+        inference_config: input.inference_config,
+        messages: input.messages,
+        model_id: input.model_id,
+        output_config: input.output_config,
+        performance_config: input.performance_config,
+        prompt_variables: input.prompt_variables,
+        request_metadata: input.request_metadata,
+        service_tier: input.service_tier,
+        system: input.system,
+        tool_config: input.tool_config,
+    }
+}
+
+/// What a response says besides the answer.
+struct Told {
+    performance: Option<PerformanceConfiguration>,
+    router: Option<PromptRouterTrace>,
+}
+
+impl Told {
+    fn of(service: &Service, request: &ModelRequest, answer: &Answer) -> Self {
+        // A model that has no faster way answered in the usual one.
+        let fast = || {
+            let found = service.ports.models.capabilities(&answer.model);
+            found.is_ok_and(|capabilities| capabilities.latency)
+        };
+        let latency = request.latency.map(|latency| match latency {
+            Latency::Optimized if fast() => PerformanceConfigLatency::Optimized,
+            Latency::Optimized | Latency::Standard => PerformanceConfigLatency::Standard,
+        });
+        let other = (answer.model != request.model).then(|| answer.model.clone());
+        Self {
+            performance: latency.map(|latency| PerformanceConfiguration {
+                latency: Some(latency),
+            }),
+            router: other.map(|model| PromptRouterTrace {
+                invoked_model_id: Some(model),
+            }),
+        }
+    }
+}
+
+impl Service {
+    /// Asks, and waits for the beginning of the answer.
+    async fn converse(
+        &self,
+        cx: &CallContext,
+        input: ConverseRequest,
+        delivery: Delivery,
+    ) -> Result<(ModelRequest, Answer), Exception> {
+        check::supported(&input)?;
+        let input = self.with_prompt(cx, input).await?;
+        check::conversation(&input, self.settings.strictness)?;
+        let request = read(cx, input, delivery);
+        let answer = models::ask(&self.ports, &request, Behalf::Caller).await;
+        let answer = answer.map_err(|error| fault::of_call(&error))?;
+        Ok((request, answer))
+    }
+}
+
+fn read(cx: &CallContext, input: ConverseRequest, delivery: Delivery) -> ModelRequest {
+    let tools = input.tool_config;
+    let (tools, tool_choice) =
+        tools.map_or_else(Default::default, |tools| (tools.tools, tools.tool_choice));
+    let mut system = input.system.unwrap_or_default();
+    // One text is the usual case, and what every provider has a form for.
+    let text: Arc<str> = match system.as_slice() {
+        [SystemContentBlock::Text(text)] => text.as_str().into(),
+        _ => Arc::default(),
+    };
+    if !text.is_empty() {
+        system.clear();
+    }
+    let fields = ConverseFields {
+        request_metadata: input.request_metadata.unwrap_or_default(),
+        response_field_paths: input
+            .additional_model_response_field_paths
+            .unwrap_or_default(),
+        service_tier: input.service_tier,
+        output_config: input.output_config,
+    };
+    let latency = input.performance_config.and_then(|config| config.latency);
+    ModelRequest {
+        model: input.model_id,
+        system: text,
+        system_blocks: system,
+        messages: input
+            .messages
+            .unwrap_or_default()
+            .into_iter()
+            .map(Arc::new)
+            .collect(),
+        tools: tools.into(),
+        tool_choice,
+        inference: inference(input.inference_config),
+        additional_fields: input.additional_model_request_fields,
+        delivery,
+        latency: latency.map(|latency| match latency {
+            PerformanceConfigLatency::Optimized => Latency::Optimized,
+            _ => Latency::Standard,
+        }),
+        fields: (fields != ConverseFields::default()).then(|| Box::new(fields)),
+        caller: Some(cx.account_id.as_str().into()),
+        ..ModelRequest::default()
+    }
+}
+
+fn inference(given: Option<InferenceConfiguration>) -> Inference {
+    let given = given.unwrap_or_default();
+    Inference {
+        max_tokens: given
+            .max_tokens
+            .and_then(|tokens| u32::try_from(tokens).ok()),
+        temperature: given.temperature,
+        top_p: given.top_p,
+        top_k: None,
+        stop_sequences: given.stop_sequences.unwrap_or_default(),
+    }
+}
+
+/// Variables of a prompt by name.
+type Variables = BTreeMap<String, outcrop_model::converse::PromptVariableValues>;
