@@ -6,6 +6,7 @@ mod control;
 mod converse;
 mod crashes;
 mod failures;
+mod inline;
 mod memory;
 mod models;
 mod processes;
