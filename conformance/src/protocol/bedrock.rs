@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{members, text_of};
+use super::{members, occurrences, text_of};
 use crate::eventstream;
 use crate::reply::{Part, Reply, arguments_value};
 use crate::transcript::{Block, Message, Role, Tool, Transcript};
@@ -27,6 +27,7 @@ pub fn parse(body: &Value, model: &str, streamed: bool) -> Result<Transcript> {
                 .and_then(Value::as_array)
                 .context("a message's content is no list")?
                 .iter()
+                .filter(|part| part.get("cachePoint").is_none())
                 .map(block)
                 .collect::<Result<_>>()?;
             Ok(Message { role, content })
@@ -37,6 +38,7 @@ pub fn parse(body: &Value, model: &str, streamed: bool) -> Result<Transcript> {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
+        .filter(|tool| tool.get("cachePoint").is_none())
         .map(|tool| {
             let spec = tool.get("toolSpec").context("a tool without toolSpec")?;
             Ok(Tool {
@@ -56,6 +58,7 @@ pub fn parse(body: &Value, model: &str, streamed: bool) -> Result<Transcript> {
         tools,
         inference: members(body, &["inferenceConfig", "additionalModelRequestFields"]),
         streamed,
+        cache_points: occurrences(body, "cachePoint"),
     })
 }
 
@@ -114,11 +117,26 @@ fn stop_reason(reply: &Reply) -> &str {
 }
 
 fn usage(reply: &Reply) -> Value {
-    json!({
-        "inputTokens": reply.usage.input,
-        "outputTokens": reply.usage.output,
-        "totalTokens": reply.usage.input + reply.usage.output,
-    })
+    let crate::reply::Usage {
+        input,
+        output,
+        cache_read,
+        cache_write,
+    } = reply.usage;
+    let mut usage = json!({
+        "inputTokens": input,
+        "outputTokens": output,
+        "totalTokens": input + output + cache_read + cache_write,
+    });
+    for (name, tokens) in [
+        ("cacheReadInputTokens", cache_read),
+        ("cacheWriteInputTokens", cache_write),
+    ] {
+        if tokens > 0 {
+            usage[name] = json!(tokens);
+        }
+    }
+    usage
 }
 
 /// The Converse reply.
