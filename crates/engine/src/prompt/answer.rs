@@ -158,6 +158,7 @@ impl AnswerScanner {
             Tag::ThinkingOpen if self.place == Place::Outside => {
                 self.place = Place::Thinking;
                 let thinking = self.thinking.get_or_insert_default();
+                thinking.truncate(thinking.trim_end().len());
                 if !thinking.is_empty() {
                     thinking.push('\n');
                 }
