@@ -100,6 +100,18 @@ fn text_of(value: &Value) -> String {
     }
 }
 
+/// How often a member of this name stands anywhere in `body`: the cache points of a request.
+fn occurrences(body: &Value, name: &str) -> usize {
+    match body {
+        Value::Object(members) => members
+            .iter()
+            .map(|(member, value)| usize::from(member == name) + occurrences(value, name))
+            .sum(),
+        Value::Array(items) => items.iter().map(|item| occurrences(item, name)).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
 /// The members of `body` in `names` that are present.
 fn members(body: &Value, names: &[&str]) -> Value {
     let mut found = serde_json::Map::new();

@@ -45,6 +45,12 @@ pub struct Usage {
     pub input: u32,
     /// Written.
     pub output: u32,
+    /// Read from the prompt cache, besides `input`.
+    #[serde(default)]
+    pub cache_read: u32,
+    /// Put into the prompt cache, besides `input`.
+    #[serde(default)]
+    pub cache_write: u32,
 }
 
 /// A whole reply.
@@ -66,6 +72,8 @@ impl Reply {
             usage: Usage {
                 input: 120,
                 output: 30,
+                cache_read: 0,
+                cache_write: 0,
             },
             stop_reason: None,
         }

@@ -8,6 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
+/// The most cache points that the vendors take.
+const CACHE_POINTS_MAX: usize = 4;
+
 /// Who speaks. A tool result is the user's, as in Converse and Anthropic's messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -87,6 +90,8 @@ pub struct Transcript {
     pub inference: Value,
     /// Whether the reply is wanted as a stream.
     pub streamed: bool,
+    /// How many cache points it was sent with.
+    pub cache_points: usize,
 }
 
 impl Transcript {
@@ -172,6 +177,9 @@ impl Transcript {
                 }
             }
         }
+        if self.cache_points > CACHE_POINTS_MAX {
+            found.push(format!("{} cache points", self.cache_points));
+        }
         let mut names = BTreeSet::new();
         for tool in &self.tools {
             let legal = (1..=64).contains(&tool.name.len())
@@ -246,6 +254,7 @@ mod tests {
             tools: Vec::new(),
             inference: Value::Null,
             streamed: false,
+            cache_points: 0,
         }
     }
 

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{members, text_of};
+use super::{members, occurrences, text_of};
 use crate::reply::{Part, Reply, arguments_value};
 use crate::transcript::{Block, Message, Role, Tool, Transcript};
 
@@ -74,6 +74,7 @@ pub fn parse(body: &Value) -> Result<Transcript> {
             ],
         ),
         streamed: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
+        cache_points: occurrences(body, "cache_control"),
     })
 }
 
@@ -149,8 +150,22 @@ pub fn whole(reply: &Reply, model: &str, serial: u64) -> Value {
     json!({
         "id": format!("msg_{serial}"), "type": "message", "role": "assistant", "model": model, "content": content,
         "stop_reason": stop_reason(reply), "stop_sequence": null,
-        "usage": {"input_tokens": reply.usage.input, "output_tokens": reply.usage.output},
+        "usage": usage(reply, reply.usage.output),
     })
+}
+
+/// The tokens of which `output` have been written so far.
+fn usage(reply: &Reply, output: u32) -> Value {
+    let mut usage = json!({"input_tokens": reply.usage.input, "output_tokens": output});
+    for (name, tokens) in [
+        ("cache_read_input_tokens", reply.usage.cache_read),
+        ("cache_creation_input_tokens", reply.usage.cache_write),
+    ] {
+        if tokens > 0 {
+            usage[name] = json!(tokens);
+        }
+    }
+    usage
 }
 
 /// The streamed reply, with the `ping` the real service mixes in.
@@ -162,7 +177,7 @@ pub fn frames(reply: &Reply, model: &str, serial: u64) -> Vec<Bytes> {
     let mut frames = vec![
         event(json!({"type": "message_start", "message": {
             "id": format!("msg_{serial}"), "type": "message", "role": "assistant", "model": model, "content": [],
-            "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": reply.usage.input, "output_tokens": 1},
+            "stop_reason": null, "stop_sequence": null, "usage": usage(reply, 1),
         }})),
         event(json!({"type": "ping"})),
     ];

@@ -60,6 +60,7 @@ pub fn parse(body: &Value) -> Result<Transcript> {
             ],
         ),
         streamed: body.get("stream").and_then(Value::as_bool).unwrap_or(false),
+        cache_points: 0,
     })
 }
 
@@ -166,11 +167,16 @@ fn finish_reason(reply: &Reply) -> &str {
 }
 
 fn usage(reply: &Reply) -> Value {
-    json!({
-        "prompt_tokens": reply.usage.input,
+    let prompt = reply.usage.input + reply.usage.cache_read;
+    let mut usage = json!({
+        "prompt_tokens": prompt,
         "completion_tokens": reply.usage.output,
-        "total_tokens": reply.usage.input + reply.usage.output,
-    })
+        "total_tokens": prompt + reply.usage.output,
+    });
+    if reply.usage.cache_read > 0 {
+        usage["prompt_tokens_details"] = json!({"cached_tokens": reply.usage.cache_read});
+    }
+    usage
 }
 
 /// The unstreamed reply.
