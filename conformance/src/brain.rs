@@ -1,7 +1,8 @@
 //! The deterministic planner behind the stub: the same conversation always gets the same reply.
 //!
 //! It reads only the transcript. An order number asks for the order tool, a calendar for the calendar
-//! tool, tool results are answered, and anything else gets a plain answer. It has no state, so a test
+//! tool, tool results are answered, a conversation to be summarised is, and anything else gets a plain
+//! answer. It has no state, so a test
 //! that replays a conversation sees the same words.
 
 use serde_json::json;
@@ -16,6 +17,9 @@ pub fn reply(transcript: &Transcript, call_id: &str) -> Reply {
     // Results with a text behind them belong to a turn that failed; the text is the new question.
     if !results.is_empty() && question.is_empty() {
         return answered(&results.join(" "));
+    }
+    if question.contains(SUMMARY_FORM) {
+        return summary(question);
     }
     if let Some(order) = order_number(question)
         && let Some(tool) = transcript
@@ -42,6 +46,25 @@ pub fn reply(transcript: &Transcript, call_id: &str) -> Reply {
     let turns = transcript.messages.len();
     Reply::of(vec![Part::Text(format!(
         "<answer>This conversation has {turns} messages; the last one says: {question}</answer>"
+    ))])
+}
+
+/// What a prompt that asks for the summary of a session holds.
+const SUMMARY_FORM: &str = "<topic name='user goals'>";
+
+/// A summary of a session: what its user said, line by line.
+fn summary(prompt: &str) -> Reply {
+    let (_, conversation) = prompt.rsplit_once("<conversation>").unwrap_or_default();
+    let (conversation, _) = conversation
+        .split_once("</conversation>")
+        .unwrap_or_default();
+    let said: Vec<&str> = conversation
+        .lines()
+        .filter_map(|line| line.strip_prefix("User: "))
+        .collect();
+    Reply::of(vec![Part::Text(format!(
+        "<summary>\n<topic name='user goals'>The user said: {}</topic>\n<topic name='assistant actions'>The assistant answered.</topic>\n</summary>",
+        said.join(" / ")
     ))])
 }
 

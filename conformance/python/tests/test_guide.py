@@ -184,13 +184,14 @@ def update_samples(bedrock_agent, runtime, agent_id, session_id):
     agents.agent_status(bedrock_agent, agent_id)
     memory = bedrock_agent.get_agent(agentId=agent_id)["agent"]["memoryConfiguration"]
     assert memory["enabledMemoryTypes"] == ["SESSION_SUMMARY"] and memory["storageDays"] == 30
-    with pytest.raises(ClientError, match="memoryId is not supported by Outcrop"):
-        runtime.invoke_agent(
-            agentId=agent_id, agentAliasId="PROD",
-            memoryId="user-9921",
-            sessionId=session_id,
-            inputText="What did we agree on last time?",
-        )
+    resp = runtime.invoke_agent(
+        agentId=agent_id, agentAliasId="PROD",
+        memoryId="user-9921",
+        sessionId=session_id,
+        inputText="What did we agree on last time?",
+    )
+    assert resp["memoryId"] == "user-9921"
+    assert [event for event in resp["completion"] if "chunk" in event]
     bedrock_agent.update_agent(
         agentId=agent_id,
         agentName="support-bot",

@@ -190,19 +190,15 @@ def test_many_sessions_at_once(runtime, agent):
         assert f"A-{100 + number}" in call.join().ok().text
 
 
-@pytest.mark.parametrize(
-    "member",
-    [
-        {"memoryId": "user-9921"},
-        {"promptCreationConfigurations": {"previousConversationTurnsToInclude": 1}},
-    ],
-    ids=["memory", "previous turns"],
-)
-def test_what_is_not_supported_says_so(runtime, agent, member):
-    with pytest.raises(ClientError) as refused:
-        invoke(runtime, agent, agents.session_id(), "Hello.", **member)
-    assert refused.value.response["Error"]["Code"] == "ValidationException"
-    assert "not supported by Outcrop" in refused.value.response["Error"]["Message"]
+def test_configurations_of_knowledge_bases_that_are_not_there(runtime, agent):
+    search = {"vectorSearchConfiguration": {"numberOfResults": 3}}
+    state = {"knowledgeBaseConfigurations": [{"knowledgeBaseId": "KBKBKBKBKB", "retrievalConfiguration": search}]}
+    turn = invoke(runtime, agent, agents.session_id(), "Hello.", sessionState=state)
+    assert turn.error_code == "validationException"
+    assert turn.error_message == (
+        "You can only provide configurations for up to 0 knowledge bases in the session state. "
+        "Reduce the number of configurations and retry your request."
+    )
 
 
 def test_a_file_for_the_chat_reaches_the_model(runtime, agent, stub):

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use outcrop_engine::converse::text_of;
+use outcrop_model::control::ops::CreateAgentAlias;
 use outcrop_model::exception::ExceptionKind;
 use serde_json::json;
 
@@ -188,4 +189,64 @@ async fn history_given_by_the_caller_comes_first_and_stays() {
         panic!("empty text is refused");
     };
     assert!(message.ends_with("The text in content block cannot be null or empty."));
+}
+
+#[tokio::test]
+async fn attributes_that_are_sent_again_are_merged_in() {
+    let bench = Bench::new().await;
+    bench.model.says([
+        Say::Text("a"),
+        Say::Text("b"),
+        Say::Call("Orders__ok", json!({})),
+        Say::Text("c"),
+    ]);
+    for attributes in [
+        json!({"user": "u-1", "tier": "free"}),
+        json!({"tier": "paid"}),
+    ] {
+        let state = json!({"sessionAttributes": attributes});
+        bench
+            .ask(json!({"inputText": "x", "sessionState": state}))
+            .await;
+    }
+    bench.ask(json!({"inputText": "call it"})).await;
+    let events = bench.actions.events.lock().expect("unpoisoned").clone();
+    assert_eq!(
+        events[0]["sessionAttributes"],
+        json!({"user": "u-1", "tier": "paid"})
+    );
+}
+
+#[tokio::test]
+async fn every_turn_begins_the_idle_time_anew() {
+    let bench = Bench::new().await;
+    bench.model.says(["a", "b", "c"].map(Say::Text));
+    let most_of_it_ns = 599 * 1_000_000_000;
+    for input in ["one", "two", "three"] {
+        bench.ask(json!({"inputText": input})).await;
+        bench.clock.0.fetch_add(most_of_it_ns, Ordering::SeqCst);
+    }
+    assert_eq!(bench.model.request(2).messages.len(), 5);
+}
+
+#[tokio::test]
+async fn one_session_id_names_another_session_under_another_alias() {
+    let bench = Bench::new().await;
+    let alias = bench
+        .control::<CreateAgentAlias>(json!({"agentId": bench.agent_id, "agentAliasName": "live"}))
+        .await;
+    let alias = alias["agentAlias"]["agentAliasId"].clone();
+    bench.model.says(["a", "b", "c"].map(Say::Text));
+    bench.ask(json!({"inputText": "one"})).await;
+    bench
+        .ask(json!({"inputText": "two", "agentAliasId": alias}))
+        .await;
+    bench.ask(json!({"inputText": "three"})).await;
+    let said = |call| {
+        let messages = bench.model.request(call).messages;
+        let texts = messages.iter().map(|message| text_of(message));
+        texts.collect::<Vec<String>>()
+    };
+    assert_eq!(said(1), ["two"]);
+    assert_eq!(said(2), ["one", "a", "three"]);
 }

@@ -38,7 +38,7 @@ fn unsupported(definition: &AgentDefinition) -> Vec<String> {
         things.push("guardrailConfiguration".to_owned());
     }
     for step in &definition.steps {
-        // The others belong to what is named by itself here, or to memory, which requests refuse.
+        // The others belong to what is named by itself here, or to memory.
         if matches!(
             step.prompt_type,
             PromptType::PreProcessing | PromptType::PostProcessing
@@ -53,7 +53,11 @@ fn unsupported(definition: &AgentDefinition) -> Vec<String> {
     let steps = definition.steps.iter();
     let prompts = steps.map(|step| (step.prompt_type, &step.prompt));
     for (prompt_type, prompt) in std::iter::once(orchestration).chain(prompts) {
-        if prompt.enabled && prompt.parser_overridden {
+        // A session is summarised outside of any turn, where the parser function is asked.
+        if prompt.enabled
+            && prompt.parser_overridden
+            && prompt_type != PromptType::MemorySummarization
+        {
             things.push(format!(
                 "parserMode OVERRIDDEN of the {prompt_type} prompt type"
             ));
