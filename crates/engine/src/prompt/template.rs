@@ -19,7 +19,7 @@ mod tests;
 use outcrop_model::converse::ConversationRole;
 use serde_json::Value;
 
-pub use unknown::{UnknownPlaceholder, placeholders, unknown_placeholders};
+pub use unknown::{UnknownPlaceholder, misplaced_placeholders, placeholders, unknown_placeholders};
 pub use values::{Placeholder, TABLE, Values, placeholder};
 
 /// Placeholders by which a template brings in what the model is to work on. A plain text with one of

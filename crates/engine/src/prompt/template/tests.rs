@@ -1,3 +1,5 @@
+use outcrop_model::control::PromptType;
+
 use super::*;
 
 fn values() -> Values<'static> {
@@ -18,6 +20,19 @@ fn placeholders_that_are_none_are_found() {
         .map(|one| (one.name.as_str(), one.line))
         .collect();
     assert_eq!(found, [("instructions", 2), ("todays_date", 2)]);
+}
+
+#[test]
+fn placeholders_of_other_prompts_are_found() {
+    let found = misplaced_placeholders(
+        "$question$ $nothing$\n$latest_response$",
+        PromptType::Orchestration,
+    );
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (found[0].name.as_str(), found[0].line),
+        ("latest_response", 2)
+    );
 }
 
 #[test]

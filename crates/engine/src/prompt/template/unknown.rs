@@ -1,11 +1,13 @@
-//! What looks like a placeholder and is none, for lint.
+//! Placeholders that do nothing where they stand, for lint.
+
+use outcrop_model::control::PromptType;
 
 use super::{TABLE, placeholder};
 
 /// Longest text between two `$` that may be meant for a placeholder.
 const PLACEHOLDER_CHARS_MAX: usize = 64;
 
-/// A `$name$` in a template that no placeholder is called: it would reach the model as it is.
+/// A `$name$` in a template that does not do what its author may think.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownPlaceholder {
     /// Without the `$`.
@@ -14,8 +16,21 @@ pub struct UnknownPlaceholder {
     pub line: usize,
 }
 
-/// The placeholders of a template's text that are none, each once.
+/// The placeholders of a template's text that are none, each once: they would reach the model as they
+/// are.
 pub fn unknown_placeholders(text: &str) -> Vec<UnknownPlaceholder> {
+    named(text, |name| placeholder(name).is_none())
+}
+
+/// The placeholders of a template's text that belong to other prompt types, each once: they would be
+/// empty, or stand for something else.
+pub fn misplaced_placeholders(text: &str, prompt_type: PromptType) -> Vec<UnknownPlaceholder> {
+    named(text, |name| {
+        placeholder(name).is_some_and(|known| !known.prompts.contains(&prompt_type))
+    })
+}
+
+fn named(text: &str, counts: impl Fn(&str) -> bool) -> Vec<UnknownPlaceholder> {
     let mut found: Vec<UnknownPlaceholder> = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let mut rest = line;
@@ -33,8 +48,7 @@ pub fn unknown_placeholders(text: &str) -> Vec<UnknownPlaceholder> {
                 continue;
             }
             rest = after;
-            let is_new = found.iter().all(|one| one.name != name);
-            if is_new && placeholder(name).is_none() {
+            if counts(name) && found.iter().all(|one| one.name != name) {
                 found.push(UnknownPlaceholder {
                     name: name.to_owned(),
                     line: index + 1,

@@ -1,9 +1,12 @@
-//! Findings about prompt overrides: templates that cannot be read, placeholders that are none.
+//! Findings about prompt overrides: templates that cannot be read, placeholders that are none or belong
+//! to another prompt.
 
 use outcrop_engine::lint::Severity;
 use outcrop_engine::prompt::template::{
-    Template, TemplateError, placeholders, unknown_placeholders,
+    Template, TemplateError, misplaced_placeholders, placeholder, placeholders,
+    unknown_placeholders,
 };
+use outcrop_model::control::PromptType;
 use serde_json::Value;
 
 use super::subject::text;
@@ -78,6 +81,23 @@ fn one(prompt: &str, template: &str, findings: &mut Vec<PromptFinding>) {
             advice,
         );
     }
+    let Ok(prompt_type) = prompt.parse::<PromptType>() else {
+        return;
+    };
+    for misplaced in misplaced_placeholders(template, prompt_type) {
+        let belongs = placeholder(&misplaced.name).map_or(&[][..], |known| known.prompts);
+        let belongs: Vec<&str> = belongs.iter().map(|one| one.as_str()).collect();
+        add(
+            Severity::Warning,
+            misplaced.line,
+            format!(
+                "${}$ belongs to {}, and has nothing to stand for in {prompt}",
+                misplaced.name,
+                belongs.join(" and ")
+            ),
+            "Take it out".to_owned(),
+        );
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +120,21 @@ mod tests {
             .collect();
         assert_eq!(told[0], (2, "Write $question$, if that is meant"));
         assert_eq!(told.len(), 2);
+    }
+
+    #[test]
+    fn a_placeholder_of_another_prompt_is_told() {
+        let agent = json!({"promptOverrideConfiguration": {"promptConfigurations": [
+            {"promptType": "POST_PROCESSING", "promptCreationMode": "OVERRIDDEN",
+             "basePromptTemplate": "$question$\n$search_results$"}
+        ]}});
+        let findings = check(&agent);
+        assert_eq!(findings.len(), 1);
+        assert_eq!(findings[0].line, 2);
+        assert_eq!(
+            findings[0].problem,
+            "$search_results$ belongs to KNOWLEDGE_BASE_RESPONSE_GENERATION, and has nothing to stand for in POST_PROCESSING"
+        );
     }
 
     #[test]
