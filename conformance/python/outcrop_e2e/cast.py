@@ -64,8 +64,6 @@ class Part:
     helpers: dict = field(default_factory=dict)
     routes: bool = False
     steps: set = field(default_factory=set)
-    # Calls that the recording shows only as returns of control.
-    confirms: bool = False
 
 
 def parts_of(recording):
@@ -171,6 +169,54 @@ def make(control, parts, part, **more):
         associate(control, agent, name, helper, alias)
     agents.prepare(control, agent)
     return agent, publish(control, agent)
+
+
+def confirming(control, called):
+    """An agent that asks its user before it makes this call; with its alias, its tool, and the call's arguments."""
+    (kind, call), = called.items()
+    returns = call["actionInvocationType"] == "USER_CONFIRMATION_AND_RESULT"
+    executor = {"customControl": "RETURN_CONTROL"} if returns else {"lambda": agents.LAMBDA}
+    group = call["actionGroup"]
+    agent = agents.create(control, instruction=INSTRUCTION)
+    if kind == "functionInvocationInput":
+        described = {call["function"]: {one["name"]: one["type"] for one in call["parameters"]}}
+        agents.add_group(
+            control, agent, group, executor, functions(described, requireConfirmation="ENABLED")
+        )
+        tool, given = f"{group}__{call['function']}", call["parameters"]
+    else:
+        given = call["requestBody"]["content"]["application/json"]["properties"]
+        schema = {"payload": json.dumps(openapi(call, given))}
+        agents.add_group(control, agent, group, executor, apiSchema=schema)
+        tool = f"{call['httpMethod']}__{group}__recorded"
+    agents.prepare(control, agent)
+    arguments = {one["name"]: value_of(one) for one in given}
+    return agent, publish(control, agent), tool, arguments
+
+
+def value_of(parameter):
+    """What the model gave for an argument that is shown as text: lists of objects are written as Java has them."""
+    if parameter["type"] != "array":
+        return int(parameter["value"]) if parameter["type"] == "integer" else parameter["value"]
+    items = parameter["value"].removeprefix("[{").removesuffix("}]").split("}, {")
+    return [dict(pair.split("=", 1) for pair in item.split(", ")) for item in items]
+
+
+def openapi(call, properties):
+    """A schema with the one operation, which has to be confirmed."""
+    schemas = {
+        one["name"]: {"type": "array", "items": {"type": "object"}} if one["type"] == "array" else {"type": one["type"]}
+        for one in properties
+    }
+    body = {"application/json": {"schema": {"type": "object", "properties": schemas}}}
+    operation = {
+        "operationId": "recorded", "description": "Does what was recorded.", "x-requireConfirmation": "ENABLED",
+        "requestBody": {"required": True, "content": body}, "responses": {"200": {"description": "Done."}},
+    }
+    return {
+        "openapi": "3.0.0", "info": {"title": "Recorded", "version": "1.0"},
+        "paths": {call["apiPath"]: {call["httpMethod"].lower(): operation}},
+    }
 
 
 def associate(control, agent, name, helper, alias):

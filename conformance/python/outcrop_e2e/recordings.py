@@ -14,6 +14,8 @@ from pathlib import Path
 
 from botocore.eventstream import EventStreamBuffer
 
+from .eventstream import encoded
+
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ALIAS_ARN = re.compile(r"arn:aws:bedrock:[\w-]+:\d+:agent-alias/(\w+)/(\w+)")
 # Members whose values are times, or texts that each service words for itself.
@@ -40,6 +42,8 @@ class Recording:
         for line in (folder / f"{name}.jsonl").read_text().splitlines():
             entry = json.loads(line)
             self.events.append((entry["event"], entry["payload"]))
+        if name.startswith("nb-"):
+            self.events = returned_last(self.events)
         request = folder / f"{name}.request.json"
         body = json.loads(request.read_text())["body"] if request.exists() else {}
         self.request = json.loads(body) if isinstance(body, str) else body
@@ -73,6 +77,21 @@ class Recording:
         """What the stub's model shall reply, call by call."""
         return [step(output) for output in self.outputs()]
 
+    def responses(self):
+        """The bytes of each response, the exact ones where there are any; a return of control ends a response."""
+        if self.exact.exists():
+            return [self.exact.read_bytes()]
+        found = [[]]
+        for event in self.events:
+            found[-1].append(event)
+            if event[0] == "returnControl":
+                found.append([])
+        return [encoded(events) for events in found if events]
+
+    def returned(self):
+        """The returns of control, in order."""
+        return [payload for kind, payload in self.events if kind == "returnControl"]
+
     def tool_texts(self):
         """What the tools replied, call by call."""
         return [
@@ -80,6 +99,17 @@ class Recording:
             for _, observation in self.parts("observation")
             if observation["type"] == "ACTION_GROUP"
         ]
+
+
+def returned_last(events):
+    """Puts each return of control behind its traces, where the wire had it: notebooks print it before them."""
+    found, waiting = [], []
+    for event in events:
+        if event[0] == "returnControl":
+            found, waiting = found + waiting, [event]
+        else:
+            found.append(event)
+    return found + waiting
 
 
 def step(output):
@@ -98,6 +128,8 @@ def said(raw):
     try:
         reply = json.loads(raw)
     except ValueError:
+        return [{"text": raw}], "stop_sequence"
+    if not isinstance(reply, dict):
         return [{"text": raw}], "stop_sequence"
     if "output" in reply:
         return [converse_piece(block) for block in reply["output"]["message"]["content"]], reply["stopReason"]
@@ -160,6 +192,9 @@ def flat(value, names, path=""):
             found |= flat(inner, names, f"{path}.{name}" if path else name)
         return found
     if isinstance(value, list) and value:
+        if path.endswith((".parameters", ".properties")):
+            # AWS lists them in no order; ours stand by name.
+            value = sorted(value, key=lambda parameter: parameter["name"])
         found = {}
         for index, inner in enumerate(value):
             found |= flat(inner, names, f"{path}[{index}]")

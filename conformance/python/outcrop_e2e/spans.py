@@ -17,7 +17,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from .clients import LOADER
 from .difference import short
-from .eventstream import encoded
 
 
 class Collector:
@@ -38,7 +37,7 @@ class Collector:
             instrumentor.uninstrument()
 
     def take(self):
-        """The spans since they were last taken, as a tree of `Node`s; the one root."""
+        """The spans since they were last taken, as trees of `Node`s; one a response."""
         spans = self._exporter.get_finished_spans()
         self._exporter.clear()
         nodes = {span.context.span_id: Node(span) for span in spans}
@@ -46,21 +45,22 @@ class Collector:
         for span in spans:
             parent = span.parent and nodes.get(span.parent.span_id)
             (parent.children if parent else roots).append(nodes[span.context.span_id])
-        for node in nodes.values():
-            node.children.sort(key=lambda child: child.started)
-        (root,) = roots
-        return root
+        for siblings in (roots, *(node.children for node in nodes.values())):
+            siblings.sort(key=lambda node: node.started)
+        return roots
 
 
 class Node:
     """One span."""
 
     def __init__(self, span):
-        self.name = span.name
+        # Which operation was asked is no news.
+        self.name = span.name if span.parent else "(the request)"
         self.started = span.start_time
         self.status = span.status.status_code.name
         self.attributes = dict(span.attributes)
         self.kind = self.attributes.get("openinference.span.kind")
+        self.is_root = span.parent is None
         self.children = []
 
     def lines(self, depth=0):
@@ -128,13 +128,12 @@ class Replay:
 
     def play(self, client, recording):
         """Lets the client read a recorded response to its end."""
-        self.body = recording.exact.read_bytes() if recording.exact.exists() else encoded(recording.events)
-        text = recording.request.get("inputText", "(not recorded)")
-        answer = client.invoke_agent(
-            agentId="A" * 10, agentAliasId="B" * 10, sessionId="recorded", inputText=text, enableTrace=True
-        )
-        for _ in answer["completion"]:
-            pass
+        for self.body in recording.responses():
+            answer = client.invoke_agent(
+                agentId="A" * 10, agentAliasId="B" * 10, sessionId="recorded", inputText="What was asked.", enableTrace=True
+            )
+            for _ in answer["completion"]:
+                pass
 
 
 # What a span tells of the prompt, which every service words for itself; a model's own name for itself.
@@ -147,8 +146,9 @@ def told(node):
     for name, value in node.attributes.items():
         if OWN.match(name) and node.kind == "LLM":
             continue
-        if name == "input.value" and node.kind in ("LLM", "CHAIN"):
-            value = "of a prompt"
+        if name == "input.value" and (node.kind in ("LLM", "CHAIN") or node.is_root):
+            # Taken from a prompt or from the request, not from an event.
+            continue
         if name == "metadata":
             # Less than a millisecond is no time to the instrumentation.
             value = tuple(sorted(set(json.loads(value)) - {"totalTimeMs"}))
@@ -157,11 +157,13 @@ def told(node):
 
 
 def differences(theirs, ours):
-    """Where two trees of spans differ, in words."""
-    if theirs.lines() != ours.lines():
-        return ["the spans differ:\n" + "\n".join(difflib.unified_diff(theirs.lines(), ours.lines(), lineterm="", n=9))]
+    """Where the trees of two takes differ, in words."""
+    lines = [[line for root in roots for line in root.lines()] for roots in (theirs, ours)]
+    if lines[0] != lines[1]:
+        return ["the spans differ:\n" + "\n".join(difflib.unified_diff(*lines, lineterm="", n=9))]
     found = []
-    for node, our in zip(theirs.walk(), ours.walk(), strict=True):
+    pairs = zip(*([node for root in roots for node in root.walk()] for roots in (theirs, ours)), strict=True)
+    for node, our in pairs:
         left, right = told(node), told(our)
         for name in sorted(left.keys() | right.keys()):
             if left.get(name) != right.get(name):
