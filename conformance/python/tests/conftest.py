@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from outcrop_e2e import postgres
+from outcrop_e2e import postgres, recordings
 from outcrop_e2e.clients import Clients, acceptance_check
 from outcrop_e2e.process import Outcrop, Stub
 from outcrop_e2e.samples import clones
@@ -46,10 +46,13 @@ def pytest_report_header(config):
     terraform = f"ARE SKIPPED: {lacking}" if lacking else "run"
     lacking = clones.missing()
     samples = f"ARE SKIPPED: {lacking}" if lacking else "run"
+    lacking = recordings.missing()
+    recorded = f"ARE SKIPPED: {lacking}" if lacking else "run"
     return [
         f"acceptance check of agent streams {found}",
         f"terraform tests {terraform}",
         f"tests of AWS's public samples {samples}",
+        f"tests of recorded streams {recorded}",
         f"store: {config.getoption('--store')}",
     ]
 
