@@ -22,7 +22,7 @@ STREAM_OPERATIONS = ("InvokeAgent", "InvokeInlineAgent")
 LOADER = create_loader()
 
 # The operations of each service whose successful answers were checked in this run.
-SUCCEEDED = {"bedrock-agent": set(), "bedrock-agent-runtime": set(), "lambda": set()}
+SUCCEEDED = {"bedrock-agent": set(), "bedrock-agent-runtime": set(), "bedrock-runtime": set(), "lambda": set()}
 
 
 def acceptance_check():
@@ -57,25 +57,21 @@ class Watch(logging.Handler):
         if status >= 300:
             found = strict.check_error(operation_model, status, headers, body)
         elif operation_model.has_event_stream_output:
-            found = self.stream_headers(headers)
+            found = self.stream_headers(operation_model, headers)
             response_dict["body"] = Tee(body, lambda data: self.stream(operation_model, headers, data))
         else:
             found = strict.check_output(operation_model, status, headers, body)
         self.errors += [f"{operation_model.name}: {error}" for error in found]
 
-    def stream_headers(self, headers):
-        """The errors in an agent stream's response headers."""
-        errors = []
-        for name, value in (
-            ("content-type", "application/vnd.amazon.eventstream"),
-            ("x-amzn-bedrock-agent-content-type", "application/json"),
-        ):
-            if headers.get(name) != value:
-                errors.append(f"{name} is {headers.get(name)!r}")
-        for name in ("x-amzn-requestid", "x-amz-bedrock-agent-session-id"):
-            if not headers.get(name):
-                errors.append(f"no {name}")
-        return errors
+    def stream_headers(self, operation, headers):
+        """The errors in an event stream's response headers."""
+        exact = {"content-type": "application/vnd.amazon.eventstream"}
+        present = ["x-amzn-requestid"]
+        if operation.name in STREAM_OPERATIONS:
+            exact["x-amzn-bedrock-agent-content-type"] = "application/json"
+            present.append("x-amz-bedrock-agent-session-id")
+        errors = [f"{name} is {headers.get(name)!r}" for name, value in exact.items() if headers.get(name) != value]
+        return errors + [f"no {name}" for name in present if not headers.get(name)]
 
     def stream(self, operation, headers, data):
         """Checks a stream that was read to its end."""
@@ -134,7 +130,17 @@ class Clients:
         self.functions = session.client("lambda", endpoint_url=url, config=config)
         for client in (self.control, self.runtime, self.functions):
             client.meta.events.register("before-parse", self.watch.before_parse)
+        self._make = lambda service: session.client(service, endpoint_url=url, config=config)
+        self._models = None
         logging.getLogger("botocore").addHandler(self.watch)
+
+    @property
+    def models(self):
+        """The client of models, which few tests call."""
+        if self._models is None:
+            self._models = self._make("bedrock-runtime")
+            self._models.meta.events.register("before-parse", self.watch.before_parse)
+        return self._models
 
     def close(self):
         """Ends the clients; fails if anything that came back was wrong."""
@@ -142,4 +148,6 @@ class Clients:
         self.control.close()
         self.runtime.close()
         self.functions.close()
+        if self._models:
+            self._models.close()
         assert not self.watch.errors, "\n".join(self.watch.errors)
