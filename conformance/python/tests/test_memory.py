@@ -263,11 +263,26 @@ def test_sessions_that_end_while_the_server_is_killed_have_one_summary_each(stub
     print(f"{ENDED_SESSIONS} sessions, {kills} kills, {calls} model calls")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def pair(stub, launch, database):
     """Two servers on one database."""
     env = {"OUTCROP_DATABASE_URL": database(), "OUTCROP_LIMITS_SESSION_LEASE_S": "2"}
     return [launch(config(stub), env) for _ in range(2)]
+
+
+def test_a_slow_summary_is_not_made_twice(pair, connect, stub):
+    """The claim is renewed for as long as the work goes on, here for more than two leases."""
+    a, b = (connect(server) for server in pair)
+    agent = remembering_agent(a.control)
+    user = agents.unique("user")
+    stub.script(model=[{}, {"hold": "here"}])
+    invoke(a.runtime, agent, agents.session_id(), "Hello.", memoryId=user, endSession=True).ok()
+    stub.wait(held="here")
+    time.sleep(4.5)
+    assert len(stub.requests("model")) == 2
+    stub.release("here")
+    await_summaries(b.runtime, agent, user, 1)
+    assert len(stub.requests("model")) == 2
 
 
 def test_two_servers_make_one_summary_and_take_over_from_each_other(pair, connect, stub):

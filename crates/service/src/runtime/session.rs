@@ -49,7 +49,9 @@ impl Weighter<Key, Arc<OpenSession>> for ByBytes {
     fn weight(&self, _: &Key, session: &Arc<OpenSession>) -> u64 {
         let files = session.conversation.files.iter();
         let file_bytes: u64 = files.map(|file| file.content.as_bytes().len() as u64).sum();
-        session.bytes + file_bytes + UTTERANCE_OVERHEAD_BYTES
+        let recalled = session.recalled.iter().flatten();
+        let recalled_bytes: u64 = recalled.map(|summary| summary.len() as u64).sum();
+        session.bytes + file_bytes + recalled_bytes + UTTERANCE_OVERHEAD_BYTES
     }
 }
 

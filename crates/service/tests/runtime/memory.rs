@@ -14,7 +14,7 @@ use outcrop_model::control::ops::{
 use outcrop_model::exception::ExceptionKind;
 use outcrop_model::handle::{Handle, HandleStream};
 use outcrop_model::runtime::ops::{DeleteAgentMemory, GetAgentMemory, InvokeAgent};
-use outcrop_store::{Store, memory::MemoryStore};
+use outcrop_store::Store;
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, Say};
@@ -449,13 +449,13 @@ async fn a_failed_summary_is_tried_again_later_and_in_the_end_given_up() {
         .ask(json!({"inputText": "y", "memoryId": "user-1", "endSession": true}))
         .await;
     let before = bench.model.calls();
-    bench.model.says([0; 6].map(|_| rejected()));
-    for _ in 0..6 {
+    bench.model.says([0; 10].map(|_| rejected()));
+    for _ in 0..10 {
         assert_eq!(summarise(&bench).await, 1);
-        pass(&bench, Duration::from_hours(1));
+        pass(&bench, Duration::from_hours(6));
     }
     assert_eq!(summarise(&bench).await, 0, "it is given up");
-    assert_eq!(bench.model.calls() - before, 6);
+    assert_eq!(bench.model.calls() - before, 10);
     assert_eq!(texts(&bench).await, ["at last"]);
 }
 

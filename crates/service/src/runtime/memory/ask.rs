@@ -1,7 +1,8 @@
 //! The model call of a summary: the `MEMORY_SUMMARIZATION` prompt, filled, asked and read, by the
 //! agent's parser function where it has one for it (behaviour.md 4.4, 4.9, 8.2).
 //!
-//! No trace tells of it, and no budget of a turn covers it. Nothing here is tried again but what any
+//! No trace tells of it, and no budget of a turn covers it. Where calls of a model have to queue, all
+//! summaries together are one caller among the sessions. Nothing here is tried again but what any
 //! model call tries again by itself; whether and when the whole is, [`super::summarise`] decides.
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ use outcrop_model::control::PromptType;
 use outcrop_model::converse::{ContentBlock, Message};
 use tokio::sync::mpsc;
 
-use super::job::Task;
+use super::job::{QUEUE, Task};
 use super::told::Told;
 use crate::runtime::{Shared, model_call, perform};
 
@@ -99,6 +100,7 @@ fn request(
             .collect(),
         inference: inference(prompt),
         additional_fields: prompt.additional_fields.clone(),
+        caller: Some(QUEUE.into()),
         ..ModelRequest::default()
     })
 }

@@ -19,10 +19,15 @@ use super::{FailureDoc, SummaryDoc, Terms, ask};
 use crate::records::{self, Scope, SessionDoc, Stored, kind};
 use crate::runtime::Shared;
 
-/// Attempts at one summary, each with the retries of its model call.
-const ATTEMPTS_MAX: u32 = 6;
-/// The wait before the second attempt; each later one is four times as long, the last 43 minutes.
+/// Attempts at one summary, each with the retries of its model call: with the waits between them, a
+/// provider may be out for a day.
+const ATTEMPTS_MAX: u32 = 10;
+/// The wait before the second attempt; each later one is four times as long.
 const BACKOFF: Duration = Duration::from_secs(10);
+/// The longest wait.
+const BACKOFF_MAX: Duration = Duration::from_hours(6);
+/// How long the record of a failure is kept.
+const FAILURE_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How often a job may be claimed. Far beyond what restarts can need: it ends a job that brings its
 /// process down each time.
 const CLAIMS_MAX: u32 = 200;
@@ -85,7 +90,8 @@ async fn later(shared: &Shared, job: &Job, mut task: Task, cause: String) {
     let now_ms = shared.ports.clock.now().as_millis();
     task.failures += 1;
     if task.failures < ATTEMPTS_MAX && job.attempts < CLAIMS_MAX {
-        let wait = BACKOFF * 4_u32.pow(task.failures - 1);
+        let wait = BACKOFF.saturating_mul(4_u32.saturating_pow(task.failures - 1));
+        let wait = wait.min(BACKOFF_MAX);
         warn!(
             journal = task.journal,
             failures = task.failures,
@@ -113,20 +119,13 @@ async fn later(shared: &Shared, job: &Job, mut task: Task, cause: String) {
         journal: task.journal.clone(),
         cause,
     };
-    let storage = match shared.plan(&scope, &task.plan).await {
-        Ok(plan) => Terms::of(&plan.definition).map(|terms| terms.storage),
-        Err(_) => None,
-    };
+    let kept_ms = i64::try_from(FAILURE_KEPT.as_millis()).unwrap_or(i64::MAX >> 1);
     let record = Write::Put {
         key,
         body: records::json(&failure).into(),
         expect: Expect::Any,
         name: None,
-        expires_at_ms: Some(
-            expiry(&task, storage.unwrap_or_default())
-                .as_millis()
-                .max(now_ms + 1),
-        ),
+        expires_at_ms: Some(now_ms + kept_ms),
     };
     settle(shared, job, vec![record, finish(job)]).await;
 }
