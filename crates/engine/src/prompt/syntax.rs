@@ -9,6 +9,7 @@ mod function;
 mod json;
 mod name;
 mod reader;
+mod stray;
 mod xml;
 
 #[cfg(test)]
@@ -278,7 +279,7 @@ impl<'a> NamedResult<'a> {
 
 /// Reads a reply: the calls in its text become blocks with the ids `{id_prefix}-0`, `{id_prefix}-1`, …
 /// `known_tools` tells which native names there are. What the model wrote behind its calls is dropped:
-/// it would be results it made up.
+/// it would be results it made up. A native reply whose text is a call is read as that call.
 pub fn decode(
     syntax: CallSyntax,
     message: &Message,
@@ -287,7 +288,10 @@ pub fn decode(
 ) -> Decoded {
     let text = text_of(message);
     let found = match syntax {
-        CallSyntax::Native => Found::Nothing,
+        CallSyntax::Native if crate::converse::tool_uses(message).next().is_some() => {
+            Found::Nothing
+        }
+        CallSyntax::Native => stray::find(&text, known_tools),
         CallSyntax::Xml => xml::find(&text, known_tools),
         CallSyntax::Function => function::find(&text, known_tools),
         CallSyntax::Json => json::find(&text, known_tools),

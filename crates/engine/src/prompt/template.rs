@@ -232,10 +232,11 @@ impl Template {
         let asks = before
             .iter()
             .any(|(role, _)| *role == ConversationRole::User);
-        let input = if values.question.is_empty() {
-            values.query
-        } else {
+        // Only the answer to a search has a query, which is then what is to be answered.
+        let input = if values.query.is_empty() {
             values.question
+        } else {
+            values.query
         };
         if !asks || (!self.texts().any(places_input) && !input.is_empty()) {
             before.push((ConversationRole::User, input.to_owned()));

@@ -199,6 +199,33 @@ fn json_calls_are_read_in_their_many_dresses() {
     assert!(unknown.malformed.is_some_and(|text| text.contains("nope")));
 }
 
+#[test]
+fn a_native_reply_whose_text_is_a_call_is_one() {
+    for text in [
+        "{\"name\": \"Vacations__reserve\", \"parameters\": {\"day\": \"1\"}}",
+        "<thinking>x</thinking>\n```json\n{\"name\": \"Vacations__reserve\", \"arguments\": {\"day\": \"1\"}}\n```",
+        "<tool_call>\n{\"name\": \"Vacations__reserve\", \"arguments\": {\"day\": \"1\"}}\n</tool_call>",
+        "I will.\n<function_calls><invoke name=\"Vacations__reserve\"><parameter name=\"day\">1</parameter></invoke></function_calls>",
+    ] {
+        let (_, calls) = parts(&read(CallSyntax::Native, text));
+        assert_eq!(
+            calls,
+            [("Vacations__reserve".to_owned(), json!({"day": "1"}))],
+            "{text}"
+        );
+    }
+    for text in [
+        "{\"name\": \"unknown\", \"parameters\": {}}",
+        "Call {\"name\": \"Vacations__reserve\", \"parameters\": {}} to book.",
+        "<answer>{\"name\": \"Vacations__reserve\", \"parameters\": {}}",
+        "{\"total\": 3}",
+        "<invoke><tool_name>unknown</tool_name>",
+    ] {
+        let decoded = read(CallSyntax::Native, text);
+        assert_eq!(parts(&decoded), (text.to_owned(), Vec::new()), "{text}");
+    }
+}
+
 fn conversation() -> Vec<Arc<Message>> {
     let call = |id: &str, name: &str, input: Value| {
         ContentBlock::ToolUse(ToolUseBlock {
@@ -293,6 +320,13 @@ fn tools_are_described_as_the_templates_expect() {
     assert_eq!(any_tool_name(CallSyntax::Xml, &tools), "Vacations::reserve");
 }
 
+const EACH: [CallSyntax; 4] = [
+    CallSyntax::Native,
+    CallSyntax::Xml,
+    CallSyntax::Function,
+    CallSyntax::Json,
+];
+
 /// Pieces of every syntax, put together at random by a seeded generator.
 const PIECES: [&str; 26] = [
     "<function_calls>",
@@ -335,7 +369,7 @@ fn no_text_can_break_it() {
             let piece = usize::try_from(state % 26).expect("small");
             text.push_str(PIECES[piece]);
         }
-        for syntax in [CallSyntax::Xml, CallSyntax::Function, CallSyntax::Json] {
+        for syntax in EACH {
             let decoded = read(syntax, &text);
             if decoded.malformed.is_some() {
                 assert_eq!(decoded.message, assistant_text(text.clone()));
@@ -358,7 +392,7 @@ fn long_nonsense_takes_no_longer_than_its_length() {
     .map(|piece| piece.repeat(100_000))
     .collect();
     for text in &nonsense {
-        for syntax in [CallSyntax::Xml, CallSyntax::Function, CallSyntax::Json] {
+        for syntax in EACH {
             read(syntax, text);
         }
     }

@@ -182,6 +182,7 @@ fn what_no_model_can_be_asked_is_found() {
 #[test]
 fn an_input_without_a_place_is_a_message_and_one_with_a_place_is_not_repeated() {
     let values = Values {
+        question: "asked by the user",
         query: "Q",
         search_results: "R",
         conversation: "C",
