@@ -229,6 +229,7 @@ fn settings(config: &Config) -> Settings {
         exclusive_store: config.database_url.is_none(),
         session_lease: config.session_lease,
         session_cache_bytes: config.session_cache_bytes,
+        classifier: config.classifier.clone(),
         memory_live: config.memory_live,
     }
 }

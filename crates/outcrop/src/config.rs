@@ -115,6 +115,8 @@ pub(crate) struct Config {
     pub(crate) node: PathBuf,
     /// Python that models write.
     pub(crate) code_interpreter: CodeInterpreter,
+    /// The model that judges for guardrails (`[guardrails]`).
+    pub(crate) classifier: Option<String>,
     /// Whether sessions are summarised while they last (`[memory]`).
     pub(crate) memory_live: bool,
     /// What keeps functions apart.

@@ -21,6 +21,7 @@ mod collaborators;
 mod data_sources;
 mod definition;
 mod fixed_ids;
+pub(crate) mod guardrails;
 mod inline;
 mod knowledge_bases;
 mod paging;

@@ -6,6 +6,7 @@
 pub mod control;
 mod converse;
 mod error;
+mod guardrails;
 pub mod lambda;
 mod models;
 pub mod outcrop_api;
@@ -21,6 +22,7 @@ use outcrop_model::handle::CallContext;
 use outcrop_model::timestamp::Timestamp;
 
 use control::Lines;
+use guardrails::Guardrails;
 use ports::Ports;
 use records::Scope;
 use runtime::Runtime;
@@ -34,6 +36,7 @@ pub struct Service {
     ports: Arc<Ports>,
     settings: Arc<Settings>,
     runtime: Runtime,
+    guardrails: Guardrails,
     lines: Arc<Lines>,
 }
 
@@ -42,11 +45,17 @@ impl Service {
     pub fn new(ports: Ports, settings: Settings) -> Self {
         let ports = Arc::new(ports);
         let settings = Arc::new(settings);
-        let runtime = Runtime::new(Arc::clone(&ports), Arc::clone(&settings));
+        let guardrails = Guardrails::new(Arc::clone(&ports), settings.classifier.clone());
+        let runtime = Runtime::new(
+            Arc::clone(&ports),
+            Arc::clone(&settings),
+            guardrails.clone(),
+        );
         Self {
             ports,
             settings,
             runtime,
+            guardrails,
             lines: Arc::new(Lines::new()),
         }
     }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use outcrop_engine::action::lambda::Attributes;
+use outcrop_model::bedrock::GetGuardrailResponse;
 use outcrop_model::control::{
     Agent, AgentActionGroup, AgentCollaborator, AgentKnowledgeBase, AgentVersion, GetPromptResponse,
 };
@@ -76,6 +77,10 @@ pub(crate) mod kind {
     pub(crate) const KNOWLEDGE_BASE_REGION: &str = "knowledge-base-region";
     /// `DataSource`, parent the knowledge base id, id the data source's, unique name.
     pub(crate) const DATA_SOURCE: &str = "data-source";
+    /// [`super::GuardrailDoc`], parent empty, id the guardrail id, unique name the guardrail's.
+    pub(crate) const GUARDRAIL: &str = "guardrail";
+    /// `GetGuardrailResponse`, parent the guardrail id, id the number.
+    pub(crate) const GUARDRAIL_VERSION: &str = "guardrail-version";
     /// [`super::TagsDoc`], parent empty, id the ARN.
     pub(crate) const TAGS: &str = "tags";
     /// [`crate::outcrop_api::functions::LocalFunction`], parent empty, id the name.
@@ -118,6 +123,8 @@ pub const LISTINGS: &[(&str, Order)] = &[
     (kind::DATA_SOURCE, Order::Created),
     (kind::PROMPT, Order::Created),
     (kind::PROMPT_VERSION, Order::Created),
+    (kind::GUARDRAIL, Order::Created),
+    (kind::GUARDRAIL_VERSION, Order::Created),
 ];
 
 /// An agent's DRAFT.
@@ -164,6 +171,16 @@ pub(crate) struct VersionDoc {
 pub(crate) struct PromptDoc {
     /// As `GetPrompt` shows it.
     pub(crate) prompt: GetPromptResponse,
+    /// The highest version number given so far; numbers are never reused.
+    pub(crate) last_version: u32,
+}
+
+/// A guardrail's DRAFT.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GuardrailDoc {
+    /// As `GetGuardrail` shows it.
+    pub(crate) guardrail: GetGuardrailResponse,
     /// The highest version number given so far; numbers are never reused.
     pub(crate) last_version: u32,
 }

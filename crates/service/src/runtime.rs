@@ -31,6 +31,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::guardrails::Guardrails;
 use crate::ports::Ports;
 use crate::records::Scope;
 use crate::settings::Settings;
@@ -64,11 +65,16 @@ pub(crate) struct Shared {
     /// The memory's worker.
     background: TaskTracker,
     memory: memory::Waker,
+    guardrails: Guardrails,
     stop: CancellationToken,
 }
 
 impl Runtime {
-    pub(crate) fn new(ports: Arc<Ports>, settings: Arc<Settings>) -> Self {
+    pub(crate) fn new(
+        ports: Arc<Ports>,
+        settings: Arc<Settings>,
+        guardrails: Guardrails,
+    ) -> Self {
         Self(Arc::new(Shared {
             owner: ports.ids.uuid(),
             live: Mutex::new(HashSet::new()),
@@ -79,6 +85,7 @@ impl Runtime {
             tracker: TaskTracker::new(),
             background: TaskTracker::new(),
             memory: memory::Waker::default(),
+            guardrails,
             stop: CancellationToken::new(),
             ports,
             settings,

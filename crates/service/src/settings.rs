@@ -22,6 +22,8 @@ pub struct Settings {
     /// How long a turn's hold on its session outlives the process that runs it, where others may
     /// serve the session. Renewed at a third of it.
     pub session_lease: Duration,
+    /// The model that judges what no pattern of a guardrail tells.
+    pub classifier: Option<String>,
     /// Whether a session with a memory is summarised after each turn, and not only at its end.
     pub memory_live: bool,
     /// Most bytes of conversation kept in memory for sessions that are not in a turn.
@@ -37,6 +39,7 @@ impl Default for Settings {
             turns_max: 1_024,
             exclusive_store: true,
             session_lease: Duration::from_secs(30),
+            classifier: None,
             memory_live: false,
             session_cache_bytes: 256 * 1024 * 1024,
         }

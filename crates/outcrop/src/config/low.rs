@@ -34,6 +34,8 @@ pub(super) struct LowConfig {
     #[serde(default)]
     pub(super) code_interpreter: LowCodeInterpreter,
     #[serde(default)]
+    pub(super) guardrails: LowGuardrails,
+    #[serde(default)]
     pub(super) memory: LowMemory,
     #[serde(default)]
     pub(super) sandbox: LowSandbox,
@@ -113,6 +115,13 @@ pub(super) struct LowCodeInterpreter {
     pub(super) sessions: Option<u64>,
     #[serde(default)]
     pub(super) packages: Vec<String>,
+}
+
+/// `[guardrails]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowGuardrails {
+    pub(super) classifier: Option<String>,
 }
 
 /// `[memory]`.
@@ -308,7 +317,7 @@ pub(super) struct Table {
 }
 
 /// Every table whose keys are fixed (`environment` of a function is free).
-pub(super) const TABLES: [Table; 15] = [
+pub(super) const TABLES: [Table; 16] = [
     Table {
         name: "",
         keys: keys_of::<LowConfig>,
@@ -336,6 +345,10 @@ pub(super) const TABLES: [Table; 15] = [
     Table {
         name: "code_interpreter",
         keys: keys_of::<LowCodeInterpreter>,
+    },
+    Table {
+        name: "guardrails",
+        keys: keys_of::<LowGuardrails>,
     },
     Table {
         name: "memory",

@@ -191,6 +191,7 @@ pub(super) fn validate(
         egress: check.egress(&low.egress),
         node: PathBuf::from(low.node.interpreter.as_deref().unwrap_or("node")),
         code_interpreter: check.code_interpreter(low.code_interpreter),
+        classifier: check.classifier(low.guardrails.classifier),
         memory_live: low.memory.live.unwrap_or(false),
         sandbox: Sandbox {
             network_off: low.sandbox.network_off.unwrap_or_default(),
@@ -472,6 +473,17 @@ impl Checker<'_> {
     }
 
     /// `hf:…` stands as given; anything else is a path.
+    /// The id of a model, as an agent would name it.
+    fn classifier(&mut self, classifier: Option<String>) -> Option<String> {
+        if classifier.as_deref().is_some_and(|id| id.trim().is_empty()) {
+            self.fault(
+                At::table("guardrails", "classifier"),
+                "`classifier` must be the id of a model that [[models]] serves",
+            );
+        }
+        classifier
+    }
+
     fn weights(&mut self, weights: Option<String>, directory: &Path) -> Option<String> {
         let weights = weights?;
         if weights.starts_with("hf:") {

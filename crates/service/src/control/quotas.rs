@@ -50,6 +50,10 @@ pub(super) const PROMPTS: Quota = Quota::of("prompts per account", 500, usize::M
 pub(super) const PROMPT_VERSIONS: Quota = Quota::of("versions per prompt", 10, usize::MAX);
 /// Versions ever made of one prompt: AWS's version numbers have five digits.
 pub(super) const PROMPT_NUMBERS: Quota = Quota::of("versions per prompt", 99_999, 99_999);
+/// Guardrails of one account in one region.
+pub(super) const GUARDRAILS: Quota = Quota::of("guardrails per account", 100, usize::MAX);
+/// Versions one guardrail has at a time.
+pub(super) const GUARDRAIL_VERSIONS: Quota = Quota::of("versions per guardrail", 20, usize::MAX);
 /// Knowledge bases of one account in one region.
 pub(super) const KNOWLEDGE_BASES: Quota = Quota::of("knowledge bases per account", 100, usize::MAX);
 /// Data sources of one knowledge base.

@@ -3,22 +3,28 @@
 use std::sync::Arc;
 
 use outcrop_engine::orchestration::{EventKind, GuardrailAssessed, PendingAssessment};
-use outcrop_engine::port::GuardrailError;
 use outcrop_model::handle::CallContext;
+use tracing::warn;
 
 use super::Shared;
 
 /// Judges one text and gives the event to journal.
 pub(super) async fn assess(
     shared: Arc<Shared>,
-    _cx: CallContext,
+    cx: CallContext,
     pending: PendingAssessment,
 ) -> EventKind {
     let started_at = shared.ports.clock.now();
-    let result = Err(GuardrailError::Unsupported {
-        guardrail: pending.guardrail.guardrail_identifier.unwrap_or_default(),
-        detail: "guardrails on agents are not supported by Outcrop".to_owned(),
-    });
+    let named = &pending.guardrail;
+    let identifier = named.guardrail_identifier.as_deref().unwrap_or_default();
+    let version = named.guardrail_version.as_deref().unwrap_or("DRAFT");
+    let judged = shared
+        .guardrails
+        .judge(&cx, identifier, version, pending.source, &pending.text);
+    let result = judged.await;
+    if let Err(error) = &result {
+        warn!(%error, "nothing passes, for the guardrail was not evaluated");
+    }
     EventKind::GuardrailAssessed(Box::new(GuardrailAssessed {
         client_request_id: shared.ports.ids.uuid(),
         started_at,

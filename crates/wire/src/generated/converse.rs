@@ -9,21 +9,32 @@ use crate::route::Route;
 
 /// What a type must handle to serve `bedrock-runtime`.
 pub trait ConverseService:
-    Handle<ops::Converse> + HandleStream<ops::ConverseStream> + Send + Sync + 'static
+    Handle<ops::ApplyGuardrail>
+    + Handle<ops::Converse>
+    + HandleStream<ops::ConverseStream>
+    + Send
+    + Sync
+    + 'static
 {
 }
 
-impl<S: Handle<ops::Converse> + HandleStream<ops::ConverseStream> + Send + Sync + 'static>
-    ConverseService for S
+impl<
+    S: Handle<ops::ApplyGuardrail>
+        + Handle<ops::Converse>
+        + HandleStream<ops::ConverseStream>
+        + Send
+        + Sync
+        + 'static,
+> ConverseService for S
 {
 }
 
 /// Every route of `bedrock-runtime`.
 pub fn routes<S: ConverseService>() -> Vec<Route<S>> {
     vec![
+        Route::new::<ops::ApplyGuardrail>(),
         Route::new::<ops::Converse>(),
         Route::streaming::<ops::ConverseStream>(),
-        Route::not_implemented(&tables::APPLY_GUARDRAIL),
         Route::not_implemented(&tables::COUNT_TOKENS),
         Route::not_implemented(&tables::GET_ASYNC_INVOKE),
         Route::not_implemented(&tables::INVOKE_GUARDRAIL_CHECKS),

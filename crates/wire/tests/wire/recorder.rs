@@ -8,11 +8,13 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{Request, Response};
+use outcrop_model::bedrock::ops as bedrock_ops;
 use outcrop_model::control::{self, ops as control_ops};
+use outcrop_model::converse::ops as converse_ops;
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::{CallContext, EventSource, Handle, HandleStream};
 use outcrop_model::lambda::{self, ops as lambda_ops};
-use outcrop_model::operation::Operation;
+use outcrop_model::operation::{Operation, StreamingOperation};
 use outcrop_model::runtime::{self, ops as runtime_ops};
 use outcrop_model::timestamp::Timestamp;
 use outcrop_wire::event_stream::{Frame, FrameReader};
@@ -190,6 +192,47 @@ unused!(
     UpdateKnowledgeBase,
     UpdatePrompt,
 );
+
+unused!(
+    bedrock_ops:
+    CreateGuardrail,
+    CreateGuardrailVersion,
+    DeleteGuardrail,
+    GetGuardrail,
+    ListGuardrails,
+    ListTagsForResource,
+    TagResource,
+    UntagResource,
+    UpdateGuardrail,
+);
+
+unused!(converse_ops: ApplyGuardrail, Converse);
+
+unused!(
+    runtime_ops: DeleteAgentMemory,
+    GetAgentMemory
+);
+
+macro_rules! unused_stream {
+    ($service:ident: $operation:ident) => {
+        impl HandleStream<$service::$operation> for Recorder {
+            async fn handle_stream(
+                &self,
+                _: &CallContext,
+                _: <$service::$operation as Operation>::Input,
+            ) -> Answer<(
+                <$service::$operation as Operation>::Output,
+                EventSource<<$service::$operation as StreamingOperation>::Event>,
+            )> {
+                self.saw(stringify!($operation).to_owned());
+                Err(Exception::conflict("the recorder has no answer"))
+            }
+        }
+    };
+}
+
+unused_stream!(converse_ops: ConverseStream);
+unused_stream!(runtime_ops: InvokeInlineAgent);
 
 unused!(
     lambda_ops:
