@@ -6,8 +6,10 @@
 use std::sync::{Arc, OnceLock};
 
 use outcrop_model::converse::{
-    ContentBlock, DocumentSource, ImageBlock, ImageSource, Message, ToolResultContentBlock,
+    ContentBlock, ConversationRole, DocumentSource, ImageBlock, ImageSource, Message, ToolResultContentBlock,
 };
+
+use crate::orchestration::ConversationView;
 
 /// A guess at the size of a block that is not text, bytes.
 const OTHER_BLOCK_BYTES: u64 = 256;
@@ -17,9 +19,20 @@ const OTHER_BLOCK_BYTES: u64 = 256;
 pub struct Utterance {
     message: Arc<Message>,
     traced: OnceLock<Box<str>>,
+    /// Whether a turn begins with it.
+    opens_turn: bool,
 }
 
 impl Utterance {
+    /// The message that a turn begins with.
+    pub fn opening(message: Arc<Message>) -> Arc<Self> {
+        Arc::new(Self {
+            message,
+            traced: OnceLock::new(),
+            opens_turn: true,
+        })
+    }
+
     /// Wraps a message.
     pub fn new(message: Message) -> Arc<Self> {
         Self::shared(Arc::new(message))
@@ -30,6 +43,7 @@ impl Utterance {
         Arc::new(Self {
             message,
             traced: OnceLock::new(),
+            opens_turn: false,
         })
     }
 
@@ -98,6 +112,78 @@ pub fn alternating(utterances: &[Arc<Utterance>]) -> Vec<Arc<Utterance>> {
             _ => out.push(Arc::clone(utterance)),
         }
     }
+    out
+}
+
+/// Earlier turns as `promptCreationConfigurations` has the model shown them (behaviour.md 3.3).
+pub fn viewed(history: &[Arc<Utterance>], view: ConversationView) -> Vec<Arc<Utterance>> {
+    let shown = match view.previous_turns {
+        None => history,
+        Some(0) => &[],
+        Some(turns) => {
+            let openings = history
+                .iter()
+                .enumerate()
+                .rev()
+                .filter(|(_, utterance)| utterance.opens_turn);
+            let turns = usize::try_from(turns).unwrap_or(usize::MAX);
+            let first = openings.map(|(index, _)| index).nth(turns - 1);
+            history.get(first.unwrap_or(0)..).unwrap_or_default()
+        }
+    };
+    if !view.exclude_thinking {
+        return shown.to_vec();
+    }
+    shown.iter().filter_map(without_thinking).collect()
+}
+
+/// The message without its thoughts; `None` where it held nothing else.
+fn without_thinking(utterance: &Arc<Utterance>) -> Option<Arc<Utterance>> {
+    let message = &utterance.message;
+    let thinks = |block: &ContentBlock| match block {
+        ContentBlock::Text(text) => text.contains(THINKING.0),
+        ContentBlock::ReasoningContent(_) => true,
+        _ => false,
+    };
+    if message.role != ConversationRole::Assistant || !message.content.iter().any(thinks) {
+        return Some(Arc::clone(utterance));
+    }
+    let content: Vec<ContentBlock> = message
+        .content
+        .iter()
+        .filter_map(|block| match block {
+            ContentBlock::ReasoningContent(_) => None,
+            ContentBlock::Text(text) => {
+                let text = unthought(text);
+                (!text.trim().is_empty()).then_some(ContentBlock::Text(text))
+            }
+            other => Some(other.clone()),
+        })
+        .collect();
+    if content.is_empty() {
+        return None;
+    }
+    Some(Arc::new(Utterance {
+        message: Arc::new(Message {
+            role: message.role,
+            content,
+        }),
+        traced: OnceLock::new(),
+        opens_turn: utterance.opens_turn,
+    }))
+}
+
+const THINKING: (&str, &str) = ("<thinking>", "</thinking>");
+
+/// A text without what stands between thinking tags; a thought that is never closed goes on to the end.
+fn unthought(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(THINKING.0) {
+        out.push_str(before);
+        rest = after.split_once(THINKING.1).map_or("", |(_, tail)| tail);
+    }
+    out.push_str(rest);
     out
 }
 

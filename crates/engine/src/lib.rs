@@ -15,6 +15,7 @@ pub mod history;
 pub mod java;
 pub mod lint;
 pub mod orchestration;
+pub mod payload;
 pub mod orchestrator;
 pub mod parser;
 pub mod plan;

@@ -6,14 +6,22 @@ use outcrop_model::converse::{
     ContentBlock, ImageBlock, ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
     ToolUseBlock,
 };
+use outcrop_model::runtime::{
+    KnowledgeBaseVectorSearchConfiguration, RetrievedReference, ReturnControlPayload,
+};
 use outcrop_model::timestamp::Timestamp;
 use serde_json::Value;
+
+use super::effect::CollaboratorAsk;
+use super::event::CollaboratorResult;
 
 use crate::action::Action;
 use crate::action::arguments::{self, Argument};
 use crate::converse::tool_result;
-use crate::definition::Executor;
-use crate::plan::{ASK_USER_TOOL, AgentPlan};
+use crate::definition::{CollaboratorDefinition, Executor, KnowledgeBaseDefinition};
+use crate::plan::{
+    ASK_USER_TOOL, AgentPlan, CONTENT, MESSAGE_TOOL, RECIPIENT, SEARCH_QUERY, USER,
+};
 use crate::port::CodeReply;
 
 /// What the model hears of a call whose fate is unknown: the server or the client went away.
@@ -25,6 +33,8 @@ pub(super) const NOT_ANSWERED: &str =
     "No result was given for this call. The user went on with something else.";
 /// What the model hears when it asked the user nothing (behaviour.md 4.7).
 const NO_QUESTION: &str = "Missing the parameter 'question' for user::askuser function call. Please try again with the correct argument added.";
+/// What the model hears of a message to the user that came with messages to agents.
+const NOT_SENT: &str = "The message to the User was not sent, since other calls came with it. Send it when their results are there.";
 /// What the model hears when the user declined.
 pub(super) const DENIED: &str =
     "Access denied: the user did not confirm this action, so it was not carried out.";
@@ -51,10 +61,41 @@ pub(super) struct Acting {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct CallSlot {
     pub(super) tool_use_id: String,
-    /// `None` where the model named no known tool.
+    /// `None` where the model named no action's tool.
     pub(super) action: Option<Arc<Action>>,
     pub(super) arguments: Vec<Argument>,
+    /// Who serves it, where no action does.
+    pub(super) delegate: Option<Delegate>,
     pub(super) state: SlotState,
+    /// What the trace has yet to show of a finished call.
+    pub(super) observed: Option<Box<Observed>>,
+    /// Search results that an answer is yet to be generated from, with the ids they are shown under.
+    pub(super) found: Option<Box<(Vec<RetrievedReference>, Vec<String>)>>,
+}
+
+/// Who serves a call besides actions.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Delegate {
+    /// A knowledge base.
+    KnowledgeBase {
+        id: String,
+        query: String,
+        configuration: Option<KnowledgeBaseVectorSearchConfiguration>,
+        /// Whether the trace shows the call.
+        shown: bool,
+    },
+    /// A collaborator.
+    Collaborator {
+        collaborator: Box<CollaboratorDefinition>,
+        ask: CollaboratorAsk,
+        /// Whether it has been called. Calls of one collaborator come one after the other, since they
+        /// share its session.
+        begun: bool,
+        /// Whether the trace shows the call.
+        shown: bool,
+        /// What it asks the caller, while it waits.
+        waits: Option<Box<ReturnControlPayload>>,
+    },
 }
 
 /// Where a call stands.
@@ -64,13 +105,12 @@ pub(super) enum SlotState {
     Running,
     /// The caller must answer.
     Awaiting,
-    /// Its result is known. `observation` holds what the trace has yet to show of an invocation.
+    /// Its result is known.
     Done {
         text: String,
         /// What the caller answered a computer-use call with.
         image: Option<Box<ImageBlock>>,
         status: ToolResultStatus,
-        observation: Option<Box<Observed>>,
     },
 }
 
@@ -92,6 +132,16 @@ pub(super) enum ObservedCall {
     },
     /// The code interpreter.
     Code(CodeReply),
+    /// A knowledge base.
+    Lookup {
+        client_request_id: String,
+        references: Vec<RetrievedReference>,
+    },
+    /// A collaborator.
+    Collaborator {
+        client_request_id: String,
+        result: CollaboratorResult,
+    },
 }
 
 impl CallSlot {
@@ -101,10 +151,21 @@ impl CallSlot {
             tool_use_id: tool_use.tool_use_id.clone(),
             action: None,
             arguments: Vec::new(),
+            delegate: None,
             state: SlotState::Running,
+            observed: None,
+            found: None,
         };
         if plan.asks_user && tool_use.name == ASK_USER_TOOL {
             slot.refuse(NO_QUESTION.to_owned());
+            return slot;
+        }
+        if tool_use.name == MESSAGE_TOOL && !plan.collaborators().is_empty() {
+            slot.address(plan, &tool_use.input);
+            return slot;
+        }
+        if let Some(base) = plan.knowledge_base(&tool_use.name) {
+            slot.search(base, &tool_use.input);
             return slot;
         }
         let Some(action) = plan.action(&tool_use.name) else {
@@ -138,13 +199,86 @@ impl CallSlot {
         slot
     }
 
+    /// A message to a collaborator.
+    fn address(&mut self, plan: &AgentPlan, input: &Value) {
+        let text = |member: &str| input.get(member).and_then(Value::as_str).map(str::trim);
+        let (recipient, content) = (text(RECIPIENT), text(CONTENT));
+        let (Some(recipient), Some(content)) = (recipient, content) else {
+            return self.refuse(format!(
+                "The function {MESSAGE_TOOL} needs the parameters '{RECIPIENT}' and '{CONTENT}', both texts. Try again with them."
+            ));
+        };
+        if recipient.eq_ignore_ascii_case(USER) {
+            return self.refuse(NOT_SENT.to_owned());
+        }
+        let Some(collaborator) = plan.collaborator(recipient) else {
+            let names: Vec<&str> = plan
+                .collaborators()
+                .iter()
+                .map(|collaborator| collaborator.name.as_str())
+                .collect();
+            return self.refuse(format!(
+                "There is no agent named {recipient}. The agents are: {}.",
+                names.join(", ")
+            ));
+        };
+        self.delegate = Some(Delegate::Collaborator {
+            collaborator: Box::new(collaborator.clone()),
+            ask: CollaboratorAsk::Message {
+                text: content.to_owned(),
+                history: Vec::new(),
+            },
+            begun: false,
+            shown: false,
+            waits: None,
+        });
+    }
+
+    /// A search.
+    fn search(&mut self, base: &KnowledgeBaseDefinition, input: &Value) {
+        let query = input.get(SEARCH_QUERY).and_then(Value::as_str);
+        match query.map(str::trim).filter(|query| !query.is_empty()) {
+            Some(query) => {
+                self.delegate = Some(Delegate::KnowledgeBase {
+                    id: base.id.clone(),
+                    query: query.to_owned(),
+                    configuration: base.retrieval.clone(),
+                    shown: false,
+                });
+            }
+            None => self.refuse(format!(
+                "The required parameter '{SEARCH_QUERY}' is missing, or is no text. Try again with it."
+            )),
+        }
+    }
+
+    /// What was searched for, what was found, and the ids it is shown under.
+    pub(super) fn found(&self) -> Option<(&str, &[RetrievedReference], &[String])> {
+        match (&self.delegate, self.found.as_deref()) {
+            (Some(Delegate::KnowledgeBase { query, .. }), Some((references, ids))) => {
+                Some((query, references, ids))
+            }
+            _ => None,
+        }
+    }
+
+    /// How many inputs a return of control has for this call.
+    pub(super) fn inputs(&self) -> usize {
+        match &self.delegate {
+            Some(Delegate::Collaborator {
+                waits: Some(payload),
+                ..
+            }) => payload.invocation_inputs.as_ref().map_or(0, Vec::len),
+            _ => 1,
+        }
+    }
+
     /// Ends the call with an error the model can react to.
     pub(super) fn refuse(&mut self, text: String) {
         self.state = SlotState::Done {
             text,
             image: None,
             status: ToolResultStatus::Error,
-            observation: None,
         };
     }
 
@@ -200,11 +334,17 @@ impl Acting {
     }
 
     /// The calls that the caller is asked for at once.
-    pub(super) fn awaiting(&self) -> impl Iterator<Item = &CallSlot> {
+    pub(super) fn awaiting(&self) -> impl Iterator<Item = (usize, &CallSlot)> {
+        let mut inputs = 0;
         self.slots
             .iter()
-            .filter(|slot| slot.state == SlotState::Awaiting)
-            .take(RETURNED_MAX)
+            .enumerate()
+            .filter(|(_, slot)| slot.state == SlotState::Awaiting)
+            .take_while(move |(_, slot)| {
+                let first = inputs == 0;
+                inputs += slot.inputs();
+                first || inputs <= RETURNED_MAX
+            })
     }
 }
 

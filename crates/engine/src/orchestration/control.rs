@@ -10,7 +10,7 @@ use outcrop_model::runtime::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::acting::CallSlot;
+use super::acting::{Acting, CallSlot, Delegate};
 use crate::action::arguments::Argument;
 use crate::action::{Action, ActionTarget};
 use crate::definition::Executor;
@@ -113,21 +113,176 @@ pub(super) fn invocation_id(uuid: &str, types: &[ActionInvocationType]) -> Strin
     }
 }
 
-/// What is waited for, for messages: each call as the caller has to name it.
-pub(super) fn expected<'a>(open: impl IntoIterator<Item = &'a CallSlot>) -> String {
-    let calls: Vec<String> = open
-        .into_iter()
-        .filter_map(|slot| slot.action.as_deref())
-        .map(|action| {
-            let target = match &action.target {
-                ActionTarget::Function { name } => format!("function {name}"),
-                ActionTarget::Api { path, method, .. } => {
-                    format!("apiPath {path} with httpMethod {method}")
-                }
-            };
-            format!("actionGroup {} and {target}", action.action_group)
+/// One input that the caller has to answer: of a call of the agent's own, or of a collaborator.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OpenInput<'a> {
+    /// The call it belongs to.
+    pub(super) slot: usize,
+    of: InputOf<'a>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum InputOf<'a> {
+    Own(&'a Action),
+    Collaborator(&'a InvocationInputMember),
+}
+
+/// The inputs that the caller is asked for at once.
+pub(super) fn open_inputs(acting: &Acting) -> Vec<OpenInput<'_>> {
+    let mut open = Vec::new();
+    for (slot, call) in acting.awaiting() {
+        if let Some(action) = call.action.as_deref() {
+            open.push(OpenInput {
+                slot,
+                of: InputOf::Own(action),
+            });
+        }
+        for member in returned_inputs(call) {
+            open.push(OpenInput {
+                slot,
+                of: InputOf::Collaborator(member),
+            });
+        }
+    }
+    open
+}
+
+/// Which of the inputs a result answers. Two agents may have functions of one name: an input of the
+/// agent that the result names comes before all others.
+pub(super) fn position(open: &[OpenInput<'_>], result: &ReturnedResult) -> Option<usize> {
+    let named = result.agent_id.as_deref();
+    open.iter()
+        .position(|input| {
+            named.is_some() && input.agent_id() == named && input.is_answered_by(result)
         })
-        .collect();
+        .or_else(|| open.iter().position(|input| input.is_answered_by(result)))
+}
+
+fn returned_inputs(call: &CallSlot) -> &[InvocationInputMember] {
+    match &call.delegate {
+        Some(Delegate::Collaborator {
+            waits: Some(payload),
+            ..
+        }) => payload.invocation_inputs.as_deref().unwrap_or_default(),
+        _ => &[],
+    }
+}
+
+impl OpenInput<'_> {
+    /// Whether it is of a call of the agent's own.
+    pub(super) fn is_own(&self) -> bool {
+        matches!(self.of, InputOf::Own(_))
+    }
+
+    /// Why control is returned for it.
+    pub(super) fn kind(&self) -> ActionInvocationType {
+        match self.of {
+            InputOf::Own(action) => invocation_type(action),
+            InputOf::Collaborator(member) => member_kind(member),
+        }
+    }
+
+    /// Whether the user's decision is asked.
+    pub(super) fn confirms(&self) -> bool {
+        self.kind() != ActionInvocationType::Result
+    }
+
+    /// Whether its result may be an image.
+    pub(super) fn takes_image(&self) -> bool {
+        match self.of {
+            InputOf::Own(action) => action.computer_use,
+            // The collaborator's own turn judges.
+            InputOf::Collaborator(_) => true,
+        }
+    }
+
+    /// The agent below that asks; `None` for the agent itself.
+    pub(super) fn agent_id(&self) -> Option<&str> {
+        match self.of {
+            InputOf::Own(_) => None,
+            InputOf::Collaborator(InvocationInputMember::FunctionInvocationInput(input)) => {
+                input.agent_id.as_deref()
+            }
+            InputOf::Collaborator(InvocationInputMember::ApiInvocationInput(input)) => {
+                input.agent_id.as_deref()
+            }
+            InputOf::Collaborator(_) => None,
+        }
+    }
+
+    /// Whether a result names it.
+    fn is_answered_by(&self, result: &ReturnedResult) -> bool {
+        match self.of {
+            InputOf::Own(action) => result.answers(action),
+            InputOf::Collaborator(member) => {
+                let agents = (self.agent_id(), result.agent_id.as_deref());
+                let same_agent = !matches!(agents, (Some(own), Some(given)) if own != given);
+                same_agent && answers_member(result, member)
+            }
+        }
+    }
+
+    /// As the caller has to name it.
+    fn label(&self) -> String {
+        match self.of {
+            InputOf::Own(action) => match &action.target {
+                ActionTarget::Function { name } => {
+                    format!("actionGroup {} and function {name}", action.action_group)
+                }
+                ActionTarget::Api { path, method, .. } => format!(
+                    "actionGroup {} and apiPath {path} with httpMethod {method}",
+                    action.action_group
+                ),
+            },
+            InputOf::Collaborator(InvocationInputMember::FunctionInvocationInput(input)) => format!(
+                "actionGroup {} and function {} of agentId {}",
+                input.action_group,
+                input.function.as_deref().unwrap_or_default(),
+                input.agent_id.as_deref().unwrap_or_default()
+            ),
+            InputOf::Collaborator(InvocationInputMember::ApiInvocationInput(input)) => format!(
+                "actionGroup {} and apiPath {} with httpMethod {} of agentId {}",
+                input.action_group,
+                input.api_path.as_deref().unwrap_or_default(),
+                input.http_method.as_deref().unwrap_or_default(),
+                input.agent_id.as_deref().unwrap_or_default()
+            ),
+            InputOf::Collaborator(_) => String::new(),
+        }
+    }
+}
+
+fn member_kind(member: &InvocationInputMember) -> ActionInvocationType {
+    let kind = match member {
+        InvocationInputMember::FunctionInvocationInput(input) => input.action_invocation_type,
+        InvocationInputMember::ApiInvocationInput(input) => input.action_invocation_type,
+        _ => None,
+    };
+    kind.unwrap_or(ActionInvocationType::Result)
+}
+
+fn answers_member(result: &ReturnedResult, member: &InvocationInputMember) -> bool {
+    match (&result.target, member) {
+        (
+            ReturnedTarget::Function(given),
+            InvocationInputMember::FunctionInvocationInput(input),
+        ) => result.action_group == input.action_group && input.function.as_ref() == Some(given),
+        (
+            ReturnedTarget::Api { path, method },
+            InvocationInputMember::ApiInvocationInput(input),
+        ) => {
+            let asked = input.http_method.as_deref().unwrap_or_default();
+            result.action_group == input.action_group
+                && input.api_path.as_ref() == Some(path)
+                && method.eq_ignore_ascii_case(asked)
+        }
+        _ => false,
+    }
+}
+
+/// What is waited for, for messages: each call as the caller has to name it.
+pub(super) fn expected(open: &[OpenInput<'_>]) -> String {
+    let calls: Vec<String> = open.iter().map(OpenInput::label).collect();
     if calls.is_empty() {
         "no further result".to_owned()
     } else {
@@ -135,8 +290,26 @@ pub(super) fn expected<'a>(open: impl IntoIterator<Item = &'a CallSlot>) -> Stri
     }
 }
 
+/// The elements of `invocationInputs` for one call. A collaborator's carry its name, unless one below
+/// it gave its own.
+pub(super) fn invocation_inputs(slot: &CallSlot, agent_id: &str) -> Vec<InvocationInputMember> {
+    let Some(Delegate::Collaborator { collaborator, .. }) = &slot.delegate else {
+        return invocation_input(slot, agent_id).into_iter().collect();
+    };
+    let mut inputs = returned_inputs(slot).to_vec();
+    for input in &mut inputs {
+        let name = match input {
+            InvocationInputMember::FunctionInvocationInput(input) => &mut input.collaborator_name,
+            InvocationInputMember::ApiInvocationInput(input) => &mut input.collaborator_name,
+            _ => continue,
+        };
+        name.get_or_insert_with(|| collaborator.name.clone());
+    }
+    inputs
+}
+
 /// One element of `invocationInputs`.
-pub(super) fn invocation_input(slot: &CallSlot, agent_id: &str) -> Option<InvocationInputMember> {
+fn invocation_input(slot: &CallSlot, agent_id: &str) -> Option<InvocationInputMember> {
     let action = slot.action.as_ref()?;
     let kind = invocation_type(action);
     Some(match &action.target {

@@ -38,6 +38,9 @@ pub enum Effect {
     ApplyGuardrail(PendingAssessment),
     /// Call a collaborator; answer with `CollaboratorReplied`. Several in one step run concurrently.
     CallCollaborator(Box<PendingCollaborator>),
+    /// Let the events of a collaborator's turn, of that index, pass to the client from here on. Those of
+    /// several that run at once are held back until it is their turn, so that the traces nest.
+    Reveal(usize),
     /// Search a knowledge base; answer with `Retrieved`. Several in one step run concurrently.
     Retrieve(Box<PendingRetrieval>),
     /// Send something to the client.
@@ -77,6 +80,9 @@ pub struct ModelCall {
 pub struct LiveAnswer {
     /// As in [`crate::prompt::answer::AnswerScanner::new`].
     pub may_call_tools: bool,
+    /// What the prompt lets the assistant begin its reply with; see
+    /// [`crate::prompt::answer::AnswerScanner::continuing`].
+    pub prefill: String,
     /// The guardrail that each part must pass first.
     pub guardrail: Option<LiveGuardrail>,
 }

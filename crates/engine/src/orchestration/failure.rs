@@ -4,7 +4,7 @@ use outcrop_model::control::ActionGroupSignature;
 use outcrop_model::exception::ExceptionKind;
 
 use crate::action::lambda::ReplyFault;
-use crate::port::{ActionError, CodeError, ModelError};
+use crate::port::{ActionError, CodeError, GuardrailError, ModelError, RetrieveError};
 
 /// Longest excerpt of a handler's log or error that an exception carries.
 const EXCERPT_CHARS_MAX: usize = 2_000;
@@ -151,6 +151,63 @@ impl Failure {
             message.push_str(&excerpt(body));
         }
         Self::dependency(message, action_group)
+    }
+
+    /// A guardrail could not judge; nothing passes without its judgement.
+    pub fn guardrail(error: &GuardrailError) -> Self {
+        let kind = match error {
+            GuardrailError::NotFound { .. } => ExceptionKind::ResourceNotFound,
+            GuardrailError::Unsupported { .. } => ExceptionKind::Validation,
+            GuardrailError::Failed { .. } => ExceptionKind::DependencyFailed,
+        };
+        Self {
+            kind,
+            message: format!(
+                "The guardrail of the agent could not be applied, so the request was stopped. Cause: {error}"
+            ),
+            resource_name: None,
+            request_id: None,
+        }
+    }
+
+    /// A prompt that its placeholders have spoilt (behaviour.md 4.2).
+    pub fn unusable_prompt(sentence: &str) -> Self {
+        Self {
+            kind: ExceptionKind::Validation,
+            message: sentence.to_owned(),
+            resource_name: None,
+            request_id: None,
+        }
+    }
+
+    /// A knowledge base could not be searched.
+    pub fn retrieval(error: &RetrieveError) -> Self {
+        let (kind, id) = match error {
+            RetrieveError::NotFound { knowledge_base_id } => {
+                (ExceptionKind::ResourceNotFound, knowledge_base_id)
+            }
+            RetrieveError::Failed {
+                knowledge_base_id, ..
+            } => (ExceptionKind::DependencyFailed, knowledge_base_id),
+        };
+        Self {
+            kind,
+            message: format!(
+                "Your request couldn't be completed. A knowledge base of the agent could not be searched. Cause: {error}"
+            ),
+            resource_name: Some(id.clone()),
+            request_id: None,
+        }
+    }
+
+    /// A collaborator that answers for the agent failed.
+    pub fn collaborator(kind: ExceptionKind, message: &str) -> Self {
+        Self {
+            kind,
+            message: message.to_owned(),
+            resource_name: None,
+            request_id: None,
+        }
     }
 
     /// `failureTrace.failureCode`: the status the exception would have in the runtime service.

@@ -8,19 +8,27 @@
 //! emitted after the turn has finished.
 
 mod actions;
+mod closing;
 mod code;
+mod control;
+mod deciding;
+mod delegates;
 mod messages;
+mod opening;
+mod parsing;
 mod planning;
+mod steps;
 
 use std::sync::Arc;
 
+use outcrop_model::exception::ExceptionKind;
 use outcrop_model::runtime::{OrchestrationTrace, Trace};
 use outcrop_model::timestamp::Timestamp;
 
 use super::acting::{Acting, NOT_ANSWERED, OUTCOME_UNKNOWN, SlotState};
 use super::effect::{Effect, Effects, Emission, Outcome};
 use super::conversation::Conversation;
-use super::event::{Budget, Event, EventKind, RequestInfo, Spent, Started};
+use super::event::{Budget, Event, EventKind, ModelReplied, RequestInfo, Spent, Started};
 use super::failure::Failure;
 use crate::action::lambda::Attributes;
 use crate::converse::assistant_text;
@@ -28,19 +36,32 @@ use crate::files::SessionFile;
 use crate::history::Utterance;
 use crate::plan::AgentPlan;
 use crate::trace;
+use crate::citation::Shown;
+use closing::Closing;
 use messages::{invocation_id, results};
+use steps::Step;
 
 /// Where a turn stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Not started.
     Created,
+    /// The guardrail judges the input.
+    GuardingInput,
+    /// The model of a step besides ORCHESTRATION is being asked.
+    Stepping,
     /// The model is being asked.
     Planning,
+    /// The parser function reads what the model said.
+    Parsing,
+    /// The function that plans for the agent is being asked.
+    Orchestrating,
     /// Actions are running.
     Acting,
     /// The caller must answer a return of control.
     AwaitingControl,
+    /// The guardrail judges the answer.
+    GuardingOutput,
     /// Over.
     Finished,
 }
@@ -60,10 +81,34 @@ pub struct Run {
     system: Arc<str>,
     turn: Vec<Arc<Utterance>>,
     suffix: Vec<Arc<Utterance>>,
+    /// What the prompt lets the assistant begin its reply with.
+    prefill: String,
+    /// Why the filled template is no prompt.
+    unusable: Option<String>,
+    /// The earlier turns as the model is shown them, where that is not all of them.
+    view: Option<Vec<Arc<Utterance>>>,
     acting: Option<Acting>,
+    /// The step besides ORCHESTRATION that is under way.
+    step: Option<Step>,
+    /// The reply that the parser function reads.
+    parsing: Option<Box<ModelReplied>>,
+    /// The answer that is on its way out.
+    closing: Option<Closing>,
+    /// Whether a collaborator answers for the agent.
+    routed: bool,
+    /// Why it did not.
+    routed_failure: Option<(ExceptionKind, String)>,
+    /// Whether the agent's only knowledge base answers in place of the loop.
+    direct: bool,
+    /// A fresh UUID, from the last fact that brought one.
+    uuid: String,
+    /// The search results that the model was shown.
+    shown: Shown,
     spent: Spent,
     empty_replies: u32,
     answered: bool,
+    /// Whether the session forgets this turn: its input was not let in.
+    forgotten: bool,
     /// Whether this turn has run code.
     ran_code: bool,
     quiet: bool,
@@ -88,10 +133,22 @@ impl Run {
             system: Arc::from(""),
             turn: Vec::new(),
             suffix: Vec::new(),
+            prefill: String::new(),
+            unusable: None,
+            view: None,
             acting: None,
+            step: None,
+            parsing: None,
+            closing: None,
+            routed: false,
+            routed_failure: None,
+            direct: false,
+            uuid: String::new(),
+            shown: Shown::default(),
             spent: Spent::default(),
             empty_replies: 0,
             answered: false,
+            forgotten: false,
             ran_code: false,
             quiet: false,
         }
@@ -163,6 +220,9 @@ impl Run {
 
     /// The turn's messages for the session's history, every call closed. For a finished turn.
     pub fn transcript(&self) -> Vec<Arc<Utterance>> {
+        if self.forgotten {
+            return Vec::new();
+        }
         let mut messages = self.turn.clone();
         if let Some(acting) = &self.acting {
             messages.push(results(acting, OUTCOME_UNKNOWN));
@@ -178,18 +238,40 @@ impl Run {
         let at = event.at;
         match (self.phase, &event.kind) {
             (Phase::Created, EventKind::Started(started)) => self.start(at, started, effects),
+            (Phase::GuardingInput, EventKind::GuardrailAssessed(assessed)) => {
+                self.input_assessed(at, assessed, effects);
+            }
+            (Phase::GuardingOutput, EventKind::GuardrailAssessed(assessed)) => {
+                self.output_assessed(at, assessed, effects);
+            }
+            (Phase::Stepping, EventKind::ModelReplied(reply)) => {
+                self.step_replied(at, reply, effects);
+            }
             (Phase::Planning, EventKind::ModelReplied(reply)) => {
                 self.model_replied(at, reply, effects);
+            }
+            (Phase::Stepping, EventKind::ModelFailed(error)) => {
+                let failure = Failure::model(error, self.step_model());
+                self.fail(at, failure, effects);
             }
             (Phase::Planning, EventKind::ModelFailed(error)) => {
                 let failure = Failure::model(error, self.plan.model());
                 self.fail(at, failure, effects);
+            }
+            (Phase::Parsing, EventKind::ParserReplied(returned)) => {
+                self.parser_replied(at, returned, effects);
             }
             (Phase::Acting, EventKind::ActionReturned(returned)) => {
                 self.action_returned(at, returned, effects);
             }
             (Phase::Acting, EventKind::CodeExecuted(executed)) => {
                 self.code_executed(at, executed, effects);
+            }
+            (Phase::Acting, EventKind::Retrieved(retrieved)) => {
+                self.retrieved(at, retrieved, effects);
+            }
+            (Phase::Acting, EventKind::CollaboratorReplied(replied)) => {
+                self.collaborator_replied(at, replied, effects);
             }
             (Phase::AwaitingControl, EventKind::ControlReturned(returned)) => {
                 self.control_returned(at, returned, effects);
@@ -202,15 +284,16 @@ impl Run {
                 }
                 self.finish(Outcome::Stopped, effects);
             }
-            (Phase::Planning | Phase::Acting, EventKind::DeadlinePassed) => {
+            (Phase::Created | Phase::AwaitingControl | Phase::Finished, EventKind::DeadlinePassed) => {}
+            (_, EventKind::DeadlinePassed) => {
                 let limit = u64::from(self.budget().turn_s);
                 let failure = Failure::budget("seconds", limit, "limits.turn_s");
                 self.fail(at, failure, effects);
             }
-            (
-                Phase::Planning | Phase::Acting | Phase::AwaitingControl,
-                EventKind::Cancelled(_) | EventKind::Interrupted,
-            ) => self.finish(Outcome::Stopped, effects),
+            (Phase::Created | Phase::Finished, EventKind::Cancelled(_) | EventKind::Interrupted) => {}
+            (_, EventKind::Cancelled(_) | EventKind::Interrupted) => {
+                self.finish(Outcome::Stopped, effects);
+            }
             // A fact that comes too late, or that this phase does not ask for.
             (_, _) => {}
         }
@@ -253,10 +336,25 @@ impl Run {
     }
 
     fn trace_id(&self) -> String {
+        self.trace_id_of(self.iteration)
+    }
+
+    /// `traceId` with a suffix (behaviour.md 6.2).
+    fn trace_id_of(&self, suffix: impl std::fmt::Display) -> String {
         let request_id = self
             .request()
             .map_or("", |request| request.request_id.as_str());
-        format!("{request_id}-{}", self.iteration)
+        format!("{request_id}-{suffix}")
+    }
+
+    /// Emits a trace where one is wanted; it is made only then.
+    fn show(&self, at: Timestamp, trace: impl FnOnce(&Self) -> Trace, effects: &mut Effects) {
+        if self.traces() {
+            effects.push(Effect::Emit(Emission::Trace {
+                at,
+                trace: Box::new(trace(self)),
+            }));
+        }
     }
 
     fn budget(&self) -> Budget {

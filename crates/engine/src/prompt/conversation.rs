@@ -136,6 +136,22 @@ fn unthought(text: &str) -> String {
     out.trim().to_owned()
 }
 
+/// A conversation as another agent is shown it (`TO_COLLABORATOR`, behaviour.md 11.3): what was said
+/// aloud, roles alternating.
+pub fn relayed<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<Message> {
+    let mut relayed: Vec<Message> = Vec::new();
+    for (role, text) in spoken(messages) {
+        match relayed.last_mut() {
+            Some(last) if last.role == role => last.content.push(ContentBlock::Text(text)),
+            _ => relayed.push(Message {
+                role,
+                content: vec![ContentBlock::Text(text)],
+            }),
+        }
+    }
+    relayed
+}
+
 fn spoken<'a>(
     messages: impl IntoIterator<Item = &'a Message>,
 ) -> impl Iterator<Item = (ConversationRole, String)> {

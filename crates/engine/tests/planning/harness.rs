@@ -376,6 +376,7 @@ fn line(effect: &Effect) -> String {
         Effect::Retrieve(pending) => {
             format!("retrieve {} {}: {}", pending.index, pending.knowledge_base_id, pending.query)
         }
+        Effect::Reveal(index) => format!("reveal {index}"),
         Effect::ReturnControl(payload) => format!(
             "return control: {}",
             serde_json::to_string(payload).expect("JSON")

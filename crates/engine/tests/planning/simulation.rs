@@ -131,6 +131,7 @@ fn feed_random(random: &mut Random, bench: &mut Bench, open: &mut Open) -> Effec
         Phase::AwaitingControl if random.one_in(6) => bench.feed(EventKind::ControlAbandoned),
         Phase::AwaitingControl => panic!("answered by the caller"),
         Phase::Created | Phase::Finished => Effects::new(),
+        other => panic!("this agent does not come to {other:?}"),
     }
 }
 

@@ -1,119 +1,39 @@
-//! Running actions, handing control to the caller, taking results: the acting half of a run.
+//! Running actions and taking their results.
 
 use std::sync::Arc;
 
 use outcrop_model::converse::ToolResultStatus;
-use outcrop_model::runtime::ReturnControlPayload;
 use outcrop_model::timestamp::Timestamp;
 
-use super::messages::{answered, invocation_id, results};
+use super::messages::results;
 use super::{Phase, Run, emit_trace};
-use crate::action::Strictness;
 use crate::action::call::CalledAction;
 use crate::action::lambda::{self, EventAgent, EventInput};
 use crate::definition::Executor;
 use crate::orchestration::acting::{
-    Acting, CallSlot, NOT_MADE, OUTCOME_UNKNOWN, Observed, ObservedCall, SlotState,
+    Acting, CallSlot, Delegate, NOT_MADE, OUTCOME_UNKNOWN, Observed, ObservedCall, SlotState,
 };
-use crate::orchestration::control::{self, ReturnedResult};
 use crate::orchestration::effect::{Effect, Effects, PendingAction};
-use crate::orchestration::event::{ActionResult, ActionReturned, ControlReturned};
+use crate::orchestration::event::{ActionResult, ActionReturned};
 use crate::orchestration::failure::{Evidence, Failure};
 use crate::port::ActionError;
 use crate::trace;
 
 impl Run {
-    /// Whether `results` answer exactly what was returned to the caller.
-    ///
-    /// # Errors
-    /// The message of a `ValidationException`, in AWS's style (behaviour.md 2.3).
-    pub fn check_results(&self, id: &str, results: &[ReturnedResult]) -> Result<(), String> {
-        let (Some(acting), Phase::AwaitingControl) = (&self.acting, self.phase) else {
-            return Err(format!(
-                "Validation failed: No invocation is waiting for results in this session, but results for invocationId: {id} were given."
-            ));
-        };
-        let expected = invocation_id(acting);
-        if expected != id {
-            return Err(format!(
-                "Validation failed: Unexpected invocationId: {id}. The session waits for results for invocationId: {expected}, which are {}",
-                control::expected(acting.awaiting())
-            ));
-        }
-        let mut open: Vec<&CallSlot> = acting.awaiting().collect();
-        for result in results {
-            let position = open.iter().position(|slot| {
-                slot.action
-                    .as_ref()
-                    .is_some_and(|action| result.answers(action))
-            });
-            let Some(position) = position else {
-                return Err(format!(
-                    "Validation failed: Unexpected actionGroup: {} or function : {} encountered for invocationId: {id}. Expected: {}",
-                    result.action_group,
-                    result.target_label(),
-                    control::expected(open)
-                ));
-            };
-            self.check_agent(result)?;
-            let slot = open.remove(position);
-            if result.image.is_some()
-                && self.plan.strictness == Strictness::Strict
-                && !slot
-                    .action
-                    .as_ref()
-                    .is_some_and(|action| action.computer_use)
-            {
-                return Err(format!(
-                    "Validation failed: IMAGES can be given for a computer use action only, not for actionGroup: {} and function : {}",
-                    result.action_group,
-                    result.target_label()
-                ));
-            }
-            let confirms = slot
-                .action
-                .as_ref()
-                .is_some_and(|action| action.requires_confirmation);
-            if confirms && result.confirmation.is_none() {
-                return Err(format!(
-                    "Validation failed: confirmationState is required for actionGroup: {} and function : {}, expected CONFIRM or DENY",
-                    result.action_group,
-                    result.target_label()
-                ));
-            }
-        }
-        if open.is_empty() {
-            Ok(())
-        } else {
-            Err(format!(
-                "Validation failed: {} of {} results are missing for invocationId: {id}. Give one for each of its invocationInputs. Missing: {}",
-                open.len(),
-                open.len() + results.len(),
-                control::expected(open)
-            ))
-        }
-    }
-
-    /// A result may say for which agent it is.
-    fn check_agent(&self, result: &ReturnedResult) -> Result<(), String> {
-        let own = self.started.as_ref().map(|started| &started.agent.agent_id);
-        match (&result.agent_id, own) {
-            (Some(given), Some(own)) if given != own => Err(format!(
-                "Validation failed: Unexpected agentId: {given} encountered for actionGroup: {} and function : {}. Expected: {own}",
-                result.action_group,
-                result.target_label()
-            )),
-            _ => Ok(()),
-        }
-    }
-
     /// Counts invocations; past the budget the turn fails and none of the step's calls is made.
     pub(super) fn spend_actions(&mut self, at: Timestamp, invoked: u32, effects: &mut Effects) {
         self.spent.actions += invoked;
         let limit = self.budget().actions;
         if self.spent.actions > limit {
-            effects
-                .retain(|effect| !matches!(effect, Effect::CallAction(_) | Effect::ExecuteCode(_)));
+            effects.retain(|effect| {
+                !matches!(
+                    effect,
+                    Effect::CallAction(_)
+                        | Effect::ExecuteCode(_)
+                        | Effect::Retrieve(_)
+                        | Effect::CallCollaborator(_)
+                )
+            });
             for slot in self.acting.iter_mut().flat_map(|acting| &mut acting.slots) {
                 if slot.state == SlotState::Running {
                     slot.refuse(NOT_MADE.to_owned());
@@ -280,69 +200,9 @@ impl Run {
                 text: reply.text,
                 image: None,
                 status,
-                observation: Some(Box::new(observation)),
             };
+            slot.observed = Some(Box::new(observation));
         }
-        self.advance(at, effects);
-    }
-
-    pub(super) fn control_returned(
-        &mut self,
-        at: Timestamp,
-        returned: &ControlReturned,
-        effects: &mut Effects,
-    ) {
-        if let Some(started) = &mut self.started {
-            started.request = returned.request.clone();
-            let session = returned.session_attributes.clone();
-            started.session_attributes.extend(session);
-            let prompt = returned.prompt_session_attributes.clone();
-            started.prompt_session_attributes.extend(prompt);
-        }
-        self.fill_template(false);
-        self.request_started_at = at;
-        self.iteration = 0;
-        self.phase = Phase::Acting;
-        let Some(acting) = &mut self.acting else {
-            return;
-        };
-        let mut confirmed = Vec::new();
-        let mut failed = None;
-        for result in &returned.results {
-            let slot = acting.slots.iter_mut().enumerate().find(|(_, slot)| {
-                slot.state == SlotState::Awaiting
-                    && slot
-                        .action
-                        .as_ref()
-                        .is_some_and(|action| result.answers(action))
-            });
-            let Some((index, slot)) = slot else { continue };
-            if result.fails() && failed.is_none() {
-                failed = Some(result);
-            }
-            slot.state = answered(slot, result);
-            if slot.state == SlotState::Running {
-                confirmed.push(index);
-            }
-        }
-        acting.traced = 0;
-        acting.resumed_without_calls = confirmed.is_empty();
-        if !returned.invocation_id.is_empty() {
-            acting.invocation_uuid.clone_from(&returned.invocation_id);
-        }
-        if let Some(result) = failed {
-            for index in confirmed {
-                if let Some(slot) = acting.slots.get_mut(index) {
-                    slot.refuse(NOT_MADE.to_owned());
-                }
-            }
-            let target = result.target_label();
-            let failure = Failure::returned(&result.action_group, &target, result.body.as_deref());
-            return self.fail(at, failure, effects);
-        }
-        let invoked = self.call_running(|index| confirmed.contains(&index), effects);
-        self.begin_code(effects);
-        self.spend_actions(at, invoked, effects);
         self.advance(at, effects);
     }
 
@@ -354,52 +214,75 @@ impl Run {
         let Some(mut acting) = self.acting.take() else {
             return;
         };
-        while let Some(slot) = acting.slots.get_mut(acting.traced) {
-            let (text, observation) = match &mut slot.state {
-                SlotState::Running => break,
-                SlotState::Awaiting => {
-                    acting.traced += 1;
-                    continue;
-                }
-                SlotState::Done {
-                    text, observation, ..
-                } => (text, observation.take()),
-            };
-            if let (Some(observed), Some(action)) = (observation, &slot.action) {
-                let times = (observed.started_at, observed.ended_at);
-                match observed.of {
-                    ObservedCall::Code(reply) => {
-                        self.show_code(at, &slot.arguments, times, reply, effects);
-                    }
-                    ObservedCall::Action {
-                        client_request_id,
-                        reprompt,
-                    } if self.traces() => {
-                        let id = self.trace_id();
-                        let input = trace::invocation_input(action, &slot.arguments, None, id);
-                        emit_trace(at, input, effects);
-                        let output = trace::action_observation(
-                            text,
-                            &client_request_id,
-                            times,
-                            reprompt,
-                            self.trace_id(),
-                        );
-                        emit_trace(at, output, effects);
-                    }
-                    ObservedCall::Action { .. } => {}
-                }
+        let mut traced = acting.traced;
+        while let Some(slot) = acting.slots.get_mut(traced) {
+            self.show_begun(at, traced, slot, effects);
+            if slot.state == SlotState::Running {
+                break;
             }
-            acting.traced += 1;
+            if let Some(observed) = slot.observed.take() {
+                self.show_ended(at, slot, *observed, effects);
+            }
+            traced += 1;
         }
-        if acting.any_running() {
-            self.acting = Some(acting);
+        acting.traced = traced;
+        let (any_running, all_done) = (acting.any_running(), acting.all_done());
+        self.acting = Some(acting);
+        if any_running || self.generate_next(at, effects) {
             return;
         }
-        if acting.all_done() {
-            self.take_results(at, &acting, effects);
-        } else {
+        let Some(acting) = self.acting.take() else {
+            return;
+        };
+        if !all_done {
             self.return_control(at, acting, effects);
+        } else if self.routed {
+            self.close_routed(at, &acting, effects);
+        } else {
+            self.take_results(at, &acting, effects);
+        }
+    }
+
+    /// The traces of a call that ended.
+    fn show_ended(&self, at: Timestamp, slot: &CallSlot, observed: Observed, effects: &mut Effects) {
+        let times = (observed.started_at, observed.ended_at);
+        match (observed.of, &slot.action, &slot.delegate) {
+            (ObservedCall::Code(reply), ..) => {
+                self.show_code(at, &slot.arguments, times, reply, effects);
+            }
+            (
+                ObservedCall::Action {
+                    client_request_id,
+                    reprompt,
+                },
+                Some(action),
+                _,
+            ) if self.traces() => {
+                let input = trace::invocation_input(action, &slot.arguments, None, self.trace_id());
+                emit_trace(at, input, effects);
+                let SlotState::Done { text, .. } = &slot.state else {
+                    return;
+                };
+                let id = self.trace_id();
+                let output = trace::action_observation(text, &client_request_id, times, reprompt, id);
+                emit_trace(at, output, effects);
+            }
+            (
+                ObservedCall::Lookup {
+                    client_request_id,
+                    references,
+                },
+                ..,
+            ) => self.show_lookup(at, times, (&client_request_id, &references), effects),
+            (
+                ObservedCall::Collaborator {
+                    client_request_id,
+                    result,
+                },
+                _,
+                Some(Delegate::Collaborator { collaborator, .. }),
+            ) => self.show_reply_of(at, collaborator, times, (&client_request_id, &result), effects),
+            _ => {}
         }
     }
 
@@ -424,37 +307,5 @@ impl Run {
             self.iteration += 1;
         }
         self.plan_next(at, effects);
-    }
-
-    pub(super) fn return_control(&mut self, at: Timestamp, acting: Acting, effects: &mut Effects) {
-        let id = invocation_id(&acting);
-        let agent_id = self
-            .started
-            .as_ref()
-            .map(|started| started.agent.agent_id.clone())
-            .unwrap_or_default();
-        if self.traces() {
-            for slot in acting.awaiting() {
-                if let Some(action) = &slot.action {
-                    let part = trace::invocation_input(
-                        action,
-                        &slot.arguments,
-                        Some(&id),
-                        self.trace_id(),
-                    );
-                    emit_trace(at, part, effects);
-                }
-            }
-        }
-        let inputs = acting
-            .awaiting()
-            .filter_map(|slot| control::invocation_input(slot, &agent_id))
-            .collect();
-        effects.push(Effect::ReturnControl(Box::new(ReturnControlPayload {
-            invocation_id: Some(id),
-            invocation_inputs: Some(inputs),
-        })));
-        self.acting = Some(acting);
-        self.phase = Phase::AwaitingControl;
     }
 }

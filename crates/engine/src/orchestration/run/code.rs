@@ -69,12 +69,12 @@ impl Run {
                     } else {
                         ToolResultStatus::Success
                     },
-                    observation: Some(Box::new(Observed {
-                        started_at: executed.started_at,
-                        ended_at: executed.ended_at,
-                        of: ObservedCall::Code(reply.clone()),
-                    })),
                 };
+                slot.observed = Some(Box::new(Observed {
+                    started_at: executed.started_at,
+                    ended_at: executed.ended_at,
+                    of: ObservedCall::Code(reply.clone()),
+                }));
             }
         }
         self.begin_code(effects);

@@ -33,10 +33,9 @@ pub(super) fn utterance((role, text): (ConversationRole, String)) -> Arc<Utteran
 }
 
 pub(super) fn invocation_id(acting: &Acting) -> String {
-    let types: Vec<_> = acting
-        .awaiting()
-        .filter_map(|slot| slot.action.as_deref())
-        .map(control::invocation_type)
+    let types: Vec<_> = control::open_inputs(acting)
+        .iter()
+        .map(control::OpenInput::kind)
         .collect();
     control::invocation_id(&acting.invocation_uuid, &types)
 }
@@ -47,7 +46,6 @@ pub(super) fn answered(slot: &CallSlot, result: &ReturnedResult) -> SlotState {
         text,
         image,
         status,
-        observation: None,
     };
     if result.confirmation == Some(Confirmation::Deny) {
         return done(DENIED.to_owned(), None, ToolResultStatus::Error);

@@ -1,0 +1,504 @@
+//! Calls that no action serves: searches in knowledge bases, messages to collaborators.
+
+use outcrop_model::control::PromptType;
+use outcrop_model::converse::ToolResultStatus;
+use outcrop_model::runtime::{
+    OrchestrationTrace, RetrievedReference, RoutingClassifierTrace, Trace,
+};
+use outcrop_model::timestamp::Timestamp;
+
+use super::closing::spoken;
+use super::steps::placed;
+use super::{Phase, Run};
+use crate::citation::{self, GeneratedPart};
+use crate::definition::{CollaboratorDefinition, KnowledgeBaseDefinition};
+use crate::orchestration::acting::{
+    Acting, CallSlot, Delegate, Observed, ObservedCall, SlotState,
+};
+use crate::orchestration::effect::{
+    CollaboratorAsk, Effect, Effects, PendingCollaborator, PendingRetrieval,
+};
+use crate::orchestration::event::{Budget, CollaboratorReplied, CollaboratorResult, Retrieved};
+use crate::orchestration::failure::Failure;
+use crate::payload;
+use crate::trace;
+
+impl Run {
+    /// Asks for the searches of a step; gives their number.
+    pub(super) fn begin_searches(&mut self, effects: &mut Effects) -> u32 {
+        let configurations = self
+            .started
+            .as_ref()
+            .map_or(&[][..], |started| &started.knowledge_bases);
+        let mut begun = 0;
+        for (index, slot) in self.acting.iter().flat_map(|acting| &acting.slots).enumerate() {
+            let Some(Delegate::KnowledgeBase {
+                id,
+                query,
+                configuration,
+                ..
+            }) = &slot.delegate
+            else {
+                continue;
+            };
+            if slot.state != SlotState::Running {
+                continue;
+            }
+            begun += 1;
+            let of_turn = configurations
+                .iter()
+                .find(|given| given.knowledge_base_id == *id)
+                .and_then(|given| given.retrieval_configuration.vector_search_configuration.clone());
+            effects.push(Effect::Retrieve(Box::new(PendingRetrieval {
+                index,
+                knowledge_base_id: id.clone(),
+                query: query.clone(),
+                configuration: of_turn.or_else(|| configuration.clone()),
+            })));
+        }
+        begun
+    }
+
+    /// The agent's only knowledge base answers in place of the loop (behaviour.md 9.10).
+    pub(super) fn search_directly(
+        &mut self,
+        at: Timestamp,
+        base: KnowledgeBaseDefinition,
+        query: String,
+        effects: &mut Effects,
+    ) {
+        let slot = CallSlot {
+            tool_use_id: String::new(),
+            action: None,
+            arguments: Vec::new(),
+            delegate: Some(Delegate::KnowledgeBase {
+                id: base.id,
+                query,
+                configuration: base.retrieval,
+                shown: false,
+            }),
+            state: SlotState::Running,
+            observed: None,
+            found: None,
+        };
+        self.direct = true;
+        self.run_calls(at, vec![slot], "", effects);
+    }
+
+    pub(super) fn retrieved(&mut self, at: Timestamp, retrieved: &Retrieved, effects: &mut Effects) {
+        let direct = self.direct;
+        let generates = direct || self.generates_in_loop();
+        let Some(slot) = self
+            .acting
+            .as_mut()
+            .and_then(|acting| acting.slots.get_mut(retrieved.index))
+            .filter(|slot| slot.state == SlotState::Running)
+        else {
+            return;
+        };
+        let references = match &retrieved.result {
+            Ok(references) => references,
+            Err(error) => {
+                return self.fail_call(at, retrieved.index, Failure::retrieval(error), effects);
+            }
+        };
+        let ids = self.shown.add(references);
+        slot.state = SlotState::Done {
+            text: citation::tool_result_text(references, &ids),
+            image: None,
+            status: ToolResultStatus::Success,
+        };
+        slot.observed = Some(Box::new(Observed {
+            started_at: retrieved.started_at,
+            ended_at: retrieved.ended_at,
+            of: ObservedCall::Lookup {
+                // Recorded streams give the request's own id for the direct search alone.
+                client_request_id: if direct {
+                    self.started
+                        .as_ref()
+                        .map(|started| started.request.request_id.clone())
+                        .unwrap_or_default()
+                } else {
+                    retrieved.client_request_id.clone()
+                },
+                references: references.clone(),
+            },
+        }));
+        if generates {
+            slot.found = Some(Box::new((references.clone(), ids)));
+        }
+        self.advance(at, effects);
+    }
+
+    /// Has an answer generated from the next search results that wait for one; `false` where none do.
+    pub(super) fn generate_next(&mut self, at: Timestamp, effects: &mut Effects) -> bool {
+        let slots = self.acting.iter().flat_map(|acting| &acting.slots);
+        let Some(index) = slots.clone().position(|slot| slot.found.is_some()) else {
+            return false;
+        };
+        let suffix = if self.direct {
+            "KB-null-0".to_owned()
+        } else {
+            format!("KB-{}-{index}", self.iteration)
+        };
+        self.generate(at, &suffix, index, effects)
+    }
+
+    /// An answer that was generated from search results.
+    pub(super) fn generated(
+        &mut self,
+        at: Timestamp,
+        slot: Option<usize>,
+        parts: Vec<GeneratedPart>,
+        effects: &mut Effects,
+    ) {
+        if self.direct {
+            let (text, places) = placed(&parts);
+            let text = if text.trim().is_empty() {
+                NO_ANSWER.to_owned()
+            } else {
+                text
+            };
+            self.acting = None;
+            self.turn.push(spoken(&text));
+            self.iteration += 1;
+            return self.close(at, text, &places, effects);
+        }
+        let found = slot.and_then(|slot| self.acting.as_mut()?.slots.get_mut(slot));
+        if let Some(found) = found {
+            found.found = None;
+            if let SlotState::Done { text, .. } = &mut found.state {
+                *text = citation::verbatim_text(&parts);
+            }
+        }
+        self.phase = Phase::Acting;
+        self.advance(at, effects);
+    }
+
+    /// Whether answers are generated from the results of searches in the loop: only where the user has
+    /// written the prompt for it (architecture, section 8).
+    pub(super) fn generates_in_loop(&self) -> bool {
+        self.plan
+            .step(PromptType::KnowledgeBaseResponseGeneration)
+            .is_some_and(|step| step.prompt.overridden)
+    }
+
+    /// Calls the collaborators that can be called now; gives their number.
+    pub(super) fn begin_collaborators(&mut self, effects: &mut Effects) -> u32 {
+        let budget = self.remaining();
+        let relayed = std::cell::OnceCell::new();
+        let attributes = self
+            .started
+            .as_ref()
+            .map(|started| started.session_attributes.clone())
+            .unwrap_or_default();
+        let Some(mut acting) = self.acting.take() else {
+            return 0;
+        };
+        let mut begun_now = 0;
+        for index in 0..acting.slots.len() {
+            if !may_begin(&acting, index) {
+                continue;
+            }
+            let Some(CallSlot {
+                delegate:
+                    Some(Delegate::Collaborator {
+                        collaborator,
+                        ask,
+                        begun,
+                        ..
+                    }),
+                ..
+            }) = acting.slots.get_mut(index)
+            else {
+                continue;
+            };
+            *begun = true;
+            begun_now += 1;
+            let ask = match &*ask {
+                CollaboratorAsk::Message { text, .. } => CollaboratorAsk::Message {
+                    text: self.expanded(text),
+                    history: if collaborator.relays_history {
+                        relayed.get_or_init(|| self.relayed()).clone()
+                    } else {
+                        Vec::new()
+                    },
+                },
+                results @ CollaboratorAsk::Results { .. } => results.clone(),
+            };
+            effects.push(Effect::CallCollaborator(Box::new(PendingCollaborator {
+                index,
+                collaborator: (**collaborator).clone(),
+                ask,
+                session_attributes: attributes.clone(),
+                budget,
+            })));
+        }
+        self.acting = Some(acting);
+        begun_now
+    }
+
+    /// The request goes to a collaborator, whose answer is the agent's.
+    pub(super) fn hand_over(
+        &mut self,
+        at: Timestamp,
+        collaborator: CollaboratorDefinition,
+        text: Option<String>,
+        effects: &mut Effects,
+    ) {
+        let input = self.started.as_ref().map(|started| &started.input_text);
+        let text = text.or_else(|| input.cloned()).unwrap_or_default();
+        self.before.last_collaborator = Some(collaborator.name.clone());
+        self.routed = true;
+        let slot = CallSlot {
+            tool_use_id: String::new(),
+            action: None,
+            arguments: Vec::new(),
+            delegate: Some(Delegate::Collaborator {
+                collaborator: Box::new(collaborator),
+                ask: CollaboratorAsk::Message {
+                    text,
+                    history: Vec::new(),
+                },
+                begun: false,
+                shown: false,
+                waits: None,
+            }),
+            state: SlotState::Running,
+            observed: None,
+            found: None,
+        };
+        let uuid = self.uuid.clone();
+        self.run_calls(at, vec![slot], &uuid, effects);
+    }
+
+    pub(super) fn collaborator_replied(
+        &mut self,
+        at: Timestamp,
+        replied: &CollaboratorReplied,
+        effects: &mut Effects,
+    ) {
+        let Some(slot) = self
+            .acting
+            .as_mut()
+            .and_then(|acting| acting.slots.get_mut(replied.index))
+            .filter(|slot| slot.state == SlotState::Running)
+        else {
+            return;
+        };
+        let Some(Delegate::Collaborator { waits, .. }) = &mut slot.delegate else {
+            return;
+        };
+        let done = |text: &str, status| SlotState::Done {
+            text: text.to_owned(),
+            image: None,
+            status,
+        };
+        slot.state = match &replied.result {
+            CollaboratorResult::Answered(text) => done(text, ToolResultStatus::Success),
+            CollaboratorResult::Failed { message, .. } => {
+                done(&format!("The agent failed. {message}"), ToolResultStatus::Error)
+            }
+            CollaboratorResult::ReturnedControl(payload) => {
+                *waits = Some(payload.clone());
+                SlotState::Awaiting
+            }
+        };
+        slot.observed = Some(Box::new(Observed {
+            started_at: replied.started_at,
+            ended_at: replied.ended_at,
+            of: ObservedCall::Collaborator {
+                client_request_id: replied.client_request_id.clone(),
+                result: replied.result.clone(),
+            },
+        }));
+        if let CollaboratorResult::Failed { kind, message } = &replied.result
+            && self.routed
+        {
+            self.routed_failure = Some((*kind, message.clone()));
+        }
+        self.spent.model_calls += replied.spent.model_calls;
+        self.spent.actions += replied.spent.actions;
+        self.spent.tokens += replied.spent.tokens;
+        self.spent.observation_bytes += replied.spent.observation_bytes;
+        self.begin_collaborators(effects);
+        self.advance(at, effects);
+    }
+
+    /// A routed collaborator is done: its answer is the turn's.
+    pub(super) fn close_routed(&mut self, at: Timestamp, acting: &Acting, effects: &mut Effects) {
+        let Some(slot) = acting.slots.first() else {
+            return;
+        };
+        let SlotState::Done { text, status, .. } = &slot.state else {
+            return;
+        };
+        if *status == ToolResultStatus::Error {
+            let (kind, message) = self.routed_failure.clone().unwrap_or((
+                outcrop_model::exception::ExceptionKind::DependencyFailed,
+                text.clone(),
+            ));
+            return self.fail(at, Failure::collaborator(kind, &message), effects);
+        }
+        self.turn.push(spoken(text));
+        self.close(at, text.clone(), &[], effects);
+    }
+
+    /// The budget that is left.
+    fn remaining(&self) -> Budget {
+        let budget = self.budget();
+        Budget {
+            model_calls: budget.model_calls.saturating_sub(self.spent.model_calls),
+            actions: budget.actions.saturating_sub(self.spent.actions),
+            tokens: budget.tokens.saturating_sub(self.spent.tokens),
+            observation_bytes: budget
+                .observation_bytes
+                .saturating_sub(self.spent.observation_bytes),
+            turn_s: budget.turn_s,
+        }
+    }
+
+    /// A message with the payloads it refers to in place (behaviour.md 11.2).
+    pub(super) fn expanded(&self, text: &str) -> String {
+        let said = self.before.history.iter().chain(&self.turn);
+        payload::expand(text, said.map(|utterance| utterance.message().as_ref()))
+    }
+
+    /// The trace of a call that begins, in its place among the others.
+    pub(super) fn show_begun(
+        &self,
+        at: Timestamp,
+        index: usize,
+        slot: &mut CallSlot,
+        effects: &mut Effects,
+    ) {
+        match &mut slot.delegate {
+            Some(Delegate::KnowledgeBase {
+                id, query, shown, ..
+            }) if !*shown => {
+                *shown = true;
+                self.show(
+                    at,
+                    |run| {
+                        let part = trace::steps::lookup_input(id, query, run.trace_id());
+                        Trace::OrchestrationTrace(part)
+                    },
+                    effects,
+                );
+            }
+            Some(Delegate::Collaborator {
+                collaborator,
+                ask,
+                begun: true,
+                shown,
+                ..
+            }) if !*shown => {
+                *shown = true;
+                self.show(
+                    at,
+                    |run| {
+                        let input = match &*ask {
+                            CollaboratorAsk::Message { text, .. } => {
+                                trace::steps::message(&run.expanded(text))
+                            }
+                            CollaboratorAsk::Results {
+                                invocation_id,
+                                results,
+                            } => super::control::shown_results(invocation_id, results),
+                        };
+                        let id = run.collaboration_trace_id();
+                        let part = trace::steps::collaborator_input(collaborator, input, id);
+                        if run.routed {
+                            Trace::RoutingClassifierTrace(RoutingClassifierTrace::InvocationInput(
+                                part,
+                            ))
+                        } else {
+                            Trace::OrchestrationTrace(OrchestrationTrace::InvocationInput(part))
+                        }
+                    },
+                    effects,
+                );
+                effects.push(Effect::Reveal(index));
+            }
+            _ => {}
+        }
+    }
+
+    /// The trace of a search that ended.
+    pub(super) fn show_lookup(
+        &self,
+        at: Timestamp,
+        times: (Timestamp, Timestamp),
+        (client_request_id, references): (&str, &[RetrievedReference]),
+        effects: &mut Effects,
+    ) {
+        self.show(
+            at,
+            |run| {
+                let metadata = trace::metadata(client_request_id, times.0, times.1);
+                let part = trace::steps::lookup_output(references, metadata, run.trace_id());
+                Trace::OrchestrationTrace(part)
+            },
+            effects,
+        );
+    }
+
+    /// The trace of a collaborator that replied.
+    pub(super) fn show_reply_of(
+        &self,
+        at: Timestamp,
+        collaborator: &CollaboratorDefinition,
+        times: (Timestamp, Timestamp),
+        (client_request_id, result): (&str, &CollaboratorResult),
+        effects: &mut Effects,
+    ) {
+        self.show(
+            at,
+            |run| {
+                let metadata = trace::metadata(client_request_id, times.0, times.1);
+                let id = run.collaboration_trace_id();
+                let part = trace::steps::collaborator_output(collaborator, result, metadata, id);
+                if run.routed {
+                    Trace::RoutingClassifierTrace(RoutingClassifierTrace::Observation(part))
+                } else {
+                    Trace::OrchestrationTrace(OrchestrationTrace::Observation(part))
+                }
+            },
+            effects,
+        );
+    }
+
+    fn collaboration_trace_id(&self) -> String {
+        if self.routed {
+            self.trace_id_of("routing-0")
+        } else {
+            self.trace_id()
+        }
+    }
+}
+
+/// What an agent says that found nothing to answer from (behaviour.md 9.10).
+const NO_ANSWER: &str = "Sorry, I am unable to assist you with this request.";
+
+/// Whether a collaborator's call is still to be made, and no other call of it is under way.
+fn may_begin(acting: &Acting, index: usize) -> bool {
+    let name = |slot: &CallSlot| match &slot.delegate {
+        Some(Delegate::Collaborator {
+            collaborator,
+            begun,
+            ..
+        }) if slot.state == SlotState::Running => Some((collaborator.name.clone(), *begun)),
+        _ => None,
+    };
+    let Some((own, false)) = acting.slots.get(index).and_then(name) else {
+        return false;
+    };
+    let waits = |slot: &CallSlot| {
+        matches!(&slot.delegate, Some(Delegate::Collaborator { collaborator, .. })
+            if collaborator.name == own && slot.state == SlotState::Awaiting)
+    };
+    !acting
+        .slots
+        .iter()
+        .any(|slot| waits(slot) || name(slot).is_some_and(|(other, begun)| begun && other == own))
+}
