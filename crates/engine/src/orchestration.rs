@@ -29,4 +29,4 @@ pub use event::{
 };
 pub use conversation::Conversation;
 pub use failure::{Evidence, Failure};
-pub use run::{Phase, Run};
+pub use run::{Phase, Run, guardrail_trace};

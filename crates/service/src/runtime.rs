@@ -7,6 +7,7 @@ mod envelope;
 mod files;
 mod guard;
 mod inline;
+mod live;
 mod memory;
 mod model_call;
 mod perform;

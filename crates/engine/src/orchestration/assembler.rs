@@ -10,6 +10,7 @@ use outcrop_model::converse::{
 };
 use serde_json::Value;
 
+use super::effect::LiveAnswer;
 use super::event::TokenCounts;
 use crate::port::ModelError;
 use crate::prompt::answer::AnswerScanner;
@@ -57,18 +58,19 @@ pub struct AssembledReply {
     pub usage: TokenCounts,
     /// Bytes of answer handed out by [`TurnAssembler::push`].
     pub streamed_bytes: usize,
+    /// What of the answer has not been handed out, where some has.
+    pub rest: String,
 }
 
 impl TurnAssembler {
-    /// `live_answer` hands out the answer while it is written; `may_call_tools` as in
-    /// [`AnswerScanner::new`].
-    pub fn new(live_answer: bool, may_call_tools: bool) -> Self {
+    /// `live` hands out the answer while it is written.
+    pub fn new(live: Option<&LiveAnswer>) -> Self {
         Self {
             blocks: BTreeMap::new(),
             stop_reason: None,
             usage: TokenCounts::default(),
             bytes: 0,
-            scanner: live_answer.then(|| AnswerScanner::new(may_call_tools)),
+            scanner: live.map(|live| AnswerScanner::continuing(&live.prefill, live.may_call_tools)),
             streamed: 0,
         }
     }
@@ -134,6 +136,13 @@ impl TurnAssembler {
                 "the stream ended before the message was complete",
             ));
         };
+        let rest = match self.scanner {
+            Some(scanner) if self.streamed > 0 => {
+                let answer = scanner.finish().answer;
+                answer.get(self.streamed..).unwrap_or_default().to_owned()
+            }
+            _ => String::new(),
+        };
         Ok(AssembledReply {
             message: Message {
                 role: ConversationRole::Assistant,
@@ -142,6 +151,7 @@ impl TurnAssembler {
             stop_reason,
             usage: self.usage,
             streamed_bytes: self.streamed,
+            rest,
         })
     }
 

@@ -28,13 +28,14 @@ use outcrop_model::timestamp::Timestamp;
 use super::acting::{Acting, NOT_ANSWERED, OUTCOME_UNKNOWN, SlotState};
 use super::effect::{Effect, Effects, Emission, Outcome};
 use super::conversation::Conversation;
-use super::event::{Budget, Event, EventKind, ModelReplied, RequestInfo, Spent, Started};
+use super::event::{Budget, Event, EventKind, GuardrailAssessed, ModelReplied, RequestInfo, Spent, Started};
 use super::failure::Failure;
 use crate::action::lambda::Attributes;
 use crate::converse::assistant_text;
 use crate::files::SessionFile;
 use crate::history::Utterance;
 use crate::plan::AgentPlan;
+use crate::port::GuardrailSource;
 use crate::trace;
 use crate::citation::Shown;
 use closing::Closing;
@@ -363,6 +364,11 @@ impl Run {
             .map(|started| started.budget)
             .unwrap_or_default()
     }
+}
+
+/// `guardrailTrace` of a part of a streamed answer.
+pub fn guardrail_trace(assessed: &GuardrailAssessed, trace_id: String) -> Trace {
+    trace::steps::guardrail(GuardrailSource::Output, assessed, trace_id)
 }
 
 /// Emits a part of the orchestration.

@@ -319,7 +319,7 @@ impl Beginning<'_> {
 
     async fn plan(&self) -> Result<Arc<AgentPlan>, Exception> {
         let plan = self.shared.plan(self.scope, &self.target.plan).await?;
-        unsupported::check(&plan.definition)?;
+        unsupported::check(&plan.definition, self.shared.ports.retriever.as_ref())?;
         check_model(self.shared, &plan)?;
         Ok(plan)
     }

@@ -21,7 +21,7 @@ use super::begin::{self, Begun, Turn};
 use super::driver::Driver;
 use super::request::{Ask, Invocation, Nested};
 use super::resolve::Target;
-use super::{EVENT_BUFFER_STEPS, Step};
+use super::{EVENT_BUFFER_STEPS, Events, Step};
 use crate::control::INLINE_AGENT;
 use crate::{Service, scope};
 
@@ -64,11 +64,12 @@ impl Supervisor {
 }
 
 /// Calls a collaborator of the turn once and gives the event to journal. `events` takes the
-/// collaborator's traces.
+/// collaborator's traces, once `gate` lets them pass.
 pub(super) fn call(
     turn: &Turn,
     pending: PendingCollaborator,
     events: mpsc::Sender<Step>,
+    gate: oneshot::Receiver<()>,
 ) -> impl Future<Output = EventKind> + Send + 'static {
     let supervisor = Supervisor::of(turn);
     async move {
@@ -76,7 +77,13 @@ pub(super) fn call(
         let request_id = supervisor.service.ports.ids.uuid();
         let started_at = supervisor.service.now();
         let mut spent = Spent::default();
-        let ran = run(&supervisor, pending, &request_id, &events, &mut spent).await;
+        let mut output = Output {
+            events,
+            gate: Some(gate),
+            held: Vec::new(),
+        };
+        let ran = run(&supervisor, pending, &request_id, &mut output, &mut spent).await;
+        output.release().await;
         let result = ran.unwrap_or_else(|exception| CollaboratorResult::Failed {
             kind: exception.kind(),
             message: exception.message().to_owned(),
@@ -96,7 +103,7 @@ async fn run(
     supervisor: &Supervisor,
     pending: PendingCollaborator,
     request_id: &str,
-    events: &mpsc::Sender<Step>,
+    output: &mut Output,
     spent: &mut Spent,
 ) -> Result<CollaboratorResult, Exception> {
     let name = pending.collaborator.name.clone();
@@ -143,9 +150,56 @@ async fn run(
     let (sender, receiver) = mpsc::channel(EVENT_BUFFER_STEPS);
     let tracker = supervisor.service.runtime.0.tracker.clone();
     tracker.spawn(Driver::start(*turn, sender, None).drive());
-    let result = forward(receiver, events).await;
+    let result = forward(receiver, output).await;
     *spent = reported.await.unwrap_or_default();
     result
+}
+
+/// Where a collaborator's traces go. Those of several that run at once are held back until it is
+/// their turn, so that they nest in the stream; a turn's budget bounds how many there can be.
+struct Output {
+    events: mpsc::Sender<Step>,
+    gate: Option<oneshot::Receiver<()>>,
+    held: Events,
+}
+
+impl Output {
+    /// The next step of the turn; meanwhile, what is held back goes out as soon as it may.
+    async fn next(&mut self, receiver: &mut mpsc::Receiver<Step>) -> Option<Step> {
+        if let Some(gate) = &mut self.gate {
+            tokio::select! {
+                biased;
+                _ = gate => {}
+                step = receiver.recv() => return step,
+            }
+            self.gate = None;
+            self.flush().await;
+        }
+        receiver.recv().await
+    }
+
+    async fn send(&mut self, batch: Events) {
+        self.held.extend(batch);
+        if self.gate.is_none() {
+            self.flush().await;
+        }
+    }
+
+    /// Waits for the gate and sends what is held back.
+    async fn release(&mut self) {
+        if let Some(gate) = self.gate.take() {
+            let _ = gate.await;
+        }
+        self.flush().await;
+    }
+
+    async fn flush(&mut self) {
+        let batch = std::mem::take(&mut self.held);
+        if !batch.is_empty() {
+            // A client that is gone is noticed by the supervisor's own driver, which drops this call.
+            let _ = self.events.send_timeout(Step::more(batch), CLIENT_STALL).await;
+        }
+    }
 }
 
 /// What a collaborator runs on.
@@ -198,11 +252,11 @@ async fn target(
 /// Sends a turn's traces on and keeps what it says.
 async fn forward(
     mut receiver: mpsc::Receiver<Step>,
-    events: &mpsc::Sender<Step>,
+    output: &mut Output,
 ) -> Result<CollaboratorResult, Exception> {
     let mut answer = Vec::new();
     let mut returned = None;
-    while let Some(step) = receiver.recv().await {
+    while let Some(step) = output.next(&mut receiver).await {
         let mut batch = Vec::new();
         for event in step.events {
             match event? {
@@ -214,8 +268,7 @@ async fn forward(
             }
         }
         if !batch.is_empty() {
-            // A client that is gone is noticed by the supervisor's own driver, which drops this call.
-            let _ = events.send_timeout(Step::more(batch), CLIENT_STALL).await;
+            output.send(batch).await;
         }
         if step.last {
             break;

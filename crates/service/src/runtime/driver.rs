@@ -4,6 +4,7 @@
 //! so that nothing is done or said that a crash could make undone. A client that goes away stops
 //! everything that was started for it.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,11 +18,12 @@ use outcrop_model::arn::AgentArn;
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::ResponseStream;
 use outcrop_store::{Expect, Write};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::begin::{Turn, append, ends_response, ms};
 use super::memory::job::{self, Purpose};
+use super::live::Client;
 use super::{Events, Shared, Step, collaborator, guard, model_call, perform};
 use crate::error;
 use crate::records::{self, SessionDoc};
@@ -38,6 +40,10 @@ pub(super) struct Driver {
     events: mpsc::Sender<Step>,
     work: FuturesUnordered<BoxFuture<'static, EventKind>>,
     client_gone: bool,
+    /// What holds back the events of collaborators, by the index of their calls.
+    gates: HashMap<usize, oneshot::Sender<()>>,
+    /// Gates to open when the batch that says so has been sent.
+    opening: Vec<oneshot::Sender<()>>,
     /// When the lease is to be renewed; runs on however many facts come meanwhile.
     renewal: BoxFuture<'static, ()>,
     _permit: Option<OwnedSemaphorePermit>,
@@ -59,6 +65,8 @@ impl Driver {
             events,
             work: FuturesUnordered::new(),
             client_gone: false,
+            gates: HashMap::new(),
+            opening: Vec::new(),
             _permit: permit,
         };
         if !ends_response(&driver.turn.effects) {
@@ -68,6 +76,7 @@ impl Driver {
                 let sent = driver.events.try_send(Step::more(batch));
                 sent.expect("an empty buffer has room for the first step, and its reader waits");
             }
+            driver.open_gates();
         }
         driver
     }
@@ -96,6 +105,25 @@ impl Driver {
             }
             let batch = self.begin_effects(effects);
             self.send(batch).await;
+            self.open_gates();
+        }
+    }
+
+    /// Lets the events of collaborators pass whose turn it is.
+    fn open_gates(&mut self) {
+        for gate in self.opening.drain(..) {
+            // A call that has ended needs no gate.
+            let _ = gate.send(());
+        }
+    }
+
+    /// The client of a model call.
+    fn client(&self) -> Client {
+        Client {
+            shared: Arc::clone(&self.turn.shared),
+            cx: self.turn.cx.clone(),
+            envelope: self.turn.envelope.clone(),
+            events: self.events.clone(),
         }
     }
 
@@ -109,7 +137,9 @@ impl Driver {
                     let ports = Arc::clone(&self.turn.shared.ports);
                     call.request.latency = self.turn.latency;
                     call.request.caller = Some(self.turn.session.doc.journal.as_str().into());
-                    let call = model_call::call(ports, *call, self.events.clone());
+                    // Most calls have no reader but the journal.
+                    let client = call.live.is_some().then(|| self.client());
+                    let call = model_call::call(ports, *call, client);
                     self.work.push(call.boxed());
                 }
                 Effect::CallAction(pending) => {
@@ -141,9 +171,13 @@ impl Driver {
                     self.work.push(call.boxed());
                 }
                 Effect::CallCollaborator(pending) => {
-                    let call = collaborator::call(&self.turn, *pending, self.events.clone());
+                    let (gate, opened) = oneshot::channel();
+                    self.gates.insert(pending.index, gate);
+                    let events = self.events.clone();
+                    let call = collaborator::call(&self.turn, *pending, events, opened);
                     self.work.push(call.boxed());
                 }
+                Effect::Reveal(index) => self.opening.extend(self.gates.remove(&index)),
                 Effect::ExecuteCode(pending) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
                     let session = self.turn.session.doc.journal.clone();

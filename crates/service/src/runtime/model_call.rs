@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::orchestration::{
-    AssembledReply, EventKind, LiveAnswer, ModelCall, ModelReplied, TurnAssembler,
+    AssembledReply, EventKind, GuardedAnswer, LiveAnswer, ModelCall, ModelReplied, TurnAssembler,
 };
 use outcrop_engine::port::{ModelError, PromptCache};
-use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::Step;
-use super::envelope::chunk;
+use super::live::{Client, Sink};
 use crate::models::{self, Answer, Behalf};
 use crate::ports::Ports;
 
@@ -22,7 +20,7 @@ const CHUNK_BYTES_MAX: usize = 16 * 1024;
 pub(super) async fn call(
     ports: Arc<Ports>,
     call: ModelCall,
-    client: mpsc::Sender<Step>,
+    client: Option<Client>,
 ) -> EventKind {
     let ModelCall { mut request, live } = call;
     request.cache = PromptCache::StablePrefix;
@@ -32,15 +30,15 @@ pub(super) async fn call(
         Err(error) => return EventKind::ModelFailed(error),
     };
     let answered_by = (answer.model != request.model).then(|| answer.model.clone());
-    match read(answer, live.as_ref(), &client).await {
-        Ok(reply) => EventKind::ModelReplied(Box::new(ModelReplied {
+    match read(answer, live.as_ref(), client).await {
+        Ok((reply, guarded)) => EventKind::ModelReplied(Box::new(ModelReplied {
             client_request_id: ports.ids.uuid(),
             started_at,
             message: Arc::new(reply.message),
             stop_reason: reply.stop_reason,
             usage: reply.usage,
             streamed_bytes: reply.streamed_bytes,
-            guarded: None,
+            guarded,
             answered_by,
             invocation_id: ports.ids.uuid(),
         })),
@@ -55,10 +53,10 @@ pub(super) async fn call(
 async fn read(
     answer: Answer,
     live: Option<&LiveAnswer>,
-    client: &mpsc::Sender<Step>,
-) -> Result<AssembledReply, ModelError> {
-    let may_call_tools = live.is_some_and(|live| live.may_call_tools);
-    let mut assembler = TurnAssembler::new(live.is_some(), may_call_tools);
+    client: Option<Client>,
+) -> Result<(AssembledReply, Option<GuardedAnswer>), ModelError> {
+    let mut assembler = TurnAssembler::new(live);
+    let mut sink = Sink::new(live, client);
     let mut events = answer.events();
     let mut next = events.next().await;
     while let Some(event) = next {
@@ -76,13 +74,14 @@ async fn read(
             ready = events.next().now_or_never();
         }
         if let Some(text) = text {
-            // A client that is gone is noticed by the driver, which drops this call.
-            let _ = client.send(Step::more(vec![Ok(chunk(text))])).await;
+            sink.take(text).await;
         }
         next = match ready {
             Some(next) => next,
             None => events.next().await,
         };
     }
-    assembler.finish()
+    let reply = assembler.finish()?;
+    let guarded = sink.finish(&reply.rest).await;
+    Ok((reply, guarded))
 }

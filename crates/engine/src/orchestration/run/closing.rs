@@ -28,6 +28,8 @@ pub(super) struct Closing {
     asks: bool,
     /// Whether the trace has shown it: it had before post-processing.
     shown: bool,
+    /// Whether the client has it: it was sent while the model wrote it.
+    sent: bool,
 }
 
 impl Run {
@@ -39,12 +41,25 @@ impl Run {
         parts: &[AnswerPart],
         effects: &mut Effects,
     ) {
+        self.close_sent(at, text, parts, false, effects);
+    }
+
+    /// The same; `sent` where the client has the text already.
+    pub(super) fn close_sent(
+        &mut self,
+        at: Timestamp,
+        text: String,
+        parts: &[AnswerPart],
+        sent: bool,
+        effects: &mut Effects,
+    ) {
         let attribution = citation::citations(&text, parts, &self.shown);
         self.closing = Some(Closing {
             text,
             attribution,
             asks: false,
             shown: false,
+            sent,
         });
         if self.plan.step(PromptType::PostProcessing).is_some() {
             self.show_final(at, effects);
@@ -62,6 +77,7 @@ impl Run {
             attribution: None,
             asks: true,
             shown: false,
+            sent: false,
         });
         self.guard_output(at, effects);
     }
@@ -87,12 +103,11 @@ impl Run {
     fn guard_output(&mut self, at: Timestamp, effects: &mut Effects) {
         let Some(closing) = &self.closing else { return };
         match self.guard(GuardrailSource::Output, &closing.text) {
-            // A streamed answer was judged part by part.
-            Some(effect) if !self.streams() || closing.asks => {
+            Some(effect) => {
                 self.phase = Phase::GuardingOutput;
                 effects.push(effect);
             }
-            _ => self.conclude(at, effects),
+            None => self.conclude(at, effects),
         }
     }
 
@@ -166,6 +181,7 @@ impl Run {
             attribution: None,
             asks: false,
             shown: false,
+            sent: true,
         });
         self.conclude(at, effects);
     }
@@ -179,8 +195,7 @@ impl Run {
             return;
         };
         self.answered = true;
-        let streamed = !closing.asks && !self.routed && self.streams();
-        match (streamed, closing.attribution) {
+        match (closing.sent, closing.attribution) {
             (true, None) => self.finish(Outcome::Completed, effects),
             // The text has gone out already; its sources follow it.
             (true, Some(attribution)) => {

@@ -54,9 +54,8 @@ impl Run {
         let sent = reply.streamed_bytes > 0 || reply.guarded.is_some();
         let acts = has_calls && !sent;
         if !acts
-            && reply.guarded.is_none()
             && let Some(rest) = reading.answer.get(reply.streamed_bytes..)
-            && self.streams()
+            && self.sends_live()
             && !rest.is_empty()
         {
             effects.push(Effect::Emit(Emission::Chunk(rest.to_owned())));
@@ -138,7 +137,14 @@ impl Run {
             return self.plan_next(at, effects);
         }
         self.turn.push(closed_without_calls(message));
-        self.close(at, reading.answer, &reading.parts, effects);
+        let sent = self.sends_live();
+        self.close_sent(at, reading.answer, &reading.parts, sent, effects);
+    }
+
+    /// Whether an answer goes out while it is written, or at the latest with the fact that it is
+    /// finished. One that a guardrail is to judge as a whole does not.
+    fn sends_live(&self) -> bool {
+        self.streams() && self.plan.definition.guardrail.is_none()
     }
 
     /// Makes the calls of a message, whose tool uses are blocks.

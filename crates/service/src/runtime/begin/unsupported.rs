@@ -5,15 +5,18 @@
 //! turn, so that what a later release can run needs no new `PrepareAgent`.
 
 use outcrop_engine::definition::AgentDefinition;
-use outcrop_model::control::PromptType;
+use outcrop_engine::port::Retriever;
 use outcrop_model::exception::Exception;
 
 /// Refuses a definition that uses what cannot be run.
 ///
 /// # Errors
 /// `ValidationException` that names everything in question.
-pub(super) fn check(definition: &AgentDefinition) -> Result<(), Exception> {
-    let message = unsupported(definition)
+pub(super) fn check(
+    definition: &AgentDefinition,
+    retriever: &dyn Retriever,
+) -> Result<(), Exception> {
+    let message = unsupported(definition, retriever)
         .into_iter()
         .map(|thing| format!("{thing} is not supported by Outcrop"))
         .collect::<Vec<_>>()
@@ -26,48 +29,14 @@ pub(super) fn check(definition: &AgentDefinition) -> Result<(), Exception> {
 }
 
 /// The names of all that a definition uses and no turn can run.
-fn unsupported(definition: &AgentDefinition) -> Vec<String> {
+fn unsupported(definition: &AgentDefinition, retriever: &dyn Retriever) -> Vec<String> {
     let mut things = Vec::new();
     if definition.orchestrator_lambda.is_some() {
         things.push("orchestrationType CUSTOM_ORCHESTRATION".to_owned());
     }
-    if let Some(collaboration) = &definition.collaboration {
-        things.push(format!("agentCollaboration {}", collaboration.mode));
-    }
-    if definition.guardrail.is_some() {
-        things.push("guardrailConfiguration".to_owned());
-    }
-    for step in &definition.steps {
-        // The others belong to what is named by itself here, or to memory.
-        if matches!(
-            step.prompt_type,
-            PromptType::PreProcessing | PromptType::PostProcessing
-        ) {
-            things.push(format!(
-                "promptState ENABLED of the {} prompt type",
-                step.prompt_type
-            ));
-        }
-    }
-    let orchestration = (PromptType::Orchestration, &definition.orchestration);
-    let steps = definition.steps.iter();
-    let prompts = steps.map(|step| (step.prompt_type, &step.prompt));
-    for (prompt_type, prompt) in std::iter::once(orchestration).chain(prompts) {
-        // A session is summarised outside of any turn, where the parser function is asked.
-        if prompt.enabled
-            && prompt.parser_overridden
-            && prompt_type != PromptType::MemorySummarization
-        {
-            things.push(format!(
-                "parserMode OVERRIDDEN of the {prompt_type} prompt type"
-            ));
-        }
-    }
-    for knowledge_base in &definition.knowledge_bases {
-        things.push(format!(
-            "Querying the knowledge base {} in a turn",
-            knowledge_base.id
-        ));
+    if !retriever.serves() {
+        let bases = definition.knowledge_bases.iter();
+        things.extend(bases.map(|base| format!("Querying the knowledge base {} in a turn", base.id)));
     }
     things
 }

@@ -25,7 +25,6 @@ use outcrop_engine::prompt::template::{Template, Values};
 use outcrop_model::arn::AgentArn;
 use outcrop_model::control::PromptType;
 use outcrop_model::converse::{ContentBlock, Message};
-use tokio::sync::mpsc;
 
 use super::job::{QUEUE, Task};
 use super::told::Told;
@@ -98,33 +97,20 @@ fn request(
                 Arc::new(Message { role, content })
             })
             .collect(),
-        inference: inference(prompt),
+        inference: plan::inference(&prompt.inference),
         additional_fields: prompt.additional_fields.clone(),
         caller: Some(QUEUE.into()),
         ..ModelRequest::default()
     })
 }
 
-fn inference(prompt: &PromptDefinition) -> Inference {
-    let given = &prompt.inference;
-    let number = |value: Option<i32>| value.and_then(|value| u32::try_from(value).ok());
-    Inference {
-        max_tokens: number(given.maximum_length),
-        temperature: given.temperature,
-        top_p: given.top_p,
-        top_k: number(given.top_k),
-        stop_sequences: given.stop_sequences.clone().unwrap_or_default(),
-    }
-}
-
 /// One model call with the retries of every other; nobody reads along.
 async fn ask(shared: &Shared, request: ModelRequest) -> Result<ModelReplied, String> {
-    let (nobody, _) = mpsc::channel(1);
     let call = ModelCall {
         request,
         live: None,
     };
-    match model_call::call(Arc::clone(&shared.ports), call, nobody).await {
+    match model_call::call(Arc::clone(&shared.ports), call, None).await {
         EventKind::ModelReplied(reply) => Ok(*reply),
         EventKind::ModelFailed(error) => Err(error.to_string()),
         other => Err(format!("a model call led to {other:?}")),
