@@ -47,7 +47,7 @@ pub fn event(agent: &EventAgent<'_>, prompt_type: PromptType, raw_response: &str
 /// What a parser function made of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Parsed {
-    /// PRE_PROCESSING.
+    /// `PRE_PROCESSING`.
     PreProcessing {
         /// `isValidInput`.
         is_valid: bool,
@@ -65,14 +65,14 @@ pub enum Parsed {
     Routing(ParsedRoute),
     /// `KNOWLEDGE_BASE_RESPONSE_GENERATION`.
     KnowledgeBaseResponse(Vec<GeneratedPart>),
-    /// POST_PROCESSING.
+    /// `POST_PROCESSING`.
     PostProcessing {
         /// `responseText`.
         text: String,
         /// `citations`.
         parts: Vec<GeneratedPart>,
     },
-    /// MEMORY_SUMMARIZATION.
+    /// `MEMORY_SUMMARIZATION`.
     Memory(Vec<TopicSummary>),
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::answer::{self, Reading};
 use crate::citation::GeneratedPart;
 
-/// What PRE_PROCESSING makes of an input.
+/// What `PRE_PROCESSING` makes of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreProcessed {
     /// Whether the agent takes it up.
@@ -65,13 +65,13 @@ pub fn refusal(category: Option<Category>) -> &'static str {
     }
 }
 
-/// Reads the reply of PRE_PROCESSING. One that names no category lets the input through: an agent
+/// Reads the reply of `PRE_PROCESSING`. One that names no category lets the input through: an agent
 /// that answers too much is better than one that answers nothing.
 pub fn pre_processing(text: &str) -> PreProcessed {
     let rationale = answer::read(text, true).thinking;
-    let named = within(text, "category").map(str::trim).unwrap_or_else(|| {
+    let named = within(text, "category").unwrap_or_else(|| {
         // Without tags, only a letter alone is one: "A good question" names no category.
-        let rest = text.rsplit("</thinking>").next().unwrap_or_default().trim();
+        let rest = text.rsplit("</thinking>").next().unwrap_or_default();
         let bare = rest.trim_matches(|character: char| !character.is_ascii_alphanumeric());
         if bare.len() == 1 { bare } else { "" }
     });
@@ -91,7 +91,7 @@ fn letter(named: &str) -> Option<char> {
         .and_then(|word| word.chars().next())
 }
 
-/// Reads the reply of POST_PROCESSING: what stands in `<final_response>`, else all but the thoughts.
+/// Reads the reply of `POST_PROCESSING`: what stands in `<final_response>`, else all but the thoughts.
 pub fn post_processing(text: &str) -> String {
     match within(text, "final_response") {
         Some(response) => response.trim().to_owned(),
@@ -142,7 +142,7 @@ pub struct TopicSummary {
     pub summary: String,
 }
 
-/// Reads the reply of MEMORY_SUMMARIZATION. Without topics, all it says is the summary.
+/// Reads the reply of `MEMORY_SUMMARIZATION`. Without topics, all it says is the summary.
 pub fn memory(text: &str) -> Vec<TopicSummary> {
     let spoken = text.rsplit("</thinking>").next().unwrap_or_default();
     let summary = within(spoken, "summary").unwrap_or(spoken);
@@ -182,7 +182,7 @@ pub fn summary_text(topics: &[TopicSummary]) -> String {
     summaries.join("\n")
 }
 
-/// Reads the reply of KNOWLEDGE_BASE_RESPONSE_GENERATION: its parts, in order, those without sources
+/// Reads the reply of `KNOWLEDGE_BASE_RESPONSE_GENERATION`: its parts, in order, those without sources
 /// among them.
 pub fn knowledge_base_response(text: &str) -> Vec<GeneratedPart> {
     let Reading { answer, parts, .. } = answer::read(text, false);

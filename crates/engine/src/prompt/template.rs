@@ -254,9 +254,9 @@ impl Template {
     }
 }
 
-fn places_input<T: AsRef<[Segment]>>(text: T) -> bool {
+fn places_input(text: &[Segment]) -> bool {
     let is_input = |segment: &Segment| INPUTS.iter().any(|input| segment.is(input));
-    text.as_ref().iter().any(is_input)
+    text.iter().any(is_input)
 }
 
 fn add(out: &mut Vec<(ConversationRole, String)>, role: ConversationRole, text: String) {

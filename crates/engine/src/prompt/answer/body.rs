@@ -1,8 +1,9 @@
 //! The inside of an answer: its text without the tags that name sources, and what rests on which
 //! source (behaviour.md 4.7, 6.5).
 //!
-//! Text is given out as it comes, but for white space, which is held until it is known whether a part
-//! begins or ends there. Invariant: text that was given out is never taken back.
+//! Text is given out as it comes, but for white space at the beginning and in parts, which is held until
+//! it is known whether a part begins or ends there. Invariant: text that was given out is never taken
+//! back.
 
 /// A part of an answer that names its sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -197,7 +198,7 @@ impl Body {
         {
             self.parts.push(AnswerPart {
                 start,
-                end: self.text.len(),
+                end: self.text.trim_end().len(),
                 sources,
             });
         }
@@ -214,20 +215,44 @@ impl Body {
     fn spoken(&mut self, text: &str) {
         let spoken = text.trim_start();
         let (space, _) = text.split_at(text.len() - spoken.len());
-        self.gap.push_str(space);
-        let kept = spoken.trim_end();
-        if kept.is_empty() {
+        // Where no part is in sight, text is given out just as the model wrote it.
+        let holds = self.has_parts || self.text.is_empty();
+        if holds {
+            self.gap.push_str(space);
+        } else {
+            self.text.push_str(space);
+        }
+        if spoken.is_empty() {
             return;
         }
         let gap = std::mem::take(&mut self.gap);
-        if !self.breaks {
+        if self.breaks {
+            self.end_paragraph();
+        } else {
             self.text.push_str(&gap);
-        } else if !self.text.is_empty() {
-            self.text.push_str(PART_BREAK);
         }
         self.breaks = false;
         self.start.get_or_insert(self.text.len());
+        let kept = if self.has_parts {
+            spoken.trim_end()
+        } else {
+            spoken
+        };
         self.text.push_str(kept);
         self.gap.push_str(spoken.split_at(kept.len()).1);
+    }
+
+    /// Puts what the text lacks of a [`PART_BREAK`] behind it.
+    fn end_paragraph(&mut self) {
+        let has = self
+            .text
+            .bytes()
+            .rev()
+            .take_while(|byte| *byte == b'\n')
+            .count();
+        if !self.text.is_empty() {
+            self.text
+                .push_str(PART_BREAK.get(has..).unwrap_or_default());
+        }
     }
 }

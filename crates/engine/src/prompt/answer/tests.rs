@@ -94,14 +94,14 @@ fn sources_are_read_and_their_tags_left_out() {
         assert_eq!(cited(&untagged), [("untagged", "1".to_owned())]);
     }
     let trailing = read(SAMPLES[12], true);
-    assert_eq!(trailing.answer, "\nBooked.");
+    assert_eq!(trailing.answer, "\nBooked.\n\n");
     assert_eq!(cited(&trailing), [("Booked.", "hIdG".to_owned())]);
     assert_eq!(
         read(SAMPLES[13], true).answer,
-        "Use <text> and <source> in SVG.\n\nnone"
+        "Use <text> and <source> in SVG. \n\nnone"
     );
     let bare = read(SAMPLES[14], true);
-    assert_eq!(bare.answer, " spaced\n\nno sources\n\nbare");
+    assert_eq!(bare.answer, " spaced \n\nno sources\n\nbare");
     assert_eq!(cited(&bare), [("bare", "1".to_owned())]);
 }
 
@@ -112,6 +112,31 @@ fn sources_are_known_as_soon_as_they_are_named() {
     assert_eq!((scanner.answer(), scanner.parts().len()), ("one", 0));
     scanner.feed("</text><sources><source>1</source></sources>");
     assert_eq!(scanner.parts().len(), 1);
+}
+
+#[test]
+fn plain_text_is_given_out_as_the_model_wrote_it() {
+    let mut scanner = AnswerScanner::new(true);
+    let mut given = Vec::new();
+    for piece in [
+        "<answer>", "\n", "Hel", "lo, ", "I am", " an", " Age", "nt\n\n", "\n",
+    ] {
+        let before = scanner.answer().len();
+        scanner.feed(piece);
+        given.push(
+            scanner
+                .answer()
+                .get(before..)
+                .unwrap_or_default()
+                .to_owned(),
+        );
+    }
+    assert_eq!(
+        given,
+        [
+            "", "", "\nHel", "lo, ", "I am", " an", " Age", "nt\n\n", "\n"
+        ]
+    );
 }
 
 #[test]
