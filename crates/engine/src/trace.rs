@@ -3,6 +3,7 @@
 //! The shapes are the generated ones, so that nothing can be sent that the service model lacks; the
 //! envelope around a part (agent, alias, caller chain, session) is the driver's.
 
+pub(crate) mod custom;
 pub(crate) mod steps;
 
 use std::collections::BTreeMap;

@@ -15,6 +15,7 @@ mod deciding;
 mod delegates;
 mod messages;
 mod opening;
+mod orchestrated;
 mod parsing;
 mod planning;
 mod steps;
@@ -34,12 +35,14 @@ use crate::action::lambda::Attributes;
 use crate::converse::assistant_text;
 use crate::files::SessionFile;
 use crate::history::Utterance;
+use crate::orchestrator;
 use crate::plan::AgentPlan;
 use crate::port::GuardrailSource;
 use crate::trace;
 use crate::citation::Shown;
 use closing::Closing;
 use messages::{invocation_id, results};
+use orchestrated::Orchestrated;
 use steps::Step;
 
 /// Where a turn stands.
@@ -57,6 +60,8 @@ pub enum Phase {
     Parsing,
     /// The function that plans for the agent is being asked.
     Orchestrating,
+    /// A guardrail judges what that function gave it.
+    Judging,
     /// Actions are running.
     Acting,
     /// The caller must answer a return of control.
@@ -91,6 +96,8 @@ pub struct Run {
     acting: Option<Acting>,
     /// The step besides ORCHESTRATION that is under way.
     step: Option<Step>,
+    /// Of a turn that a function plans for.
+    orchestrated: Orchestrated,
     /// The reply that the parser function reads.
     parsing: Option<Box<ModelReplied>>,
     /// The answer that is on its way out.
@@ -139,6 +146,7 @@ impl Run {
             view: None,
             acting: None,
             step: None,
+            orchestrated: Orchestrated::default(),
             parsing: None,
             closing: None,
             routed: false,
@@ -206,9 +214,13 @@ impl Run {
     /// The session as the next turn finds it.
     pub fn conversation(self) -> Conversation {
         let transcript = self.transcript();
+        let orchestrated = self.orchestrated_turns();
         let mut after = self.before;
         after.history.extend(transcript);
         after.files = self.files;
+        for turn in orchestrated {
+            orchestrator::remember(&mut after.orchestrated, turn);
+        }
         after
     }
 
@@ -256,8 +268,14 @@ impl Run {
                 self.fail(at, failure, effects);
             }
             (Phase::Planning, EventKind::ModelFailed(error)) => {
-                let failure = Failure::model(error, self.plan.model());
+                let failure = Failure::model(error, self.asked_model());
                 self.fail(at, failure, effects);
+            }
+            (Phase::Orchestrating, EventKind::OrchestratorReplied(returned)) => {
+                self.orchestrator_replied(at, returned, effects);
+            }
+            (Phase::Judging, EventKind::GuardrailAssessed(assessed)) => {
+                self.given_guardrail_assessed(at, assessed, effects);
             }
             (Phase::Parsing, EventKind::ParserReplied(returned)) => {
                 self.parser_replied(at, returned, effects);

@@ -82,6 +82,11 @@ pub(crate) fn code_plan() -> Arc<AgentPlan> {
 }
 
 fn plan_with(more: Vec<ActionGroupDefinition>) -> Arc<AgentPlan> {
+    plan_of(|definition| definition.action_groups.extend(more))
+}
+
+/// The same agent, changed.
+pub(crate) fn plan_of(change: impl FnOnce(&mut AgentDefinition)) -> Arc<AgentPlan> {
     let mut definition = AgentDefinition {
         instruction: "You are a helpful customer support assistant.".to_owned(),
         foundation_model: "anthropic.claude-opus-4-7".to_owned(),
@@ -127,7 +132,7 @@ fn plan_with(more: Vec<ActionGroupDefinition>) -> Arc<AgentPlan> {
         collaboration: None,
         knowledge_bases: Vec::new(),
     };
-    definition.action_groups.extend(more);
+    change(&mut definition);
     Arc::new(AgentPlan::compile(definition, Strictness::Relaxed).expect("a valid plan"))
 }
 
@@ -198,6 +203,14 @@ impl Bench {
     }
 
     pub(crate) fn reply(&mut self, blocks: Vec<ContentBlock>) -> Effects {
+        self.reply_for(StopReason::EndTurn, blocks)
+    }
+
+    pub(crate) fn reply_for(
+        &mut self,
+        stop_reason: StopReason,
+        blocks: Vec<ContentBlock>,
+    ) -> Effects {
         let at = Timestamp::from_nanos(self.clock_ns);
         self.feed(EventKind::ModelReplied(Box::new(ModelReplied {
             client_request_id: "model-call".to_owned(),
@@ -206,7 +219,7 @@ impl Bench {
                 role: ConversationRole::Assistant,
                 content: blocks,
             }),
-            stop_reason: StopReason::EndTurn,
+            stop_reason,
             usage: TokenCounts {
                 input: 10,
                 output: 5,
@@ -361,7 +374,16 @@ fn line(effect: &Effect) -> String {
             "chunk: {text} {}",
             serde_json::to_string(attribution).expect("JSON")
         ),
-        Effect::CallParser(pending) | Effect::CallOrchestrator(pending) => format!(
+        Effect::CallOrchestrator(pending) => {
+            let event: Value = serde_json::from_slice(&pending.event).expect("JSON");
+            format!(
+                "ask planner [{}]: {} {}",
+                pending.idempotency_key,
+                event["state"].as_str().expect("a state"),
+                event["input"]["text"].as_str().expect("text")
+            )
+        }
+        Effect::CallParser(pending) => format!(
             "call function {} [{}]: {}",
             pending.function,
             pending.idempotency_key,

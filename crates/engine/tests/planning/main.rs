@@ -3,5 +3,6 @@
 mod code;
 mod control;
 mod harness;
+mod orchestrated;
 mod scenarios;
 mod simulation;

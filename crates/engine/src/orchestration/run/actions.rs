@@ -85,7 +85,7 @@ impl Run {
                     session_attributes: &started.session_attributes,
                     prompt_session_attributes: &started.prompt_session_attributes,
                 }),
-                idempotency_key: format!("{}/{}/{index}", started.run_id, self.spent.model_calls),
+                idempotency_key: format!("{}/{}/{index}", started.run_id, self.step_key()),
                 action: Arc::new(CalledAction::new(action, &slot.arguments)),
             }));
         }
@@ -297,11 +297,14 @@ impl Run {
             })
             .sum();
         self.spent.observation_bytes += bytes as u64;
-        self.turn.push(message);
+        self.turn.push(Arc::clone(&message));
         let limit = self.budget().observation_bytes;
         if self.spent.observation_bytes > limit {
             let failure = Failure::budget("observation bytes", limit, "limits.observation_bytes");
             return self.fail(at, failure, effects);
+        }
+        if self.is_orchestrated() {
+            return self.tool_invoked(at, &message, acting.resumed_without_calls, effects);
         }
         if !acting.resumed_without_calls {
             self.iteration += 1;

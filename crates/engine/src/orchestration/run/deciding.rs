@@ -35,6 +35,9 @@ impl Run {
         reply: &ModelReplied,
         effects: &mut Effects,
     ) {
+        if self.is_orchestrated() {
+            return self.given_model_replied(at, reply, effects);
+        }
         self.spend_tokens(reply);
         self.uuid.clone_from(&reply.invocation_id);
         let overridden = self.plan.definition.orchestration.parser_overridden;
@@ -202,7 +205,7 @@ impl Run {
     }
 
     /// Closes the calls of a message without making them; those of `tool` with `text`.
-    fn close_calls(&mut self, message: &Message, tool: &str, text: &str) {
+    pub(super) fn close_calls(&mut self, message: &Message, tool: &str, text: &str) {
         let content = tool_uses(message)
             .map(|tool_use| {
                 let text = if tool_use.name == tool { text } else { NOT_MADE };
@@ -216,7 +219,7 @@ impl Run {
     }
 
     /// What a supervisor says to the user, where that is all it does in this message.
-    fn told_user(&self, message: &Message) -> Option<String> {
+    pub(super) fn told_user(&self, message: &Message) -> Option<String> {
         if self.plan.collaborators().is_empty() {
             return None;
         }

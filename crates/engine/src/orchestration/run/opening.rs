@@ -25,6 +25,9 @@ impl Run {
             let view = history::viewed(&self.before.history, started.conversation_view);
             self.view = Some(view);
         }
+        if self.is_orchestrated() {
+            return self.begin_orchestrated(at, effects);
+        }
         self.fill_template(true);
         match self.guard(GuardrailSource::Input, &started.input_text) {
             Some(effect) => {
@@ -35,8 +38,12 @@ impl Run {
         }
     }
 
-    /// Has the agent's guardrail judge a text; `None` where it has none.
+    /// Has the agent's guardrail judge a text; `None` where it has none, or where a function plans that
+    /// applies it itself.
     pub(super) fn guard(&self, source: GuardrailSource, text: &str) -> Option<Effect> {
+        if self.is_orchestrated() {
+            return None;
+        }
         let guardrail = self.plan.definition.guardrail.clone()?;
         Some(Effect::ApplyGuardrail(PendingAssessment {
             guardrail,
