@@ -31,9 +31,6 @@ pub(super) fn check(
 /// The names of all that a definition uses and no turn can run.
 fn unsupported(definition: &AgentDefinition, retriever: &dyn Retriever) -> Vec<String> {
     let mut things = Vec::new();
-    if definition.orchestrator_lambda.is_some() {
-        things.push("orchestrationType CUSTOM_ORCHESTRATION".to_owned());
-    }
     if !retriever.serves() {
         let bases = definition.knowledge_bases.iter();
         things.extend(bases.map(|base| format!("Querying the knowledge base {} in a turn", base.id)));
