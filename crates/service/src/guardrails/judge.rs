@@ -96,7 +96,7 @@ fn request(cx: &CallContext, classifier: &str, question: &Question) -> ModelRequ
 async fn answer(ports: &Ports, request: &ModelRequest) -> Result<String, ModelError> {
     let read = async {
         let answer = models::ask(ports, request, Behalf::Turn).await?;
-        let mut assembler = TurnAssembler::new(false, false);
+        let mut assembler = TurnAssembler::new(None);
         let mut events = answer.events();
         while let Some(event) = events.next().await {
             assembler.push(event?)?;

@@ -337,7 +337,7 @@ fn find(
     let all: Vec<&Arc<Action>> = plan
         .tool_names()
         .into_iter()
-        .filter_map(|name| plan.action(name))
+        .filter_map(|name| plan.action(&name))
         .filter(|action| group.is_none_or(|group| action.action_group == group))
         .collect();
     let mut named = all.clone();

@@ -270,9 +270,7 @@ fn settle(session: &mut OpenSession, run: Option<Run>) {
     let Some(run) = run else { return };
     match run.phase() {
         Phase::Finished => session.settle(run),
-        Phase::Created | Phase::Planning | Phase::Acting | Phase::AwaitingControl => {
-            session.unfinished = Some(run);
-        }
+        _ => session.unfinished = Some(run),
     }
 }
 

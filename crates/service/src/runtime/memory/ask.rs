@@ -15,8 +15,8 @@ use outcrop_engine::orchestration::{
     ActionResult, EventKind, ModelCall, ModelReplied, PendingFunction,
 };
 use outcrop_engine::parser::{self, Parsed};
-use outcrop_engine::plan::AgentPlan;
-use outcrop_engine::port::{Inference, ModelRequest};
+use outcrop_engine::plan::{self, AgentPlan};
+use outcrop_engine::port::ModelRequest;
 use outcrop_engine::prompt::conversation;
 use outcrop_engine::prompt::family::Family;
 use outcrop_engine::prompt::steps::{self, TopicSummary};
