@@ -9,71 +9,39 @@
 
 mod check;
 mod fault;
+mod guard;
 mod prompt;
+mod replay;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, stream};
+use outcrop_engine::converse::assistant_text;
 use outcrop_engine::orchestration::TurnAssembler;
 use outcrop_engine::port::{ConverseFields, Delivery, Inference, Latency, ModelRequest};
 use outcrop_model::converse::{
     ConverseMetrics, ConverseOutput, ConverseRequest, ConverseResponse, ConverseStreamOutput,
     ConverseStreamRequest, ConverseStreamResponse, ConverseStreamTrace, ConverseTrace,
-    GuardrailConfiguration, InferenceConfiguration, PerformanceConfigLatency,
-    PerformanceConfiguration, PromptRouterTrace, SystemContentBlock, TokenUsage, ops,
+    GuardrailConfiguration, GuardrailTraceAssessment, InferenceConfiguration,
+    PerformanceConfigLatency, PerformanceConfiguration, PromptRouterTrace, StopReason,
+    SystemContentBlock, TokenUsage, ops,
 };
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, EventSource, Handle, HandleStream};
 
 use crate::Service;
 use crate::models::{self, Answer, Behalf};
+use guard::Guard;
 
 impl Handle<ops::Converse> for Service {
     async fn handle(
         &self,
         cx: &CallContext,
-        input: ConverseRequest,
+        mut input: ConverseRequest,
     ) -> Result<ConverseResponse, Exception> {
-        let (request, answer) = self.converse(cx, input, Delivery::Whole).await?;
-        let told = Told::of(self, &request, &answer);
-        let mut assembler = TurnAssembler::new(false, false);
-        let mut events = answer.events();
-        let mut fields = None;
-        let mut metrics = ConverseMetrics::default();
-        let mut usage = TokenUsage::default();
-        let mut service_tier = None;
-        while let Some(event) = events.next().await {
-            let event = event.map_err(|error| fault::of_call(&error))?;
-            match &event {
-                ConverseStreamOutput::MessageStop(stop) => {
-                    fields.clone_from(&stop.additional_model_response_fields);
-                }
-                ConverseStreamOutput::Metadata(metadata) => {
-                    metrics.latency_ms = metadata.metrics.latency_ms;
-                    usage.clone_from(&metadata.usage);
-                    service_tier.clone_from(&metadata.service_tier);
-                }
-                _ => {}
-            }
-            assembler
-                .push(event)
-                .map_err(|error| fault::of_call(&error))?;
-        }
-        let reply = assembler.finish().map_err(|error| fault::of_call(&error))?;
-        Ok(ConverseResponse {
-            additional_model_response_fields: fields,
-            metrics,
-            output: ConverseOutput::Message(reply.message),
-            performance_config: told.performance,
-            service_tier,
-            stop_reason: reply.stop_reason,
-            trace: told.router.map(|router| ConverseTrace {
-                prompt_router: Some(router),
-                ..ConverseTrace::default()
-            }),
-            usage,
-        })
+        let guard = Guard::of(&mut input)?;
+        self.whole(cx, input, guard).await
     }
 }
 
@@ -83,9 +51,15 @@ impl HandleStream<ops::ConverseStream> for Service {
         cx: &CallContext,
         input: ConverseStreamRequest,
     ) -> Result<(ConverseStreamResponse, EventSource<ConverseStreamOutput>), Exception> {
-        let (request, answer) = self
-            .converse(cx, unstreamed(input), Delivery::Streamed)
-            .await?;
+        let mut input = unstreamed(input);
+        if let Some(guard) = Guard::of(&mut input)? {
+            // Nothing may be seen before it has been judged, and it is judged as a whole.
+            let response = self.whole(cx, input, Some(guard)).await?;
+            let events = replay::events(response).into_iter().map(Ok);
+            return Ok((ConverseStreamResponse {}, stream::iter(events).boxed()));
+        }
+        let request = self.request(cx, input, Delivery::Streamed).await?;
+        let answer = self.begin(&request).await?;
         let mut told = Told::of(self, &request, &answer);
         let events = answer.events().map(move |event| match event {
             Ok(ConverseStreamOutput::Metadata(mut metadata)) => {
@@ -103,7 +77,7 @@ impl HandleStream<ops::ConverseStream> for Service {
     }
 }
 
-/// The same request; what it says about the stream alone is refused with the rest of `guardrailConfig`.
+/// The same request. The mode in which a guardrail judges the stream has no effect: see `handle_stream`.
 fn unstreamed(input: ConverseStreamRequest) -> ConverseRequest {
     ConverseRequest {
         additional_model_request_fields: input.additional_model_request_fields,
@@ -156,20 +130,113 @@ impl Told {
 }
 
 impl Service {
-    /// Asks, and waits for the beginning of the answer.
-    async fn converse(
+    /// What the model is asked.
+    async fn request(
         &self,
         cx: &CallContext,
         input: ConverseRequest,
         delivery: Delivery,
-    ) -> Result<(ModelRequest, Answer), Exception> {
-        check::supported(&input)?;
+    ) -> Result<ModelRequest, Exception> {
         let input = self.with_prompt(cx, input).await?;
         check::conversation(&input, self.settings.strictness)?;
-        let request = read(cx, input, delivery);
-        let answer = models::ask(&self.ports, &request, Behalf::Caller).await;
-        let answer = answer.map_err(|error| fault::of_call(&error))?;
-        Ok((request, answer))
+        Ok(read(cx, input, delivery))
+    }
+
+    /// Asks, and waits for the beginning of the answer.
+    async fn begin(&self, request: &ModelRequest) -> Result<Answer, Exception> {
+        let answer = models::ask(&self.ports, request, Behalf::Caller).await;
+        answer.map_err(|error| fault::of_call(&error))
+    }
+
+    /// The whole answer, as far as the guardrail lets it through.
+    async fn whole(
+        &self,
+        cx: &CallContext,
+        mut input: ConverseRequest,
+        mut guard: Option<Guard>,
+    ) -> Result<ConverseResponse, Exception> {
+        if let Some(guard) = &mut guard {
+            input = self.with_prompt(cx, input).await?;
+            check::conversation(&input, self.settings.strictness)?;
+            if let Some(message) = guard.input(self, cx, &mut input).await? {
+                return Ok(blocked(message, guard.take_told()));
+            }
+        }
+        let request = self.request(cx, input, Delivery::Whole).await?;
+        let answer = self.begin(&request).await?;
+        let told = Told::of(self, &request, &answer);
+        let mut response = collect(answer).await?;
+        let mut trace = ConverseTrace {
+            guardrail: None,
+            prompt_router: told.router,
+        };
+        if let Some(mut guard) = guard {
+            let ConverseOutput::Message(message) = &mut response.output else {
+                return Err(Exception::internal("an answer is a message"));
+            };
+            if guard.output(self, cx, message).await? {
+                response.stop_reason = StopReason::GuardrailIntervened;
+            }
+            trace.guardrail = guard.take_told();
+        }
+        response.performance_config = told.performance;
+        response.trace = (trace != ConverseTrace::default()).then_some(trace);
+        Ok(response)
+    }
+}
+
+/// The answer as the model gave it.
+async fn collect(answer: Answer) -> Result<ConverseResponse, Exception> {
+    let mut assembler = TurnAssembler::new(None);
+    let mut events = answer.events();
+    let mut fields = None;
+    let mut metrics = ConverseMetrics::default();
+    let mut usage = TokenUsage::default();
+    let mut service_tier = None;
+    while let Some(event) = events.next().await {
+        let event = event.map_err(|error| fault::of_call(&error))?;
+        match &event {
+            ConverseStreamOutput::MessageStop(stop) => {
+                fields.clone_from(&stop.additional_model_response_fields);
+            }
+            ConverseStreamOutput::Metadata(metadata) => {
+                metrics.latency_ms = metadata.metrics.latency_ms;
+                usage.clone_from(&metadata.usage);
+                service_tier.clone_from(&metadata.service_tier);
+            }
+            _ => {}
+        }
+        assembler
+            .push(event)
+            .map_err(|error| fault::of_call(&error))?;
+    }
+    let reply = assembler.finish().map_err(|error| fault::of_call(&error))?;
+    Ok(ConverseResponse {
+        additional_model_response_fields: fields,
+        metrics,
+        output: ConverseOutput::Message(reply.message),
+        performance_config: None,
+        service_tier,
+        stop_reason: reply.stop_reason,
+        trace: None,
+        usage,
+    })
+}
+
+/// What stands in place of an answer to a request that the guardrail does not let through.
+fn blocked(message: String, told: Option<GuardrailTraceAssessment>) -> ConverseResponse {
+    ConverseResponse {
+        additional_model_response_fields: None,
+        metrics: ConverseMetrics::default(),
+        output: ConverseOutput::Message(assistant_text(message)),
+        performance_config: None,
+        service_tier: None,
+        stop_reason: StopReason::GuardrailIntervened,
+        trace: told.map(|told| ConverseTrace {
+            guardrail: Some(told),
+            prompt_router: None,
+        }),
+        usage: TokenUsage::default(),
     }
 }
 

@@ -9,19 +9,6 @@ use outcrop_engine::action::Strictness;
 use outcrop_model::converse::{ContentBlock, ConversationRole, ConverseRequest, Message};
 use outcrop_model::exception::Exception;
 
-/// Refuses what this server cannot do.
-///
-/// # Errors
-/// A `ValidationException` that names the member.
-pub(super) fn supported(input: &ConverseRequest) -> Result<(), Exception> {
-    if input.guardrail_config.is_some() {
-        let message =
-            "guardrailConfig is not supported by Outcrop. Leave it out and retry the request.";
-        return Err(Exception::validation(message).with_field("guardrailConfig", message));
-    }
-    Ok(())
-}
-
 /// Checks the conversation.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use futures_util::StreamExt;
 use outcrop_engine::port::{Delivery, Latency, ModelError, PromptCache};
+use outcrop_model::bedrock::ops::CreateGuardrail;
 use outcrop_model::control::ops::{CreatePrompt, CreatePromptVersion};
 use outcrop_model::converse::ops::{Converse, ConverseStream};
 use outcrop_model::exception::{Exception, ExceptionKind};
@@ -169,8 +170,13 @@ async fn what_cannot_be_asked_is_refused_by_name() {
                 "guardrailConfig",
                 json!({"guardrailIdentifier": "g", "guardrailVersion": "1"}),
             ),
+            ExceptionKind::ResourceNotFound,
+            "guardrail g version 1 does not exist",
+        ),
+        (
+            with("guardrailConfig", json!({"guardrailIdentifier": "g"})),
             ExceptionKind::Validation,
-            "guardrail",
+            "guardrailConfig needs guardrailIdentifier and guardrailVersion",
         ),
         (
             with("promptVariables", json!({"a": {"text": "b"}})),
@@ -196,6 +202,71 @@ async fn what_cannot_be_asked_is_refused_by_name() {
         assert!(refused.message().contains(text), "{refused}");
     }
     assert_eq!(bench.model.calls(), 0);
+}
+
+#[tokio::test]
+async fn a_guardrail_stands_on_both_sides_of_the_model() {
+    let bench = Bench::new().await;
+    let created = bench
+        .control::<CreateGuardrail>(json!({
+            "name": "g", "blockedInputMessaging": "not this", "blockedOutputsMessaging": "not that",
+            "wordPolicyConfig": {"wordsConfig": [{"text": "forbidden"}]},
+            "sensitiveInformationPolicyConfig": {"piiEntitiesConfig": [{"type": "EMAIL", "action": "ANONYMIZE"}]}
+        }))
+        .await;
+    let guarded = |text: &str| {
+        let mut input = question(text);
+        input["guardrailConfig"] = json!({"guardrailIdentifier": created["guardrailId"],
+            "guardrailVersion": "DRAFT", "trace": "enabled"});
+        input
+    };
+    let id = created["guardrailId"].as_str().expect("an id");
+
+    let output = converse(&bench, guarded("a forbidden thing")).await;
+    let output = output.expect("an answer");
+    assert_eq!(output["stopReason"], "guardrail_intervened");
+    assert_eq!(
+        output["output"]["message"]["content"],
+        json!([{"text": "not this"}])
+    );
+    let seen = &output["trace"]["guardrail"]["inputAssessment"][id];
+    assert_eq!(seen["wordPolicy"]["customWords"][0]["match"], "forbidden");
+    assert_eq!(output["usage"]["totalTokens"], 0);
+    assert_eq!(bench.model.calls(), 0);
+
+    bench.model.says([
+        Say::Text("a forbidden answer"),
+        Say::Text("write to b@example.com"),
+        Say::Text("fine"),
+    ]);
+    let output = converse(&bench, guarded("I am a@example.com")).await;
+    let output = output.expect("an answer");
+    assert_eq!(
+        output["output"]["message"]["content"],
+        json!([{"text": "not that"}])
+    );
+    assert_eq!(output["stopReason"], "guardrail_intervened");
+    let seen = &output["trace"]["guardrail"];
+    assert_eq!(seen["modelOutput"], json!(["a forbidden answer"]));
+    assert_eq!(seen["actionReason"], "Guardrail blocked.");
+    let asked = serde_json::to_value(&bench.model.request(0).messages).expect("JSON");
+    assert_eq!(asked[0]["content"][0]["text"], "I am {EMAIL}");
+
+    let (events, end) = stream(&bench, guarded("Hello")).await.expect("begins");
+    assert!(end.is_none());
+    assert_eq!(
+        events[1],
+        json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": "write to {EMAIL}"}}})
+    );
+    assert_eq!(
+        events[3],
+        json!({"messageStop": {"stopReason": "guardrail_intervened"}})
+    );
+    let (events, _) = stream(&bench, guarded("Hello")).await.expect("begins");
+    assert_eq!(
+        events[3],
+        json!({"messageStop": {"stopReason": "end_turn"}})
+    );
 }
 
 #[tokio::test]
