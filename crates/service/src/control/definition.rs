@@ -101,8 +101,12 @@ pub(crate) fn compile(
     strictness: Strictness,
 ) -> Result<AgentPlan, Exception> {
     let plan = AgentPlan::compile(definition, strictness).map_err(|cause| error::plan(&cause))?;
-    // Only here are the operations of schemas in S3 counted with the others.
-    let actions = plan.tools.len().saturating_sub(plan.asks_user.into());
+    // Only here are the operations of schemas in S3 counted with the others. What asks the user, searches
+    // or speaks with collaborators is no action.
+    let besides = usize::from(plan.asks_user)
+        + plan.knowledge_bases().len()
+        + usize::from(!plan.collaborators().is_empty());
+    let actions = plan.tools.len().saturating_sub(besides);
     quotas::ACTIONS.check(actions, strictness)?;
     Ok(plan)
 }
