@@ -198,16 +198,26 @@ impl Default for Budget {
 /// Tokens of one model call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCounts {
-    /// Read.
+    /// Read, without what the cache members count.
     pub input: u32,
     /// Generated.
     pub output: u32,
-    /// Of those read, taken from the provider's prompt cache.
+    /// Read as well, from the provider's prompt cache.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_read: u32,
-    /// Of those read, put into the provider's prompt cache.
+    /// Read as well, and put into the provider's prompt cache.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cache_write: u32,
+}
+
+impl TokenCounts {
+    /// All that was read and generated, whatever a cache made of it.
+    pub fn total(self) -> u64 {
+        [self.input, self.output, self.cache_read, self.cache_write]
+            .into_iter()
+            .map(u64::from)
+            .sum()
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]

@@ -11,6 +11,7 @@ use outcrop_engine::orchestration::{
     AgentIdentity, Caller, CollaboratorAsk, CollaboratorReplied, CollaboratorResult, EventKind,
     PendingCollaborator, Spent,
 };
+use outcrop_engine::port::Latency;
 use outcrop_model::arn::AgentAliasArn;
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
@@ -43,6 +44,7 @@ struct Supervisor {
     session_id: String,
     idle_ttl_s: u32,
     trace: bool,
+    latency: Option<Latency>,
 }
 
 impl Supervisor {
@@ -59,6 +61,7 @@ impl Supervisor {
             session_id,
             idle_ttl_s: turn.idle_ttl_s,
             trace: started.is_some_and(|started| started.request.trace),
+            latency: turn.latency,
         }
     }
 }
@@ -140,6 +143,7 @@ async fn run(
         conversation_history,
         session_attributes: pending.session_attributes,
         trace: supervisor.trace,
+        latency: supervisor.latency,
         ..Invocation::nested(nested, supervisor.session_id.clone(), ask)
     };
     let begun = begin::begin(&supervisor.service, &cx, &scope(&cx), &target, invocation).await?;

@@ -121,6 +121,37 @@ async fn a_call_reaches_its_provider_under_its_upstream_id() {
     assert_eq!(models, ["upstream"]);
 }
 
+#[tokio::test]
+async fn an_entry_says_what_stands_behind_its_models_and_how_much_they_take() {
+    let scripted = Arc::new(ScriptedModel::new([Reply::Message(vec![Part::text("Hi")])]));
+    let mut first = local("a.*", None);
+    first.fallback = vec!["spare".to_owned()];
+    first.prompt_cache = false;
+    first.limits.max_concurrency = Some(1);
+    let registry = ModelRegistry::new(&[first, local("spare", None)], Some(scripted));
+    let registry = registry.expect("a registry");
+    assert_eq!(registry.fallbacks("us.a.b"), ["spare"]);
+    assert!(registry.fallbacks("spare").is_empty() && registry.fallbacks("none").is_empty());
+    let caches = |model| registry.capabilities(model).expect("mapped").prompt_cache;
+    assert!(!caches("a.b") && caches("spare"));
+    let held = registry.converse(request("a.b")).await.expect("an answer");
+    let refused = registry.converse(request("a.b")).await.err();
+    assert!(
+        matches!(refused, Some(ModelError::Queued { .. })),
+        "{refused:?}"
+    );
+    drop(held);
+    let loops = [local("a", None), local("b", None)].map(|mut entry| {
+        let other = if entry.pattern == "a" { "b" } else { "a" };
+        entry.fallback = vec![other.to_owned()];
+        entry
+    });
+    assert_eq!(
+        error(&loops),
+        "fallback `a` of model pattern `b` leads back to itself: a -> b -> a"
+    );
+}
+
 #[test]
 fn settings_are_checked() {
     let url = |url: &str| error(&[mapping("m", url)]);

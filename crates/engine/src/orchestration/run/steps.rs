@@ -393,7 +393,7 @@ impl Run {
 
     /// Counts the tokens of a reply.
     pub(super) fn spend_tokens(&mut self, reply: &ModelReplied) {
-        self.spent.tokens += u64::from(reply.usage.input) + u64::from(reply.usage.output);
+        self.spent.tokens += reply.usage.total();
     }
 }
 
