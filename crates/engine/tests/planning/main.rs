@@ -4,5 +4,6 @@ mod code;
 mod control;
 mod harness;
 mod orchestrated;
+mod prompts;
 mod scenarios;
 mod simulation;
