@@ -35,6 +35,10 @@ use crate::words::{Folded, WordList, profanity};
 /// text in which more are introduced by words is a list of them.
 const SPREAD_MAX: usize = 64;
 
+/// Bytes from which on a value is masked even within a longer word: shorter ones are parts of others by
+/// chance.
+const SPREAD_WITHIN: usize = 8;
+
 /// One text of what is assessed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Passage<'t> {
@@ -490,14 +494,15 @@ impl Guardrail {
         spans
     }
 
-    /// A value that was only told by the words before it is masked wherever else it stands.
+    /// A value that is masked is masked wherever else it stands, for words around it may have told it.
+    /// Ages are numbers like any other.
     fn spread<'g>(&'g self, texts: &[&str], found: &mut [Vec<Span<'g>>]) {
         let mut values: BTreeMap<&str, Span<'g>> = BTreeMap::new();
         for (text, spans) in texts.iter().zip(found.iter()) {
             for span in spans {
                 let kind = self.entities.get(span.detector).map(|(kind, _)| *kind);
-                let told = kind.is_some_and(|kind| decided_by(kind) == Decided::Words);
-                if told && span.action == Action::Anonymize && values.len() < SPREAD_MAX {
+                let spreads = kind.is_some_and(|kind| kind != Kind::Age);
+                if spreads && span.action == Action::Anonymize && values.len() < SPREAD_MAX {
                     values
                         .entry(&text[span.range.clone()])
                         .or_insert_with(|| span.clone());
@@ -511,7 +516,7 @@ impl Guardrail {
                     let word = |c: char| c.is_alphanumeric();
                     let joined = text[..start].chars().next_back().is_some_and(word)
                         || text[range.end..].chars().next().is_some_and(word);
-                    if !joined {
+                    if !joined || value.len() >= SPREAD_WITHIN {
                         spans.push(Span {
                             range,
                             ..span.clone()

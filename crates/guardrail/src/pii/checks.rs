@@ -243,7 +243,10 @@ pub(super) fn phone(text: &str, told: bool) -> bool {
     };
     match *national {
         [area, _, _, exchange, ..] if national.len() == 10 && area >= 2 && exchange >= 2 => {
-            separated && !matches!(grouping.as_slice(), [4, 3, 3] | [5, 5] | [4, 6] | [6, 4])
+            matches!(
+                grouping.as_slice(),
+                [3, 3, 4] | [1, 3, 3, 4] | [3, 7] | [1, 3, 7] | [1, 10]
+            )
         }
         [0, second, ..] if second > 0 && (10..=11).contains(&national.len()) => {
             separated || (second == 7 && national.len() == 11)

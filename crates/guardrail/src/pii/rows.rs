@@ -292,7 +292,7 @@ pub(super) static ROWS: &[Row] = &[
     Row::new(
         Kind::LicensePlate,
         Gate::Words(&["plate", "registration", "tag number"]),
-        r"(?i-u)\b(?:(?:licen[sc]e|number|car|vehicle) ?plates?|plates?|(?:car|vehicle) registration|registration (?:number|plate)|tag number)\b~\b([A-Z0-9]{1,4}[ -]?[A-Z0-9]{2,5})\b",
+        r"(?i-u)\b(?:(?:licen[sc]e|number|car|vehicle) ?plates?|plates?|(?:car|vehicle) registration|registration (?:number|plate)|tag number)\b~\b(?-i:([A-Z0-9]{1,4}[ -]?[A-Z0-9]{2,5}))\b",
         Check::Value(mixed_plate),
     ),
     Row::new(
@@ -381,8 +381,8 @@ pub(super) static ROWS: &[Row] = &[
     ),
     Row::new(
         Kind::Age,
-        Gate::Words(&["age"]),
-        r"(?i-u)\b(?:aged?|age of)(?:[ :=]{1,3}|(?: was| is) )([0-9]{1,3})\b",
+        Gate::Words(&["age", "turn"]),
+        r"(?i-u)\b(?:aged?|age of|turned|turning|turns)(?:[ :=]{1,3}|(?: was| is) )([0-9]{1,3})\b",
         Check::Value(plausible_age),
     ),
 ];
