@@ -86,56 +86,6 @@ pub fn results<'a>(messages: impl IntoIterator<Item = &'a Message>) -> String {
     results.join("\n")
 }
 
-/// An assistant's message of an earlier turn without what it thought
-/// (`excludePreviousThinkingSteps`); `None` where it thought nothing.
-pub fn without_thinking(message: &Message) -> Option<Message> {
-    let thinks = |block: &ContentBlock| match block {
-        ContentBlock::Text(text) => text.contains(THINKING),
-        ContentBlock::ReasoningContent(_) => true,
-        _ => false,
-    };
-    if message.role != ConversationRole::Assistant || !message.content.iter().any(thinks) {
-        return None;
-    }
-    let mut content = Vec::with_capacity(message.content.len());
-    for block in &message.content {
-        match block {
-            ContentBlock::ReasoningContent(_) => {}
-            ContentBlock::Text(text) => {
-                let spoken = unthought(text);
-                if !spoken.trim().is_empty() {
-                    content.push(ContentBlock::Text(spoken));
-                }
-            }
-            other => content.push(other.clone()),
-        }
-    }
-    if content.is_empty() {
-        // A message that held nothing else must still be there: roles alternate.
-        return None;
-    }
-    Some(Message {
-        role: message.role,
-        content,
-    })
-}
-
-const THINKING: &str = "<thinking>";
-const THINKING_END: &str = "</thinking>";
-
-fn unthought(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, thought)) = rest.split_once(THINKING) {
-        out.push_str(before);
-        rest = thought
-            .split_once(THINKING_END)
-            .map_or("", |(_, after)| after);
-    }
-    out.push_str(rest);
-    out.trim().to_owned()
-}
-
 /// A conversation as another agent is shown it (`TO_COLLABORATOR`, behaviour.md 11.3): what was said
 /// aloud, roles alternating.
 pub fn relayed<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Vec<Message> {
@@ -230,26 +180,6 @@ mod tests {
         assert_eq!(
             for_history(&messages),
             "Human: Where is it?\n\nAssistant: On its way."
-        );
-    }
-
-    #[test]
-    fn thoughts_are_left_out_of_earlier_turns() {
-        let messages = conversation();
-        assert_eq!(without_thinking(&messages[0]), None);
-        let call = without_thinking(&messages[1]).expect("it thought");
-        assert_eq!(call.content.len(), 2);
-        assert_eq!(
-            call.content[0],
-            ContentBlock::Text("Let me see.".to_owned())
-        );
-        let answer = without_thinking(&messages[3]).expect("it thought");
-        assert_eq!(answer, assistant_text("<answer>On its way.</answer>"));
-        assert_eq!(without_thinking(&answer), None);
-        assert_eq!(
-            without_thinking(&assistant_text("<thinking>only")),
-            None,
-            "nothing would be left"
         );
     }
 

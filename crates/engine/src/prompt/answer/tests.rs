@@ -154,3 +154,60 @@ fn a_reply_goes_on_from_the_prefill() {
     assert_eq!(begun.thinking.as_deref(), Some("begun before"));
     assert_eq!(begun.answer, "now");
 }
+
+/// What replies are made of, put together at random by a seeded generator.
+const PIECES: [&str; 18] = [
+    "<thinking>",
+    "</thinking>",
+    "<answer>",
+    "</answer>",
+    "<answer_part>",
+    "</answer_part>",
+    "<text>",
+    "</text>",
+    "<sources>",
+    "</sources>",
+    "<source>",
+    "</source>",
+    "1",
+    " word",
+    "\n",
+    " ",
+    "<b",
+    "\u{e9}",
+];
+
+#[test]
+fn whatever_the_model_writes_its_pieces_do_not_matter() {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    for round in 0..4_000 {
+        let mut text = String::new();
+        for _ in 0..14 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            let piece = usize::try_from(state % 18).expect("small");
+            text.push_str(PIECES[piece]);
+        }
+        let may_call_tools = round % 2 == 0;
+        let whole = read(&text, may_call_tools);
+        let mut scanner = AnswerScanner::new(may_call_tools);
+        let mut given = String::new();
+        for character in text.chars() {
+            scanner.feed(character.encode_utf8(&mut [0; 4]));
+            let known = scanner.answer();
+            assert!(known.starts_with(&given), "{text:?}");
+            known.clone_into(&mut given);
+            for part in scanner.parts() {
+                assert!(part.start < part.end && part.end <= known.len(), "{text:?}");
+            }
+        }
+        let reading = scanner.finish();
+        assert_eq!(reading, whole, "{text:?}");
+        assert!(reading.answer.starts_with(&given), "{text:?}");
+        for part in &reading.parts {
+            let said = reading.answer.get(part.start..part.end);
+            assert_eq!(said, said.map(str::trim), "{text:?}");
+        }
+    }
+}
