@@ -190,6 +190,29 @@ def test_many_sessions_at_once(runtime, agent):
         assert f"A-{100 + number}" in call.join().ok().text
 
 
+def test_how_much_of_the_conversation_is_shown(runtime, agent, stub):
+    session = agents.session_id()
+    invoke(runtime, agent, session, "Where is order A-482?").ok()
+    invoke(runtime, agent, session, "The second remark.").ok()
+
+    def shown(**configuration):
+        stub.reset()
+        more = {"promptCreationConfigurations": configuration} if configuration else {}
+        invoke(runtime, agent, session, "And now?", **more).ok()
+        return all_text(stub.model_calls()[0])
+
+    thought = "The user asks about order A-482"
+    whole = shown()
+    assert "Where is order A-482?" in whole and "The second remark." in whole and thought in whole
+    last = shown(previousConversationTurnsToInclude=1)
+    assert "Where is order A-482?" not in last and "The second remark." not in last and "And now?" in last
+    none = shown(previousConversationTurnsToInclude=0)
+    assert none.count("And now?") == 1
+    silent = shown(excludePreviousThinkingSteps=True)
+    assert "Where is order A-482?" in silent and "shipped" in silent and thought not in silent
+    assert thought in shown(), "only the turn that asks for it is shown less"
+
+
 def test_configurations_of_knowledge_bases_that_are_not_there(runtime, agent):
     search = {"vectorSearchConfiguration": {"numberOfResults": 3}}
     state = {"knowledgeBaseConfigurations": [{"knowledgeBaseId": "KBKBKBKBKB", "retrievalConfiguration": search}]}
