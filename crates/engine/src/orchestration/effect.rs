@@ -131,7 +131,7 @@ pub struct PendingCollaborator {
     pub ask: CollaboratorAsk,
     /// Session attributes that it gets with it.
     pub session_attributes: Attributes,
-    /// What its turn may spend: what is left of the caller's budget.
+    /// What its turn may spend: as much as any turn, but of the tokens its share of what is left.
     pub budget: Budget,
 }
 

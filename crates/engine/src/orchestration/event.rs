@@ -349,7 +349,7 @@ pub struct CollaboratorReplied {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Timestamp,
-    /// What it spent, which counts against the caller's budget.
+    /// What it spent since it was called; its tokens count against the caller's budget.
     pub spent: Spent,
     /// What came of it.
     pub result: CollaboratorResult,
@@ -382,6 +382,21 @@ pub struct Spent {
     pub tokens: u64,
     /// Bytes of action results given to the model.
     pub observation_bytes: u64,
+}
+
+impl Spent {
+    /// What has been spent since it stood at `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            model_calls: self.model_calls.saturating_sub(before.model_calls),
+            actions: self.actions.saturating_sub(before.actions),
+            tokens: self.tokens.saturating_sub(before.tokens),
+            observation_bytes: self
+                .observation_bytes
+                .saturating_sub(before.observation_bytes),
+        }
+    }
 }
 
 /// A search in a knowledge base.

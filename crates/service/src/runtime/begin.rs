@@ -51,6 +51,8 @@ pub(super) struct Turn {
     pub(super) idle_ttl_s: u32,
     /// Takes what the turn has spent, for the turn that called it.
     pub(super) report: Option<oneshot::Sender<Spent>>,
+    /// What earlier requests of the turn have spent.
+    pub(super) spent_before: Spent,
     /// Keeps other turns off the session; released before the client learns of the end.
     pub(super) guard: Option<LiveGuard>,
     pub(super) session: OpenSession,
@@ -128,6 +130,7 @@ pub(super) async fn begin(
             run,
             effects,
             events,
+            spent_before,
         } = beginning.events(session).await?;
         let idle_ttl_s = nested.map_or(run.plan().definition.idle_session_ttl_s, |nested| {
             nested.idle_ttl_s
@@ -147,6 +150,7 @@ pub(super) async fn begin(
                     cx: cx.clone(),
                     idle_ttl_s,
                     report: None,
+                    spent_before,
                     guard: Some(guard),
                     session,
                     run,
@@ -365,6 +369,8 @@ struct Opening {
     effects: Effects,
     /// To be journaled before any effect is performed.
     events: Vec<Event>,
+    /// What earlier requests of the turn have spent.
+    spent_before: Spent,
 }
 
 /// Applies the fact that begins the turn.
@@ -377,6 +383,7 @@ fn opening(
 ) -> Opening {
     let event = Event { at, kind };
     let mut effects = Effects::new();
+    let spent_before = run.spent();
     run.step(&event, &mut effects);
     events.push(event);
     Opening {
@@ -384,6 +391,7 @@ fn opening(
         run,
         effects,
         events,
+        spent_before,
     }
 }
 

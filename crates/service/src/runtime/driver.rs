@@ -135,7 +135,7 @@ impl Driver {
                 Effect::Emit(emission) => batch.push(Ok(self.turn.envelope.wrap(emission))),
                 Effect::CallModel(mut call) => {
                     let ports = Arc::clone(&self.turn.shared.ports);
-                    call.request.latency = self.turn.latency;
+                    call.request.latency = call.request.latency.or(self.turn.latency);
                     call.request.caller = Some(self.turn.session.doc.journal.as_str().into());
                     // Most calls have no reader but the journal.
                     let client = call.live.is_some().then(|| self.client());
@@ -368,7 +368,7 @@ impl Driver {
         self.work.clear();
         if let Some(report) = self.turn.report.take() {
             // Nobody waits where the supervisor is gone.
-            let _ = report.send(self.turn.run.spent());
+            let _ = report.send(self.turn.run.spent().since(self.turn.spent_before));
         }
         let (run, mut session) = (self.turn.run, self.turn.session);
         let shared = Arc::clone(&self.turn.shared);

@@ -12,9 +12,7 @@ use super::steps::placed;
 use super::{Phase, Run};
 use crate::citation::{self, GeneratedPart};
 use crate::definition::{CollaboratorDefinition, KnowledgeBaseDefinition};
-use crate::orchestration::acting::{
-    Acting, CallSlot, Delegate, Observed, ObservedCall, SlotState,
-};
+use crate::orchestration::acting::{Acting, CallSlot, Delegate, Observed, ObservedCall, SlotState};
 use crate::orchestration::effect::{
     CollaboratorAsk, Effect, Effects, PendingCollaborator, PendingRetrieval,
 };
@@ -31,7 +29,12 @@ impl Run {
             .as_ref()
             .map_or(&[][..], |started| &started.knowledge_bases);
         let mut begun = 0;
-        for (index, slot) in self.acting.iter().flat_map(|acting| &acting.slots).enumerate() {
+        for (index, slot) in self
+            .acting
+            .iter()
+            .flat_map(|acting| &acting.slots)
+            .enumerate()
+        {
             let Some(Delegate::KnowledgeBase {
                 id,
                 query,
@@ -48,7 +51,12 @@ impl Run {
             let of_turn = configurations
                 .iter()
                 .find(|given| given.knowledge_base_id == *id)
-                .and_then(|given| given.retrieval_configuration.vector_search_configuration.clone());
+                .and_then(|given| {
+                    given
+                        .retrieval_configuration
+                        .vector_search_configuration
+                        .clone()
+                });
             effects.push(Effect::Retrieve(Box::new(PendingRetrieval {
                 index,
                 knowledge_base_id: id.clone(),
@@ -85,7 +93,12 @@ impl Run {
         self.run_calls(at, vec![slot], "", effects);
     }
 
-    pub(super) fn retrieved(&mut self, at: Timestamp, retrieved: &Retrieved, effects: &mut Effects) {
+    pub(super) fn retrieved(
+        &mut self,
+        at: Timestamp,
+        retrieved: &Retrieved,
+        effects: &mut Effects,
+    ) {
         let direct = self.direct;
         let generates = direct || self.generates_in_loop();
         let Some(slot) = self
@@ -185,7 +198,7 @@ impl Run {
 
     /// Calls the collaborators that can be called now; gives their number.
     pub(super) fn begin_collaborators(&mut self, effects: &mut Effects) -> u32 {
-        let budget = self.remaining();
+        let budget = self.share();
         let relayed = std::cell::OnceCell::new();
         let attributes = self
             .started
@@ -296,9 +309,10 @@ impl Run {
         };
         slot.state = match &replied.result {
             CollaboratorResult::Answered(text) => done(text, ToolResultStatus::Success),
-            CollaboratorResult::Failed { message, .. } => {
-                done(&format!("The agent failed. {message}"), ToolResultStatus::Error)
-            }
+            CollaboratorResult::Failed { message, .. } => done(
+                &format!("The agent failed. {message}"),
+                ToolResultStatus::Error,
+            ),
             CollaboratorResult::ReturnedControl(payload) => {
                 *waits = Some(payload.clone());
                 SlotState::Awaiting
@@ -317,10 +331,7 @@ impl Run {
         {
             self.routed_failure = Some((*kind, message.clone()));
         }
-        self.spent.model_calls += replied.spent.model_calls;
-        self.spent.actions += replied.spent.actions;
         self.spent.tokens += replied.spent.tokens;
-        self.spent.observation_bytes += replied.spent.observation_bytes;
         self.begin_collaborators(effects);
         self.advance(at, effects);
     }
@@ -344,17 +355,20 @@ impl Run {
         self.close(at, text.clone(), &[], effects);
     }
 
-    /// The budget that is left.
-    fn remaining(&self) -> Budget {
+    /// What each collaborator of the step may spend. A turn's limits on calls are those of one agent,
+    /// and a collaborator is another; what the whole tree of them costs is bounded by the tokens, which
+    /// those that are called at once share.
+    fn share(&self) -> Budget {
         let budget = self.budget();
+        let slots = self.acting.iter().flat_map(|acting| &acting.slots);
+        let called = slots.filter(|slot| {
+            slot.state == SlotState::Running
+                && matches!(slot.delegate, Some(Delegate::Collaborator { .. }))
+        });
+        let sharers = u64::try_from(called.count().max(1)).unwrap_or(u64::MAX);
         Budget {
-            model_calls: budget.model_calls.saturating_sub(self.spent.model_calls),
-            actions: budget.actions.saturating_sub(self.spent.actions),
-            tokens: budget.tokens.saturating_sub(self.spent.tokens),
-            observation_bytes: budget
-                .observation_bytes
-                .saturating_sub(self.spent.observation_bytes),
-            turn_s: budget.turn_s,
+            tokens: budget.tokens.saturating_sub(self.spent.tokens) / sharers,
+            ..budget
         }
     }
 

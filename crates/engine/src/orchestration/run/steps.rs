@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use outcrop_model::control::PromptType;
-use outcrop_model::converse::{ConversationRole, ContentBlock, Message};
+use outcrop_model::converse::{ContentBlock, ConversationRole, Message};
 use outcrop_model::timestamp::Timestamp;
 
 use super::{Phase, Run};
@@ -18,8 +18,8 @@ use crate::parser::{Parsed, ParsedRoute};
 use crate::plan;
 use crate::port::{Delivery, ModelRequest};
 use crate::prompt::steps::{self, Route};
-use crate::prompt::{conversation, listing};
 use crate::prompt::template::Values;
+use crate::prompt::{conversation, listing};
 use crate::trace;
 
 /// A step that is under way.
@@ -96,14 +96,15 @@ impl Run {
         self.phase = Phase::Stepping;
         let (suffix, again) = (asked.suffix.clone(), asked.again.clone());
         self.step = Some(asked);
-        if self.quiet {
-            return true;
-        }
         let texts = self.texts(slot);
         let filled = step.template.fill(&self.step_values(&texts));
+        // A replay must come to the same end.
         if let Err(unusable) = filled.check() {
             let failure = Failure::unusable_prompt(&unusable.to_string());
             self.fail(at, failure, effects);
+            return true;
+        }
+        if self.quiet {
             return true;
         }
         let mut messages: Vec<Arc<Utterance>> = filled
@@ -170,7 +171,11 @@ impl Run {
         self.uuid.clone_from(&reply.invocation_id);
         let limit = self.budget().tokens;
         if self.spent.tokens > limit {
-            return self.fail(at, Failure::budget("tokens", limit, "limits.tokens"), effects);
+            return self.fail(
+                at,
+                Failure::budget("tokens", limit, "limits.tokens"),
+                effects,
+            );
         }
         let Some(prompt_type) = self.step.as_ref().map(|step| step.prompt_type) else {
             return;
@@ -259,8 +264,10 @@ impl Run {
                 match route {
                     ParsedRoute::Decided { route, text } => self.follow(at, route, text, effects),
                     ParsedRoute::Reprompt(text) => {
-                        step.again.push(Utterance::shared(Arc::clone(&reply.message)));
-                        step.again.push(Utterance::new(crate::converse::user_text(text)));
+                        step.again
+                            .push(Utterance::shared(Arc::clone(&reply.message)));
+                        step.again
+                            .push(Utterance::new(crate::converse::user_text(text)));
                         self.ask_step(at, step, effects);
                     }
                 }
@@ -315,13 +322,7 @@ impl Run {
     }
 
     /// Where the classifier sends the request.
-    fn follow(
-        &mut self,
-        at: Timestamp,
-        route: Route,
-        text: Option<String>,
-        effects: &mut Effects,
-    ) {
+    fn follow(&mut self, at: Timestamp, route: Route, text: Option<String>, effects: &mut Effects) {
         let name = match route {
             Route::Agent(name) => Some(name),
             Route::LastAgent => self.before.last_collaborator.clone(),
@@ -348,9 +349,16 @@ impl Run {
             attributes: trace::prompt_attributes(&started.prompt_session_attributes),
             knowledge_bases: listing::knowledge_base_routing(self.plan.knowledge_bases()),
             actions: listing::action_routing(&self.plan.definition.action_groups),
-            latest: self.closing.as_ref().map(|closing| closing.text.clone()).unwrap_or_default(),
+            latest: self
+                .closing
+                .as_ref()
+                .map(|closing| closing.text.clone())
+                .unwrap_or_default(),
             responses: conversation::results(self.turn.iter().map(|one| one.message().as_ref())),
-            query: searched.as_ref().map(|(query, _)| query.clone()).unwrap_or_default(),
+            query: searched
+                .as_ref()
+                .map(|(query, _)| query.clone())
+                .unwrap_or_default(),
             results: searched.map(|(_, results)| results).unwrap_or_default(),
         }
     }
@@ -388,7 +396,10 @@ impl Run {
     fn searched(&self, slot: usize) -> Option<(String, String)> {
         let found = self.acting.as_ref()?.slots.get(slot)?;
         let (query, references, ids) = found.found()?;
-        Some((query.to_owned(), citation::search_results_text(references, ids)))
+        Some((
+            query.to_owned(),
+            citation::search_results_text(references, ids),
+        ))
     }
 
     /// Counts the tokens of a reply.
