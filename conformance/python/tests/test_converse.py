@@ -213,6 +213,33 @@ def test_what_is_not_there_is_said(servers, connect):
         models.converse(modelId=MODEL, messages=[{"role": "assistant", "content": [{"text": "Hi"}]}])
 
 
+def test_a_guardrail_on_both_sides(stub, servers, connect):
+    clients = connect(servers("openai"))
+    created = clients.guardrails.create_guardrail(
+        name="g",
+        blockedInputMessaging="not this",
+        blockedOutputsMessaging="not that",
+        wordPolicyConfig={"wordsConfig": [{"text": "forbidden"}]},
+    )
+    guard = {"guardrailIdentifier": created["guardrailId"], "guardrailVersion": "DRAFT", "trace": "enabled"}
+    answer = ask(clients.models, "A forbidden thing.", guardrailConfig=guard)
+    assert answer["output"]["message"]["content"] == [{"text": "not this"}]
+    assert answer["stopReason"] == "guardrail_intervened"
+    assessment = answer["trace"]["guardrail"]["inputAssessment"][created["guardrailId"]]
+    assert assessment["wordPolicy"]["customWords"][0]["match"] == "forbidden"
+    assert not stub.requests("model")
+    stub.script(model=[{"content": [{"text": "Here is what is forbidden."}]}])
+    stream = list(
+        clients.models.converse_stream(modelId=MODEL, messages=[user("Hello.")], guardrailConfig=guard)["stream"]
+    )
+    assert "".join(event["contentBlockDelta"]["delta"]["text"] for event in stream if "contentBlockDelta" in event) == (
+        "not that"
+    )
+    assert stream[-2]["messageStop"]["stopReason"] == "guardrail_intervened"
+    assert stream[-1]["metadata"]["trace"]["guardrail"]["outputAssessments"]
+    clients.guardrails.delete_guardrail(guardrailIdentifier=created["guardrailId"])
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 def test_another_model_answers(stub, chained, connect, streamed):
     models = connect(chained).models
@@ -279,6 +306,21 @@ def test_a_wait_in_the_queue_ends(stub, chained, connect):
     stub.release("answer")
     first.join()
     assert len(stub.requests("model")) == 1
+
+
+def test_thoughts_go_back_as_they_were_signed(stub, servers, connect):
+    """Within a turn that calls tools the vendor wants its thoughts back, and the trace shows them."""
+    clients = connect(servers("anthropic"))
+    agent = agents.order_agent(clients.control, foundationModel=MODEL)
+    call = {"tool": "get_order_status", "input": {"order_id": "A-482"}}
+    stub.script(model=[{"content": [{"reasoning": "I should look."}, call]}])
+    turn = invoke(clients.runtime, agent, agents.session_id(), "Where is order A-482?").ok()
+    raw = json.dumps(stub.requests("model")[1]["raw"])
+    assert "I should look." in raw and '"signature"' in raw
+    outputs = [part for name, part in turn.parts if name == "modelInvocationOutput"]
+    thought = outputs[0]["reasoningContent"]["reasoningText"]
+    assert thought["text"] == "I should look." and thought["signature"]
+    assert "reasoningContent" not in outputs[1]
 
 
 def unmarked(value):
