@@ -1,11 +1,13 @@
 //! Search results as the model reads them, and what it cites of them as attribution
 //! (behaviour.md 6.5, 9.10; trace-order.md 6).
 //!
-//! Results are numbered through over the lookups of a turn, so that a number names one of them. A
-//! span counts characters and includes its last; it always slices the text that the client received.
+//! Results are numbered through over the lookups of a turn, on from those that the model still sees of
+//! earlier turns, so that a number names one of them. A span counts characters and includes its last; it
+//! always slices the text that the client received.
 
 use std::fmt::Write as _;
 
+use outcrop_model::converse::{ContentBlock, Message, ToolResultContentBlock};
 use outcrop_model::runtime::{
     Attribution, Citation, GeneratedResponsePart, RetrievedReference, Span, TextResponsePart,
 };
@@ -13,18 +15,48 @@ use serde::{Deserialize, Serialize};
 
 use crate::prompt::answer::{AnswerPart, PART_BREAK};
 
+/// How the text of a search's results begins.
+const RESULTS: &str = "Here are search results in numbered order:";
+/// How it begins where an answer has been made of the results.
+const VERBATIM: &str = "IMPORTANT: USE THIS RESULT VERBATIM. DO NOT SUMMARIZE:";
+/// The highest number that is taken for one of ours. A document may hold any.
+const NUMBER_MAX: usize = 1_000_000;
+
 /// The results a model was shown in one turn. The id of a result is its number, from 1.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
+    /// The highest number of an earlier turn.
+    earlier: usize,
     references: Vec<RetrievedReference>,
 }
 
 impl Shown {
+    /// Nothing yet, in a turn that follows these messages.
+    pub fn following<'a>(messages: impl IntoIterator<Item = &'a Message>) -> Self {
+        let earlier = messages
+            .into_iter()
+            .flat_map(|message| &message.content)
+            .filter_map(|block| match block {
+                ContentBlock::ToolResult(result) => Some(&result.content),
+                _ => None,
+            })
+            .flatten()
+            .filter_map(|part| match part {
+                ToolResultContentBlock::Text(text) => highest(text),
+                _ => None,
+            })
+            .max();
+        Self {
+            earlier: earlier.unwrap_or(0),
+            references: Vec::new(),
+        }
+    }
+
     /// Adds the results of one lookup and gives their ids.
     pub fn add(&mut self, references: &[RetrievedReference]) -> Vec<String> {
-        let first = self.references.len() + 1;
+        let first = self.earlier + self.references.len() + 1;
         self.references.extend_from_slice(references);
-        (first..=self.references.len())
+        (first..=self.earlier + self.references.len())
             .map(|number| number.to_string())
             .collect()
     }
@@ -33,13 +65,25 @@ impl Shown {
     pub fn get(&self, id: &str) -> Option<&RetrievedReference> {
         let digits: String = id.chars().filter(char::is_ascii_digit).collect();
         let number: usize = digits.parse().ok()?;
-        self.references.get(number.checked_sub(1)?)
+        self.references.get(number.checked_sub(self.earlier + 1)?)
     }
 
     /// Whether nothing was shown.
     pub fn is_empty(&self) -> bool {
         self.references.is_empty()
     }
+}
+
+/// The highest number of a result in what a search told the model.
+fn highest(text: &str) -> Option<usize> {
+    if !text.starts_with(RESULTS) && !text.starts_with(VERBATIM) {
+        return None;
+    }
+    text.split("<source>")
+        .skip(1)
+        .filter_map(|source| source.split_once("</source>")?.0.trim().parse().ok())
+        .filter(|number| *number <= NUMBER_MAX)
+        .max()
 }
 
 /// A part of a generated answer with the ids of its sources, as parsers give it.
@@ -132,7 +176,7 @@ pub fn tool_result_text(references: &[RetrievedReference], ids: &[String]) -> St
     if references.is_empty() {
         return "The search found nothing.".to_owned();
     }
-    let mut out = String::from("Here are search results in numbered order:\n<search_result>\n");
+    let mut out = format!("{RESULTS}\n<search_result>\n");
     for (reference, id) in references.iter().zip(ids) {
         let _ = write!(
             out,
@@ -160,8 +204,7 @@ pub fn search_results_text(references: &[RetrievedReference], ids: &[String]) ->
 
 /// What a search tells the model where its results have been made into an answer already.
 pub fn verbatim_text(parts: &[GeneratedPart]) -> String {
-    let mut out =
-        String::from("IMPORTANT: USE THIS RESULT VERBATIM. DO NOT SUMMARIZE:\n<search_result>\n");
+    let mut out = format!("{VERBATIM}\n<search_result>\n");
     for part in parts {
         let _ = write!(
             out,
@@ -195,9 +238,11 @@ fn content(reference: &RetrievedReference) -> String {
 
 #[cfg(test)]
 mod tests {
+    use outcrop_model::converse::ToolResultStatus;
     use outcrop_model::runtime::RetrievalResultContent;
 
     use super::*;
+    use crate::converse::{tool_result, user_text};
     use crate::prompt::answer;
 
     fn reference(text: &str) -> RetrievedReference {
@@ -289,6 +334,16 @@ mod tests {
             assert_eq!(shown.get(id), None, "{id}");
         }
         assert!(!shown.is_empty());
+        let mut earlier = user_text("");
+        earlier.content = vec![tool_result(
+            "t",
+            tool_result_text(&more, &ids),
+            ToolResultStatus::Success,
+        )];
+        let mut next = Shown::following([&earlier, &user_text("<source>9</source>")]);
+        assert_eq!(next.get("3"), None, "it is the earlier turn's");
+        assert_eq!(next.add(&more), ["4"]);
+        assert_eq!(next.get("4"), Some(&more[0]));
         assert!(
             verbatim_text(&[GeneratedPart {
                 text: "t".to_owned(),

@@ -7,6 +7,7 @@ use outcrop_model::converse::Message;
 use outcrop_model::timestamp::Timestamp;
 
 use super::{Phase, Run};
+use crate::citation::Shown;
 use crate::files;
 use crate::history::{self, Utterance};
 use crate::orchestration::effect::{Effect, Effects, PendingAssessment};
@@ -21,6 +22,7 @@ impl Run {
         self.started = Some(Box::new(started.clone()));
         self.request_started_at = at;
         self.files = files::joined(&self.files, &started.files);
+        self.shown = Shown::following(self.said());
         if !started.conversation_view.is_whole() {
             let view = history::viewed(&self.before.history, started.conversation_view);
             self.view = Some(view);
