@@ -199,7 +199,7 @@ fn a_reply_goes_on_from_the_prefill() {
         rationale(&effects).as_deref(),
         Some("The goal is a greeting.")
     );
-    assert_eq!(chunks(&effects), "\nHello!");
+    assert_eq!(chunks(&effects).trim(), "Hello!");
 }
 
 #[test]
