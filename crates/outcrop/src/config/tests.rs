@@ -428,13 +428,15 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 22),
+            ("", 24),
             ("log", 2),
             ("limits", 16),
             ("local", 2),
             ("python", 2),
             ("node", 1),
             ("code_interpreter", 4),
+            ("guardrails", 1),
+            ("memory", 1),
             ("sandbox", 3),
             ("egress", 1),
             ("s3", 3),
