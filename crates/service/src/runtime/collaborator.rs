@@ -5,21 +5,27 @@
 //! Dropping the call drops the reader of the turn's events, which cancels the turn as a client that
 //! goes away does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use outcrop_engine::orchestration::{
-    AgentIdentity, Caller, CollaboratorAsk, CollaboratorReplied, CollaboratorResult, EventKind,
-    PendingCollaborator, Spent,
+    AgentIdentity, Caller, CollaboratorAsk, CollaboratorReplied, CollaboratorResult, Emission,
+    EventKind, PendingCollaborator, Spent,
 };
 use outcrop_engine::port::Latency;
+use outcrop_engine::redaction::without_tool_names;
 use outcrop_model::arn::AgentAliasArn;
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::CallContext;
-use outcrop_model::runtime::ResponseStream;
+use outcrop_model::runtime::{
+    FinalResponse, Metadata, Observation, OrchestrationTrace, ResponseStream, Trace, Type,
+};
+use outcrop_model::timestamp::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
 use super::begin::{self, Begun, Turn};
 use super::driver::Driver;
+use super::envelope::Envelope;
 use super::request::{Ask, Invocation, Nested};
 use super::resolve::Target;
 use super::{EVENT_BUFFER_STEPS, Events, Step};
@@ -64,6 +70,15 @@ impl Supervisor {
             latency: turn.latency,
         }
     }
+
+    /// What is around the traces of a collaborator.
+    fn envelope(&self, identity: &AgentIdentity, caller: Caller) -> Envelope {
+        let cx = &self.cx;
+        let (agent_id, alias_id) = (&identity.agent_id, &identity.alias_id);
+        let alias = AgentAliasArn::new(&cx.region, &cx.account_id, agent_id, alias_id);
+        let session_id = self.session_id.clone();
+        Envelope::new(identity.clone(), &alias, session_id, Some(caller))
+    }
 }
 
 /// Calls a collaborator of the turn once and gives the event to journal. `events` takes the
@@ -84,8 +99,17 @@ pub(super) fn call(
             events,
             gate: Some(gate),
             held: Vec::new(),
+            who: None,
+            trace_id: format!("{request_id}-0"),
         };
         let ran = run(&supervisor, pending, &request_id, &mut output, &mut spent).await;
+        if let Err(exception) = &ran
+            && supervisor.trace
+        {
+            output
+                .close(exception.message(), started_at, supervisor.service.now())
+                .await;
+        }
         output.release().await;
         let result = ran.unwrap_or_else(|exception| CollaboratorResult::Failed {
             kind: exception.kind(),
@@ -117,11 +141,17 @@ async fn run(
     let target = target(supervisor, &cx, &pending).await?;
     let (report, reported) = oneshot::channel();
     let path = format!("{}/{name}", supervisor.path);
+    let caller = Caller {
+        chain: supervisor.chain.clone(),
+        collaborator_name: supervisor
+            .first_name
+            .clone()
+            .unwrap_or_else(|| name.clone()),
+    };
+    output.who = Some(supervisor.envelope(&target.identity, caller.clone()));
+    check_chain(supervisor, &name, &target.identity)?;
     let nested = Nested {
-        caller: Caller {
-            chain: supervisor.chain.clone(),
-            collaborator_name: supervisor.first_name.clone().unwrap_or_else(|| name.clone()),
-        },
+        caller,
         session: format!("{}#{path}", supervisor.session_id),
         budget: pending.budget,
         idle_ttl_s: supervisor.idle_ttl_s,
@@ -148,15 +178,23 @@ async fn run(
     };
     let begun = begin::begin(&supervisor.service, &cx, &scope(&cx), &target, invocation).await?;
     let Begun::Turn(mut turn) = begun else {
-        return Err(Exception::internal("a collaborator's turn cannot end its session"));
+        return Err(Exception::internal(
+            "a collaborator's turn cannot end its session",
+        ));
     };
     turn.report = Some(report);
+    let tools = Arc::clone(&turn.run.plan().tools);
     let (sender, receiver) = mpsc::channel(EVENT_BUFFER_STEPS);
     let tracker = supervisor.service.runtime.0.tracker.clone();
     tracker.spawn(Driver::start(*turn, sender, None).drive());
     let result = forward(receiver, output).await;
     *spent = reported.await.unwrap_or_default();
-    result
+    Ok(match result? {
+        CollaboratorResult::Answered(text) => {
+            CollaboratorResult::Answered(without_tool_names(&text, &tools))
+        }
+        other => other,
+    })
 }
 
 /// Where a collaborator's traces go. Those of several that run at once are held back until it is
@@ -165,6 +203,10 @@ struct Output {
     events: mpsc::Sender<Step>,
     gate: Option<oneshot::Receiver<()>>,
     held: Events,
+    /// What is around the collaborator's traces, once it is known who it is.
+    who: Option<Envelope>,
+    /// `traceId` of the step that it came to.
+    trace_id: String,
 }
 
 impl Output {
@@ -182,11 +224,47 @@ impl Output {
         receiver.recv().await
     }
 
+    /// Remembers where a failing turn stands.
+    fn note(&mut self, event: &ResponseStream) {
+        if let ResponseStream::Trace(part) = event
+            && let Some(Trace::FailureTrace(failure)) = &part.trace
+            && let Some(trace_id) = &failure.trace_id
+        {
+            self.trace_id.clone_from(trace_id);
+        }
+    }
+
     async fn send(&mut self, batch: Events) {
         self.held.extend(batch);
         if self.gate.is_none() {
             self.flush().await;
         }
+    }
+
+    /// Says how a turn ended that failed. Without an end of its own, the supervisor's traces would go on
+    /// inside the collaborator's, for whoever reads them as a tree.
+    async fn close(&mut self, message: &str, started_at: Timestamp, ended_at: Timestamp) {
+        let Some(who) = &self.who else { return };
+        let end = Observation {
+            final_response: Some(FinalResponse {
+                metadata: Some(Metadata {
+                    start_time: Some(started_at),
+                    end_time: Some(ended_at),
+                    operation_total_time_ms: Some(elapsed_ms(started_at, ended_at)),
+                    ..Metadata::default()
+                }),
+                text: Some(message.to_owned()),
+            }),
+            trace_id: Some(self.trace_id.clone()),
+            type_: Some(Type::Finish),
+            ..Observation::default()
+        };
+        let trace = Trace::OrchestrationTrace(OrchestrationTrace::Observation(end));
+        let event = who.wrap(Emission::Trace {
+            at: ended_at,
+            trace: Box::new(trace),
+        });
+        self.send(vec![Ok(event)]).await;
     }
 
     /// Waits for the gate and sends what is held back.
@@ -201,7 +279,10 @@ impl Output {
         let batch = std::mem::take(&mut self.held);
         if !batch.is_empty() {
             // A client that is gone is noticed by the supervisor's own driver, which drops this call.
-            let _ = self.events.send_timeout(Step::more(batch), CLIENT_STALL).await;
+            let _ = self
+                .events
+                .send_timeout(Step::more(batch), CLIENT_STALL)
+                .await;
         }
     }
 }
@@ -213,12 +294,6 @@ async fn target(
     pending: &PendingCollaborator,
 ) -> Result<Target, Exception> {
     let collaborator = &pending.collaborator;
-    if supervisor.chain.len() >= CHAIN_MAX {
-        return Err(Exception::validation(format!(
-            "The collaborator {} is not called: a chain of agents may be {CHAIN_MAX} long, this one would be longer.",
-            collaborator.name
-        )));
-    }
     if let Some(plan) = &collaborator.plan {
         return Ok(Target {
             identity: AgentIdentity {
@@ -237,20 +312,39 @@ async fn target(
             collaborator.name, collaborator.alias_arn
         ))
     })?;
-    let in_chain = |arn: &String| {
-        arn.parse::<AgentAliasArn>()
-            .is_ok_and(|above| above.agent_id == alias.agent_id)
-    };
-    if supervisor.chain.iter().any(in_chain) {
-        return Err(Exception::validation(format!(
-            "The collaborator {} is not called: its agent {} is above it in the chain of callers.",
-            collaborator.name, alias.agent_id
-        )));
-    }
     supervisor
         .service
         .resolve(cx, &alias.agent_id, &alias.alias_id)
         .await
+}
+
+/// Refuses a chain of calls that is too long, or that comes back to an agent which is in it.
+fn check_chain(
+    supervisor: &Supervisor,
+    name: &str,
+    identity: &AgentIdentity,
+) -> Result<(), Exception> {
+    if supervisor.chain.len() >= CHAIN_MAX {
+        return Err(Exception::validation(format!(
+            "The collaborator {name} is not called: a chain of agents may be {CHAIN_MAX} long, this one would be longer."
+        )));
+    }
+    let agent_id = &identity.agent_id;
+    let in_chain = |arn: &String| {
+        // Inline agents, which no ARN can name, have no circles.
+        arn.parse::<AgentAliasArn>()
+            .is_ok_and(|above| above.agent_id == *agent_id)
+    };
+    if supervisor.chain.iter().any(in_chain) {
+        return Err(Exception::validation(format!(
+            "The collaborator {name} is not called: its agent {agent_id} is above it in the chain of callers."
+        )));
+    }
+    Ok(())
+}
+
+fn elapsed_ms(from: Timestamp, to: Timestamp) -> i64 {
+    to.as_nanos().saturating_sub(from.as_nanos()).max(0) / 1_000_000
 }
 
 /// Sends a turn's traces on and keeps what it says.
@@ -262,17 +356,26 @@ async fn forward(
     let mut returned = None;
     while let Some(step) = output.next(&mut receiver).await {
         let mut batch = Vec::new();
+        let mut failed = None;
         for event in step.events {
-            match event? {
-                ResponseStream::Chunk(chunk) => {
-                    answer.extend_from_slice(chunk.bytes.as_ref().map_or(&[][..], |b| b.as_bytes()));
+            match event {
+                Ok(ResponseStream::Chunk(chunk)) => {
+                    answer
+                        .extend_from_slice(chunk.bytes.as_ref().map_or(&[][..], |b| b.as_bytes()));
                 }
-                ResponseStream::ReturnControl(payload) => returned = Some(payload),
-                other => batch.push(Ok(other)),
+                Ok(ResponseStream::ReturnControl(payload)) => returned = Some(payload),
+                Ok(other) => {
+                    output.note(&other);
+                    batch.push(Ok(other));
+                }
+                Err(exception) => failed = Some(exception),
             }
         }
         if !batch.is_empty() {
             output.send(batch).await;
+        }
+        if let Some(exception) = failed {
+            return Err(exception);
         }
         if step.last {
             break;

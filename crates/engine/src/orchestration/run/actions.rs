@@ -14,7 +14,7 @@ use crate::orchestration::acting::{
     Acting, CallSlot, Delegate, NOT_MADE, OUTCOME_UNKNOWN, Observed, ObservedCall, SlotState,
 };
 use crate::orchestration::effect::{Effect, Effects, PendingAction};
-use crate::orchestration::event::{ActionResult, ActionReturned};
+use crate::orchestration::event::{ActionResult, ActionReturned, CollaboratorResult};
 use crate::orchestration::failure::{Evidence, Failure};
 use crate::port::ActionError;
 use crate::trace;
@@ -244,7 +244,13 @@ impl Run {
     }
 
     /// The traces of a call that ended.
-    fn show_ended(&self, at: Timestamp, slot: &CallSlot, observed: Observed, effects: &mut Effects) {
+    fn show_ended(
+        &self,
+        at: Timestamp,
+        slot: &CallSlot,
+        observed: Observed,
+        effects: &mut Effects,
+    ) {
         let times = (observed.started_at, observed.ended_at);
         match (observed.of, &slot.action, &slot.delegate) {
             (ObservedCall::Code(reply), ..) => {
@@ -264,7 +270,8 @@ impl Run {
                     return;
                 };
                 let id = self.trace_id();
-                let output = trace::action_observation(text, &client_request_id, times, reprompt, id);
+                let output =
+                    trace::action_observation(text, &client_request_id, times, reprompt, id);
                 emit_trace(at, output, effects);
             }
             (
@@ -274,6 +281,14 @@ impl Run {
                 },
                 ..,
             ) => self.show_lookup(at, times, (&client_request_id, &references), effects),
+            // As with the agent's own calls, what the caller is asked for is not observed.
+            (
+                ObservedCall::Collaborator {
+                    result: CollaboratorResult::ReturnedControl(_),
+                    ..
+                },
+                ..,
+            ) => {}
             (
                 ObservedCall::Collaborator {
                     client_request_id,
@@ -281,7 +296,13 @@ impl Run {
                 },
                 _,
                 Some(Delegate::Collaborator { collaborator, .. }),
-            ) => self.show_reply_of(at, collaborator, times, (&client_request_id, &result), effects),
+            ) => self.show_reply_of(
+                at,
+                collaborator,
+                times,
+                (&client_request_id, &result),
+                effects,
+            ),
             _ => {}
         }
     }
