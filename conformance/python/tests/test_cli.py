@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from outcrop_e2e import agents
+from outcrop_e2e import agents, team
 
 
 @pytest.fixture
@@ -54,6 +54,38 @@ def test_return_of_control_at_the_prompt(control, run):
     ended = run("--agent", agent, "Open my calendar.", stdin="the calendar is open\n")
     assert ended.returncode == 0, ended.stderr
     assert "the calendar is open" in ended.stdout + ended.stderr
+
+
+def test_a_supervisor_and_its_collaborators(control, stub, run):
+    """Each on its own level under its own name; what one of them asks for is asked in its name."""
+    calendar = ("ClientSideTools", {"customControl": "RETURN_CONTROL"}, agents.CALENDAR_FUNCTIONS)
+    office = team.worker(control, "office", [calendar])
+    desk = team.worker(control, "desk", collaborators=[office])
+    lead = team.worker(control, "lead", collaborators=[desk])
+    stub.script(
+        model=[
+            team.asks("lead", ("desk", "Open her calendar.")),
+            team.asks("desk", ("office", "Open it on Monday.")),
+            team.calls("office", "open_calendar", date="2026-04-27"),
+            team.says("office", "It is open."),
+            team.says("desk", "Done."),
+            team.says("lead", "Your calendar is open."),
+        ]
+    )
+    ended = run("--agent", lead["id"], "--alias", lead["alias"], "Open my calendar.", stdin="opened\n")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.strip() == "Your calendar is open."
+    for line in (
+        "step 1    model.lead",
+        "  asks      desk: Open her calendar.",
+        "    step 1    desk  model.desk",
+        "      asks      office: Open it on Monday.",
+        "        step 1    office  model.office",
+        "the collaborator office asks you to call ClientSideTools.open_calendar(date: 2026-04-27)",
+        "      answers   office: It is open.",
+        "  answers   desk: Done.",
+    ):
+        assert line in ended.stderr, f"{line!r} is not in\n{ended.stderr}"
 
 
 def test_an_agent_that_is_not_there(run):
