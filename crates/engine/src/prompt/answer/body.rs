@@ -228,7 +228,8 @@ impl Body {
         let gap = std::mem::take(&mut self.gap);
         if self.breaks {
             self.end_paragraph();
-        } else {
+        } else if !self.text.is_empty() {
+            // An answer begins with its first word, as AWS's do.
             self.text.push_str(&gap);
         }
         self.breaks = false;

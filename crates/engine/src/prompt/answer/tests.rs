@@ -2,7 +2,7 @@ use super::*;
 
 const SAMPLES: [&str; 16] = [
     "<thinking>look it up</thinking>\n\n<answer>It is 30.",
-    "<thinking>a</thinking><answer>\n\nkept newlines</answer> trailing",
+    "<thinking>a</thinking><answer>\n\nfirst words</answer> trailing",
     "no tags at all",
     "preamble <answer>tagged</answer>",
     "<thinking>one</thinking>mid<thinking>two</thinking> end",
@@ -27,7 +27,7 @@ fn reads_thinking_and_answer() {
     let reading = read(SAMPLES[0], true);
     assert_eq!(reading.thinking.as_deref(), Some("look it up"));
     assert_eq!(reading.answer, "It is 30.");
-    assert_eq!(read(SAMPLES[1], true).answer, "\n\nkept newlines");
+    assert_eq!(read(SAMPLES[1], true).answer, "first words");
     assert_eq!(read(SAMPLES[2], true).answer, "no tags at all");
     assert_eq!(read(SAMPLES[3], true).answer, "tagged");
     assert_eq!(read(SAMPLES[3], false).answer, "preamble tagged");
@@ -94,14 +94,14 @@ fn sources_are_read_and_their_tags_left_out() {
         assert_eq!(cited(&untagged), [("untagged", "1".to_owned())]);
     }
     let trailing = read(SAMPLES[12], true);
-    assert_eq!(trailing.answer, "\nBooked.\n\n");
+    assert_eq!(trailing.answer, "Booked.\n\n");
     assert_eq!(cited(&trailing), [("Booked.", "hIdG".to_owned())]);
     assert_eq!(
         read(SAMPLES[13], true).answer,
         "Use <text> and <source> in SVG. \n\nnone"
     );
     let bare = read(SAMPLES[14], true);
-    assert_eq!(bare.answer, " spaced \n\nno sources\n\nbare");
+    assert_eq!(bare.answer, "spaced \n\nno sources\n\nbare");
     assert_eq!(cited(&bare), [("bare", "1".to_owned())]);
 }
 
@@ -134,7 +134,7 @@ fn plain_text_is_given_out_as_the_model_wrote_it() {
     assert_eq!(
         given,
         [
-            "", "", "\nHel", "lo, ", "I am", " an", " Age", "nt\n\n", "\n"
+            "", "", "Hel", "lo, ", "I am", " an", " Age", "nt\n\n", "\n"
         ]
     );
 }
@@ -145,10 +145,10 @@ fn a_reply_goes_on_from_the_prefill() {
     for may_call_tools in [true, false] {
         let mut scanner = AnswerScanner::continuing("Thought: <thinking>\n(1)", may_call_tools);
         scanner.feed(reply);
-        assert_eq!(scanner.answer(), "\nDone.");
+        assert_eq!(scanner.answer(), "Done.");
         let reading = scanner.finish();
         assert_eq!(reading.thinking.as_deref(), Some("The goal is clear."));
-        assert_eq!(reading.answer, "\nDone.");
+        assert_eq!(reading.answer, "Done.");
     }
     let begun = read(SAMPLES[15], true);
     assert_eq!(begun.thinking.as_deref(), Some("begun before"));
