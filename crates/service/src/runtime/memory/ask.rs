@@ -113,7 +113,7 @@ async fn ask(shared: &Shared, request: ModelRequest) -> Result<ModelReplied, Str
     match model_call::call(Arc::clone(&shared.ports), call, None).await {
         EventKind::ModelReplied(reply) => Ok(*reply),
         EventKind::ModelFailed(error) => Err(error.to_string()),
-        other => Err(format!("a model call led to {other:?}")),
+        _ => Err("a model call led to another fact than its reply".to_owned()),
     }
 }
 
@@ -127,7 +127,7 @@ async fn parsed(
 ) -> Result<Vec<TopicSummary>, String> {
     let function = plan.definition.parser_lambda.clone();
     let function = function.ok_or("the agent has no overrideLambda")?;
-    let agent = told.agent().ok_or("the conversation has no turn")?;
+    let agent = told.agent.as_ref().ok_or("the conversation has no turn")?;
     let event_agent = EventAgent {
         alias: &agent.alias_id,
         id: &agent.agent_id,
@@ -159,7 +159,9 @@ async fn parsed(
     };
     match parser::read(payload.as_bytes(), PROMPT, shared.settings.strictness) {
         Ok(Parsed::Memory(topics)) => Ok(topics),
-        Ok(other) => Err(format!("the parser function {function} read {other:?}")),
+        Ok(_) => Err(format!(
+            "the parser function {function} read another prompt type"
+        )),
         Err(fault) => Err(format!(
             "the parser function {function}: {}",
             fault.detail.unwrap_or(fault.message)

@@ -31,6 +31,9 @@ const FAILURE_KEPT: Duration = Duration::from_hours(30 * 24);
 /// How often a job may be claimed. Far beyond what restarts can need: it ends a job that brings its
 /// process down each time.
 const CLAIMS_MAX: u32 = 200;
+/// How long one attempt may take. Its model call has the provider's own timeouts; this is for what
+/// hangs all the same.
+const WORK_MAX: Duration = Duration::from_mins(10);
 /// How often a result is written again after others were quicker.
 const WRITES_MAX: u32 = 4;
 
@@ -43,6 +46,8 @@ enum Outcome {
     Needless,
     /// The session lives; the job is done when it does not.
     Lives,
+    /// Another holds the job by now, or has done it.
+    Lost,
 }
 
 /// Why a job could not be done.
@@ -69,7 +74,18 @@ pub(super) async fn perform(shared: &Arc<Shared>, job: &Job) {
             return;
         }
     };
-    match attempt(shared, job, &task).await {
+    if job.attempts > CLAIMS_MAX {
+        return give_up(shared, job, task, "it was begun too often".to_owned()).await;
+    }
+    let limit = shared.ports.clock.sleep(WORK_MAX);
+    let done = tokio::select! {
+        done = attempt(shared, job, &task) => done,
+        () = limit => Err(Trouble::Later(format!(
+            "it took longer than {} s",
+            WORK_MAX.as_secs()
+        ))),
+    };
+    match done {
         Ok(outcome) => debug!(journal = task.journal, ?outcome, "summary"),
         Err(Trouble::Store(cause)) => {
             warn!(journal = task.journal, %cause, "a summary waits for the store");
@@ -85,24 +101,30 @@ async fn settle(shared: &Shared, job: &Job, writes: Vec<Write>) {
     }
 }
 
-/// Tries again after a while, or leaves a record of the failure.
+/// Has it tried again after a while, unless it has been tried often enough.
 async fn later(shared: &Shared, job: &Job, mut task: Task, cause: String) {
-    let now_ms = shared.ports.clock.now().as_millis();
-    task.failures += 1;
-    if task.failures < ATTEMPTS_MAX && job.attempts < CLAIMS_MAX {
-        let wait = BACKOFF.saturating_mul(4_u32.saturating_pow(task.failures - 1));
-        let wait = wait.min(BACKOFF_MAX);
-        warn!(
-            journal = task.journal,
-            failures = task.failures,
-            wait_s = wait.as_secs(),
-            cause,
-            "a session could not be summarised; it will be tried again"
-        );
-        let wait_ms = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX >> 1);
-        settle(shared, job, vec![task.enqueue(now_ms + wait_ms)]).await;
+    if !shared.holds(job).await.unwrap_or(false) {
         return;
     }
+    task.failures += 1;
+    if task.failures >= ATTEMPTS_MAX {
+        return give_up(shared, job, task, cause).await;
+    }
+    let wait = BACKOFF.saturating_mul(4_u32.saturating_pow(task.failures - 1));
+    let wait = wait.min(BACKOFF_MAX);
+    warn!(
+        journal = task.journal,
+        failures = task.failures,
+        wait_s = wait.as_secs(),
+        cause,
+        "a session could not be summarised; it will be tried again"
+    );
+    let due_at = shared.ports.clock.now().saturating_add(wait);
+    settle(shared, job, vec![task.enqueue(due_at.as_millis())]).await;
+}
+
+/// Leaves a record of the failure, and no job.
+async fn give_up(shared: &Shared, job: &Job, task: Task, cause: String) {
     error!(
         session_id = &*task.session_id,
         journal = task.journal,
@@ -116,16 +138,16 @@ async fn later(shared: &Shared, job: &Job, mut task: Task, cause: String) {
         .key(kind::SUMMARY_FAILURE, task.started_at, &task.journal);
     let failure = FailureDoc {
         session_id: task.session_id.to_string(),
-        journal: task.journal.clone(),
+        journal: task.journal,
         cause,
     };
-    let kept_ms = i64::try_from(FAILURE_KEPT.as_millis()).unwrap_or(i64::MAX >> 1);
+    let expires_at = shared.ports.clock.now().saturating_add(FAILURE_KEPT);
     let record = Write::Put {
         key,
         body: records::json(&failure).into(),
         expect: Expect::Any,
         name: None,
-        expires_at_ms: Some(now_ms + kept_ms),
+        expires_at_ms: Some(expires_at.as_millis()),
     };
     settle(shared, job, vec![record, finish(job)]).await;
 }
@@ -238,6 +260,11 @@ impl Shared {
     ) -> Result<Outcome, Trouble> {
         let scope = task.scope();
         for _ in 0..WRITES_MAX {
+            // Who was asleep for longer than its claim lasts must not bring back what another has
+            // written and a client has deleted since.
+            if !self.holds(job).await.map_err(Trouble::Store)? {
+                return Ok(Outcome::Lost);
+            }
             let found = self.summary(key).await?;
             if let Some(found) = &found
                 && (found.body.ended || !summary.ended && found.body.seq >= summary.seq)

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use outcrop_engine::history::Utterance;
-use outcrop_engine::orchestration::{AgentIdentity, Conversation, Event, EventKind, Run, Started};
+use outcrop_engine::orchestration::{AgentIdentity, Conversation, Event, EventKind, Run};
 use outcrop_model::exception::Exception;
 
 use crate::error;
@@ -27,15 +27,8 @@ pub(super) struct Told {
     pub(super) seq: u64,
     /// What was said, oldest first.
     pub(super) messages: Vec<Arc<Utterance>>,
-    /// The last turn's beginning: under which names the agent ran, and what it was given.
-    pub(super) last: Option<Box<Started>>,
-}
-
-impl Told {
     /// Under which names the agent ran last.
-    pub(super) fn agent(&self) -> Option<&AgentIdentity> {
-        self.last.as_ref().map(|started| &started.agent)
-    }
+    pub(super) agent: Option<AgentIdentity>,
 }
 
 /// Turns as they are read, the latest ones kept.
@@ -43,7 +36,7 @@ impl Told {
 struct Turns {
     kept: VecDeque<Vec<Arc<Utterance>>>,
     bytes: u64,
-    last: Option<Box<Started>>,
+    agent: Option<AgentIdentity>,
 }
 
 impl Turns {
@@ -53,7 +46,7 @@ impl Turns {
         if started.memory_id.is_none() {
             return;
         }
-        self.last = Some(Box::new(started.clone()));
+        self.agent = Some(started.agent.clone());
         let said = run.transcript();
         self.bytes += bytes(&said);
         self.kept.push_back(said);
@@ -103,7 +96,7 @@ impl Shared {
         Ok(Told {
             seq,
             messages: turns.kept.into_iter().flatten().collect(),
-            last: turns.last,
+            agent: turns.agent,
         })
     }
 }

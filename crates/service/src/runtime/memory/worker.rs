@@ -24,9 +24,6 @@ const AT_ONCE: usize = 4;
 /// How often the queue is looked at when nothing is known to be due. A session lives for a minute at
 /// least, so that a few seconds more do not matter; and a look that finds nothing costs microseconds.
 const LOOK: Duration = Duration::from_secs(5);
-/// How long one summary may take. Its model call has the provider's own timeouts; this is for what
-/// hangs all the same.
-const WORK_MAX: Duration = Duration::from_mins(10);
 /// How long a claim outlives its process where nobody else can use the store: a process that opens it
 /// ends all claims of the one before, so that this matters only to a claim that was given up.
 const EXCLUSIVE_LEASE: Duration = Duration::from_secs(90);
@@ -79,24 +76,13 @@ async fn hold(shared: Arc<Shared>, job: Job) {
     let clock = Arc::clone(&shared.ports.clock);
     let lease = shared.summary_lease();
     let mut work = std::pin::pin!(perform(&shared, &job));
-    let mut limit = clock.sleep(WORK_MAX);
     let mut renewal = clock.sleep(lease / LEASE_PART);
     loop {
         tokio::select! {
             () = &mut work => return,
-            () = &mut limit => {
-                warn!(job = &*job.id, limit_s = WORK_MAX.as_secs(), "a summary took too long");
-                return;
-            }
             () = &mut renewal => {}
         }
-        let until_ms = clock.now().as_millis() + millis(lease);
-        match shared
-            .ports
-            .store
-            .renew_job(&job.id, job.lease, until_ms)
-            .await
-        {
+        match shared.holds(&job).await {
             Ok(true) => {}
             // The session went on, or another server thought this one dead.
             Ok(false) => return,
@@ -114,6 +100,13 @@ impl Shared {
             until_ms: now_ms + millis(self.summary_lease()),
         };
         self.ports.store.claim_job(QUEUE, lease).await
+    }
+
+    /// Renews the claim on a job; false where it is lost.
+    pub(super) async fn holds(&self, job: &Job) -> Result<bool, StoreError> {
+        let until_ms = self.ports.clock.now().as_millis() + millis(self.summary_lease());
+        let store = &self.ports.store;
+        store.renew_job(&job.id, job.lease, until_ms).await
     }
 
     fn summary_lease(&self) -> Duration {
