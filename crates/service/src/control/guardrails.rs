@@ -11,12 +11,14 @@ mod tags;
 
 use std::collections::BTreeMap;
 
+use outcrop_engine::action::Strictness;
 use outcrop_model::bedrock::{
     CreateGuardrailRequest, CreateGuardrailResponse, CreateGuardrailVersionRequest,
     CreateGuardrailVersionResponse, DeleteGuardrailRequest, DeleteGuardrailResponse,
     GetGuardrailRequest, GetGuardrailResponse, GuardrailSummary, ListGuardrailsRequest,
     ListGuardrailsResponse, Tag, UpdateGuardrailRequest, UpdateGuardrailResponse, ops as op,
 };
+use outcrop_model::control::Agent;
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::operation::Operation;
@@ -260,6 +262,25 @@ impl Service {
             )));
         }
         Ok(id.clone())
+    }
+
+    /// Refuses an agent whose guardrail is not there, where limits are strict. Else an agent can be
+    /// prepared before its guardrail is made, and until then its turns fail.
+    pub(super) async fn check_guardrail(
+        &self,
+        cx: &CallContext,
+        agent: &Agent,
+    ) -> Result<(), Exception> {
+        let Some(named) = &agent.guardrail_configuration else {
+            return Ok(());
+        };
+        if self.settings.strictness == Strictness::Relaxed {
+            return Ok(());
+        }
+        let identifier = named.guardrail_identifier.as_deref().unwrap_or_default();
+        let version = named.guardrail_version.as_deref().unwrap_or(DRAFT);
+        let found = self.guardrails.check(cx, identifier, version).await;
+        found.map_err(|error| Exception::validation(error.to_string()).with_source(error))
     }
 
     async fn update_guardrail(

@@ -100,6 +100,7 @@ impl Service {
         } = parts;
         definition::needed(&agent.body.agent)?;
         check_role(&agent.body.agent, strictness)?;
+        self.check_guardrail(cx, &agent.body.agent).await?;
         let collaboration = collaboration(&agent.body.agent, &collaborators)?;
         if collaboration.is_some() {
             self.check_collaborators(cx, &collaborators).await?;
