@@ -95,6 +95,8 @@ pub(super) enum Delegate {
         shown: bool,
         /// What it asks the caller, while it waits.
         waits: Option<Box<ReturnControlPayload>>,
+        /// Tokens of its share that it has not told of yet.
+        granted_tokens: u64,
     },
 }
 
@@ -231,6 +233,7 @@ impl CallSlot {
             begun: false,
             shown: false,
             waits: None,
+            granted_tokens: 0,
         });
     }
 
@@ -273,6 +276,18 @@ impl CallSlot {
         }
     }
 
+    /// The collaborator that is still to be called, if any.
+    pub(super) fn uncalled(&self) -> Option<&str> {
+        match &self.delegate {
+            Some(Delegate::Collaborator {
+                collaborator,
+                begun: false,
+                ..
+            }) if self.state == SlotState::Running => Some(&collaborator.name),
+            _ => None,
+        }
+    }
+
     /// Ends the call with an error the model can react to.
     pub(super) fn refuse(&mut self, text: String) {
         self.state = SlotState::Done {
@@ -311,9 +326,11 @@ impl CallSlot {
                 };
                 tool_result(&self.tool_use_id, text, *status)
             }
-            SlotState::Running => tool_result(&self.tool_use_id, open, ToolResultStatus::Error),
+            SlotState::Running if self.uncalled().is_none() => {
+                tool_result(&self.tool_use_id, open, ToolResultStatus::Error)
+            }
             // A step that fails before control is returned leaves these behind.
-            SlotState::Awaiting => {
+            SlotState::Running | SlotState::Awaiting => {
                 tool_result(&self.tool_use_id, NOT_MADE, ToolResultStatus::Error)
             }
         }
@@ -327,10 +344,23 @@ impl Acting {
             .all(|slot| matches!(slot.state, SlotState::Done { .. }))
     }
 
+    /// Whether anything is under way. A message to a collaborator that waits for results itself is
+    /// not: it can be sent only when those have come.
     pub(super) fn any_running(&self) -> bool {
         self.slots
             .iter()
-            .any(|slot| slot.state == SlotState::Running)
+            .any(|slot| slot.state == SlotState::Running && !self.is_held_back(slot))
+    }
+
+    fn is_held_back(&self, slot: &CallSlot) -> bool {
+        let Some(name) = slot.uncalled() else {
+            return false;
+        };
+        self.slots.iter().any(|other| {
+            other.state == SlotState::Awaiting
+                && matches!(&other.delegate, Some(Delegate::Collaborator { collaborator, .. })
+                    if collaborator.name == name)
+        })
     }
 
     /// The calls that the caller is asked for at once.

@@ -237,7 +237,11 @@ impl Run {
             return Vec::new();
         }
         let mut messages = self.turn.clone();
-        if let Some(acting) = &self.acting {
+        // A call that no model asked for has no place among the messages.
+        if let Some(acting) = &self.acting
+            && !self.routed
+            && !self.direct
+        {
             messages.push(results(acting, OUTCOME_UNKNOWN));
         }
         if self.phase == Phase::Finished && !self.answered {

@@ -149,7 +149,7 @@ impl Run {
             return;
         };
         let is_answer = last.message().role == outcrop_model::converse::ConversationRole::Assistant;
-        let said = Utterance::new(assistant_text(text));
+        let said = spoken(text);
         if is_answer {
             *last = said;
         } else {
@@ -174,7 +174,7 @@ impl Run {
         self.turn.push(if untouched && !guarded.blocked {
             said
         } else {
-            Utterance::new(assistant_text(guarded.sent.clone()))
+            spoken(&guarded.sent)
         });
         self.closing = Some(Closing {
             text: guarded.sent.clone(),
@@ -244,7 +244,13 @@ impl Run {
     }
 }
 
-/// What the conversation keeps of an answer that no model of this agent wrote.
+/// What the conversation keeps of an answer that no model of this agent wrote. Models refuse a message
+/// without text.
 pub(super) fn spoken(text: &str) -> Arc<Utterance> {
+    let text = if text.trim().is_empty() {
+        "(no answer)"
+    } else {
+        text
+    };
     Utterance::new(assistant_text(text))
 }

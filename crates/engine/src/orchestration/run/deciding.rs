@@ -7,11 +7,12 @@ use outcrop_model::converse::{
 use outcrop_model::timestamp::Timestamp;
 use serde_json::{Map, Value};
 
+use super::closing::spoken;
 use super::messages::{asked_question, closed_without_calls, rationale, sanitised};
 use super::{Phase, Run, emit_trace};
 use crate::action::ActionTarget;
 use crate::citation::{self, GeneratedPart};
-use crate::converse::{assistant_text, text_of, tool_result, tool_uses, user_text};
+use crate::converse::{text_of, tool_result, tool_uses, user_text};
 use crate::history::Utterance;
 use crate::orchestration::acting::{Acting, CallSlot, NOT_MADE};
 use crate::orchestration::effect::{Effect, Effects, Emission};
@@ -287,7 +288,7 @@ impl Run {
         self.turn.push(if reads {
             said
         } else {
-            Utterance::new(assistant_text(text.clone()))
+            spoken(&text)
         });
         self.close(at, text, &places, effects);
     }

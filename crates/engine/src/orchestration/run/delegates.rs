@@ -219,6 +219,7 @@ impl Run {
                         collaborator,
                         ask,
                         begun,
+                        granted_tokens,
                         ..
                     }),
                 ..
@@ -228,6 +229,10 @@ impl Run {
             };
             *begun = true;
             begun_now += 1;
+            // One that goes on has its share already.
+            if matches!(ask, CollaboratorAsk::Message { .. }) {
+                *granted_tokens = budget.tokens;
+            }
             let ask = match &*ask {
                 CollaboratorAsk::Message { text, .. } => CollaboratorAsk::Message {
                     text: self.expanded(text),
@@ -276,6 +281,7 @@ impl Run {
                 begun: false,
                 shown: false,
                 waits: None,
+                granted_tokens: 0,
             }),
             state: SlotState::Running,
             observed: None,
@@ -299,8 +305,19 @@ impl Run {
         else {
             return;
         };
-        let Some(Delegate::Collaborator { waits, .. }) = &mut slot.delegate else {
+        let Some(Delegate::Collaborator {
+            waits,
+            granted_tokens,
+            ..
+        }) = &mut slot.delegate
+        else {
             return;
+        };
+        *granted_tokens = match &replied.result {
+            CollaboratorResult::ReturnedControl(_) => {
+                granted_tokens.saturating_sub(replied.spent.tokens)
+            }
+            CollaboratorResult::Answered(_) | CollaboratorResult::Failed { .. } => 0,
         };
         let done = |text: &str, status| SlotState::Done {
             text: text.to_owned(),
@@ -355,19 +372,27 @@ impl Run {
         self.close(at, text.clone(), &[], effects);
     }
 
-    /// What each collaborator of the step may spend. A turn's limits on calls are those of one agent,
-    /// and a collaborator is another; what the whole tree of them costs is bounded by the tokens, which
-    /// those that are called at once share.
+    /// What each collaborator that is called now may spend. A turn's limits on calls are those of one
+    /// agent, and a collaborator is another; what the whole tree of them costs is bounded by the
+    /// tokens: those that are called at once share what is neither spent nor granted to others.
     fn share(&self) -> Budget {
         let budget = self.budget();
-        let slots = self.acting.iter().flat_map(|acting| &acting.slots);
-        let called = slots.filter(|slot| {
-            slot.state == SlotState::Running
-                && matches!(slot.delegate, Some(Delegate::Collaborator { .. }))
-        });
+        let Some(acting) = &self.acting else {
+            return budget;
+        };
+        let granted: u64 = acting
+            .slots
+            .iter()
+            .map(|slot| match &slot.delegate {
+                Some(Delegate::Collaborator { granted_tokens, .. }) => *granted_tokens,
+                _ => 0,
+            })
+            .sum();
+        let called = (0..acting.slots.len()).filter(|index| may_begin(acting, *index));
         let sharers = u64::try_from(called.count().max(1)).unwrap_or(u64::MAX);
+        let left = budget.tokens.saturating_sub(self.spent.tokens);
         Budget {
-            tokens: budget.tokens.saturating_sub(self.spent.tokens) / sharers,
+            tokens: left.saturating_sub(granted) / sharers,
             ..budget
         }
     }

@@ -17,11 +17,12 @@ use outcrop_model::converse::{
 };
 use outcrop_model::timestamp::Timestamp;
 
+use super::closing::spoken;
 use super::messages::{asked_question, given, results, sanitised};
 use super::parsing::payload;
 use super::{Phase, Run, emit_trace};
 use crate::action::lambda::ReplyFault;
-use crate::converse::{assistant_text, text_of, user_text};
+use crate::converse::{text_of, user_text};
 use crate::history::Utterance;
 use crate::orchestration::acting::{CallSlot, OUTCOME_UNKNOWN};
 use crate::orchestration::effect::{
@@ -41,8 +42,6 @@ use crate::trace;
 const PIECE_SENT: &str = "The text was sent to the user.";
 /// What it finds, in the next turn, of a question.
 const ASKED: &str = "The question was put to the user. The reply follows.";
-/// What stands in the history for an answer without text, since models refuse an empty block.
-const NO_TEXT: &str = "(no answer)";
 
 /// What such a turn keeps track of.
 #[derive(Clone, Debug, Default)]
@@ -444,12 +443,7 @@ impl Run {
         }
         let answer = &mut self.orchestrated.turn.agent_output;
         answer.push_str(text);
-        let said = if answer.trim().is_empty() {
-            NO_TEXT
-        } else {
-            answer.as_str()
-        };
-        self.turn.push(Utterance::new(assistant_text(said)));
+        self.turn.push(spoken(answer));
         self.answered = true;
         self.finish(Outcome::Completed, effects);
     }
