@@ -7,3 +7,4 @@ mod orchestrated;
 mod prompts;
 mod scenarios;
 mod simulation;
+mod supervisors;

@@ -18,27 +18,27 @@ use serde_json::{Value, json};
 use crate::harness::{Bench, call, code_plan, lambda_reply, lines, text};
 
 /// The tool that runs code.
-const RUN: &str = "get__codeinterpreteraction__execute";
+pub(crate) const RUN: &str = "get__codeinterpreteraction__execute";
 const SEEDS: u64 = 1_500;
 const TURNS: u32 = 3;
 /// Facts fed to one turn before the simulation gives up on it ending.
 const FACTS_MAX: u32 = 400;
 
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         (self.0 >> 11) % bound
     }
 
-    fn one_in(&mut self, bound: u64) -> bool {
+    pub(crate) fn one_in(&mut self, bound: u64) -> bool {
         self.below(bound) == 0
     }
 }
@@ -189,7 +189,7 @@ fn answers(random: &mut Random, effects: &Effects) -> Option<Vec<ReturnedResult>
 }
 
 /// Results that do not answer are refused, name what was expected, and change nothing.
-fn check_refusals(random: &mut Random, run: &Run, id: &str, results: &[ReturnedResult]) {
+pub(crate) fn check_refusals(random: &mut Random, run: &Run, id: &str, results: &[ReturnedResult]) {
     assert!(results.len() <= 5, "a caller can answer at once");
     let before = (run.phase(), run.awaited_invocation_id(), run.transcript());
     let mut wrong = results.to_vec();
@@ -217,7 +217,7 @@ fn check_refusals(random: &mut Random, run: &Run, id: &str, results: &[ReturnedR
 }
 
 /// The messages of a request keep the rules every model demands.
-fn check_request(request: &ModelRequest) {
+pub(crate) fn check_request(request: &ModelRequest) {
     let mut expected = ConversationRole::User;
     let mut asked: Vec<String> = Vec::new();
     for message in &request.messages {
