@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use event::{EventInput, event, model_text, start_text, tool_text};
+pub use event::{EventInput, event, model_text, retrieval_text, start_text, tool_text};
 pub use guardrail::{GuardrailAsk, assessment_text};
 pub use model_request::ModelRequestGiven;
 pub use reply::{Decision, Directive, read_reply};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outcrop_model::control::GuardrailConfiguration;
 use outcrop_model::converse::{ContentBlock, Message, StopReason, Tool, ToolResultBlock};
+use outcrop_model::runtime::RetrievedReference;
 use serde::Serialize;
 
 use super::OrchestratedTurn;
@@ -136,6 +137,20 @@ pub fn model_text(message: &Message, stop_reason: StopReason) -> String {
 /// `input.text` of `TOOL_INVOKED`: one content block of Converse.
 pub fn tool_text(result: ToolResultBlock) -> String {
     text(&ContentBlock::ToolResult(result))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RetrievalJson<'a> {
+    retrieval_results: &'a [RetrievedReference],
+}
+
+/// What a search gives the function: the results themselves, as JSON text in the tool's result. AWS
+/// adds scores and every absent member as a null, and gives the metadata empty.
+pub fn retrieval_text(references: &[RetrievedReference]) -> String {
+    text(&RetrievalJson {
+        retrieval_results: references,
+    })
 }
 
 fn text(json: &impl Serialize) -> String {

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use expect_test::expect;
-use outcrop_engine::definition::AgentDefinition;
+use outcrop_engine::definition::{AgentDefinition, KnowledgeBaseDefinition};
 use outcrop_engine::orchestration::{
     ActionResult, Budget, CancelCause, Conversation, Effect, EventKind, FunctionReturned,
-    GuardrailAssessed, Phase, ReturnedResult, ReturnedTarget, Run,
+    GuardrailAssessed, Phase, Retrieved, ReturnedResult, ReturnedTarget, Run,
 };
 use outcrop_engine::orchestrator::{CALLS_MAX, OWN_STATES_MAX, STREAM_ANSWER_TOOL};
 use outcrop_engine::plan::AgentPlan;
@@ -769,4 +769,46 @@ fn an_event_that_no_call_can_carry_ends_the_turn() {
         lines(&effects).len()
     );
     assert_eq!(bench.run.phase(), Phase::Finished);
+}
+
+#[test]
+fn a_search_gives_the_function_its_results_and_no_answer_is_made_of_them() {
+    let plan = plan_of(|definition| {
+        orchestrate(definition);
+        definition.knowledge_bases.push(KnowledgeBaseDefinition {
+            id: "KBKBKBKBKB".to_owned(),
+            description: "What is known.".to_owned(),
+            retrieval: None,
+        });
+    });
+    let mut bench = Bench::new(plan, Vec::new());
+    let effects = bench.start("What is known?", Budget::default());
+    let tools = event(&effects)["context"]["agentConfiguration"]["tools"].to_string();
+    let search = "GET__x_amz_knowledgebase_KBKBKBKBKB__Search";
+    assert!(tools.contains(search), "{tools}");
+    let effects = decided(
+        &mut bench,
+        &tool("k1", search, json!({"searchQuery": "what"})),
+    );
+    assert_eq!(seen(&effects), ["invocationInput 0"]);
+    let at = Timestamp::from_nanos(1);
+    let found = json!({"content": {"text": "All of it.", "type": "TEXT"}});
+    let effects = bench.feed(EventKind::Retrieved(Box::new(Retrieved {
+        index: 0,
+        client_request_id: "search".to_owned(),
+        started_at: at,
+        ended_at: at,
+        result: Ok(vec![
+            serde_json::from_value(found.clone()).expect("a reference"),
+        ]),
+    })));
+    assert_eq!(seen(&effects), ["observation 0"]);
+    let told: Value =
+        serde_json::from_str(event(&effects)["input"]["text"].as_str().expect("text"))
+            .expect("JSON text");
+    let text = told["toolResult"]["content"][0]["text"]
+        .as_str()
+        .expect("text");
+    let results: Value = serde_json::from_str(text).expect("JSON text");
+    assert_eq!(results, json!({"retrievalResults": [found]}));
 }

@@ -18,6 +18,7 @@ use crate::orchestration::effect::{
 };
 use crate::orchestration::event::{Budget, CollaboratorReplied, CollaboratorResult, Retrieved};
 use crate::orchestration::failure::Failure;
+use crate::orchestrator;
 use crate::payload;
 use crate::trace;
 
@@ -101,6 +102,7 @@ impl Run {
     ) {
         let direct = self.direct;
         let generates = direct || self.generates_in_loop();
+        let is_orchestrated = self.is_orchestrated();
         let Some(slot) = self
             .acting
             .as_mut()
@@ -117,7 +119,11 @@ impl Run {
         };
         let ids = self.shown.add(references);
         slot.state = SlotState::Done {
-            text: citation::tool_result_text(references, &ids),
+            text: if is_orchestrated {
+                orchestrator::retrieval_text(references)
+            } else {
+                citation::tool_result_text(references, &ids)
+            },
             image: None,
             status: ToolResultStatus::Success,
         };
@@ -191,9 +197,11 @@ impl Run {
     /// Whether answers are generated from the results of searches in the loop: only where the user has
     /// written the prompt for it (architecture, section 8).
     pub(super) fn generates_in_loop(&self) -> bool {
-        self.plan
-            .step(PromptType::KnowledgeBaseResponseGeneration)
-            .is_some_and(|step| step.prompt.overridden)
+        !self.is_orchestrated()
+            && self
+                .plan
+                .step(PromptType::KnowledgeBaseResponseGeneration)
+                .is_some_and(|step| step.prompt.overridden)
     }
 
     /// Calls the collaborators that can be called now; gives their number.
