@@ -39,8 +39,8 @@ pub(crate) struct Renderer {
     /// Collaborators' names by alias ARN, as their supervisors call them. The name in a trace part is
     /// always that of the first below the supervisor that was asked.
     names: BTreeMap<String, String>,
-    /// The alias ARN of the agent that spoke last.
-    speaker: String,
+    /// The alias ARN of the agent that spoke last on each level, down to the level that spoke last.
+    speakers: Vec<String>,
     model_calls: u64,
     tokens_in: u64,
     tokens_out: u64,
@@ -52,7 +52,7 @@ impl Renderer {
         Self {
             width,
             names: BTreeMap::new(),
-            speaker: String::new(),
+            speakers: Vec::new(),
             model_calls: 0,
             tokens_in: 0,
             tokens_out: 0,
@@ -131,16 +131,21 @@ impl Renderer {
         known.or(part.collaborator_name.as_ref()).cloned()
     }
 
-    /// A line with the name of a collaborator that goes on where another one spoke in between. A step's
-    /// own heading says it too, and the supervisor's lines are known by where they stand.
+    /// A line with the name of a collaborator that goes on where another one of its level spoke before.
+    /// A step's own heading says it too.
     fn change_of_speaker(&mut self, depth: usize, part: &TracePart) -> Vec<Line> {
         let Some(caller) = part.caller_chain.last() else {
             return Vec::new();
         };
-        let before = std::mem::replace(&mut self.speaker, caller.agent_alias_arn.clone());
+        let arn = &caller.agent_alias_arn;
+        let goes_on = self.speakers.get(depth) == Some(arn);
+        self.speakers.resize(depth + 1, String::new());
+        if let Some(speaker) = self.speakers.last_mut() {
+            speaker.clone_from(arn);
+        }
         let step = part.trace.step();
         let has_heading = step.is_some_and(|step| step.model_invocation_input.is_some());
-        if depth == 0 || has_heading || before == self.speaker {
+        if depth == 0 || has_heading || goes_on || arn.is_empty() {
             return Vec::new();
         }
         let Some(name) = self.name(part) else {

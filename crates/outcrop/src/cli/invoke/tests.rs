@@ -209,7 +209,6 @@ fn collaborators_are_named_and_indented() {
                 flights
                   thinks    Flights are …
                   thinks    More of them.
-            travel
               answers   hotels: (calls for the caller, and their results)
         5.2 s
     "#]]
@@ -288,6 +287,8 @@ fn recorded_streams() {
         "oi-py-tool-lambda-params",
         "oi-py-kb-single-shortcut",
         "oi-py-multiagent-router-routed-reasoning",
+        "oi-py-multiagent-supervisor-3level",
+        "oi-py-guardrail-input-blocked",
         "oi-py-preprocessing",
         "oi-py-postprocessing",
         "oi-py-streaming-guardrail",
