@@ -13,7 +13,7 @@ use outcrop_model::runtime::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::prompt::answer::{AnswerPart, PART_BREAK};
+use crate::prompt::answer::{AnswerPart, part_break};
 
 /// How the text of a search's results begins.
 const RESULTS: &str = "Here are search results in numbered order:";
@@ -61,9 +61,9 @@ impl Shown {
             .collect()
     }
 
-    /// The result of that id. Models write `[2]`, `2.` and `source 2` too.
+    /// The result of that id. Models write `[2]` and `2.` too.
     pub fn get(&self, id: &str) -> Option<&RetrievedReference> {
-        let digits: String = id.chars().filter(char::is_ascii_digit).collect();
+        let digits = id.trim_matches(|character: char| !character.is_alphanumeric());
         let number: usize = digits.parse().ok()?;
         self.references.get(number.checked_sub(self.earlier + 1)?)
     }
@@ -97,8 +97,16 @@ pub struct GeneratedPart {
 
 /// The whole text of a generated answer.
 pub fn joined(parts: &[GeneratedPart]) -> String {
-    let texts: Vec<&str> = parts.iter().map(|part| part.text.as_str()).collect();
-    texts.join(PART_BREAK)
+    let mut out = String::new();
+    let mut before = "";
+    for part in parts {
+        if !out.is_empty() {
+            out.push_str(part_break(before, &part.text));
+        }
+        out.push_str(&part.text);
+        before = &part.text;
+    }
+    out
 }
 
 /// Where parts stand in the text they are of. One that is not in it is taken to speak of all of it.
@@ -310,6 +318,9 @@ mod tests {
             .collect();
         assert_eq!(places, [(0, 4), (9, 13), (0, 13)]);
         assert_eq!(joined(&parts[..1]), "same");
+        assert_eq!(joined(&parts), "same same  other");
+        let list = [part("one\n- a", "1"), part("two", "1"), part("- b", "1")];
+        assert_eq!(joined(&list), "one\n- a\n\ntwo\n\n- b");
     }
 
     #[test]
@@ -327,10 +338,10 @@ mod tests {
             search_results_text(&more, &ids),
             "<search_result>\n<content>\nc\n</content>\n<source>\n3\n</source>\n</search_result>"
         );
-        for id in ["3", " [3] ", "source 3"] {
+        for id in ["3", " [3] ", "3."] {
             assert_eq!(shown.get(id), Some(&more[0]), "{id}");
         }
-        for id in ["0", "4", "", "three", "99999999999999999999999"] {
+        for id in ["0", "4", "", "three", "3a1f-3", "99999999999999999999999"] {
             assert_eq!(shown.get(id), None, "{id}");
         }
         assert!(!shown.is_empty());

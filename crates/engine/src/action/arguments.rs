@@ -281,6 +281,13 @@ mod tests {
             ),
             (
                 ParameterType::Array,
+                json!({}),
+                json!("['a', 'b c']"),
+                "[a, b c]",
+                json!(["a", "b c"]),
+            ),
+            (
+                ParameterType::Array,
                 json!({"items": {"type": "integer"}}),
                 json!(["1", 2]),
                 "[1, 2]",

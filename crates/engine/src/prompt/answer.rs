@@ -10,11 +10,14 @@ mod body;
 mod tests;
 
 use body::Body;
-pub use body::{AnswerPart, PART_BREAK};
+pub use body::{AnswerPart, part_break};
 
-const TAGS: [(&str, Tag); 4] = [
+/// Claude 2 thinks in a scratchpad.
+const TAGS: [(&str, Tag); 6] = [
     ("<thinking>", Tag::ThinkingOpen),
     ("</thinking>", Tag::ThinkingClose),
+    ("<scratchpad>", Tag::ThinkingOpen),
+    ("</scratchpad>", Tag::ThinkingClose),
     ("<answer>", Tag::AnswerOpen),
     ("</answer>", Tag::AnswerClose),
 ];

@@ -74,6 +74,19 @@ struct Part {
     text: Vec<Segment>,
 }
 
+impl Part {
+    /// Whether the history is all it places.
+    fn is_history(&self) -> bool {
+        let mut said = self.text.iter().filter(|segment| match segment {
+            Segment::Text(text) => !text.trim().is_empty(),
+            Segment::Placeholder(_) => true,
+        });
+        said.next()
+            .is_some_and(|segment| segment.is("conversation_history"))
+            && said.next().is_none()
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Text(String),
@@ -145,11 +158,13 @@ impl Template {
         };
         let messages = match json.get("messages") {
             None => Vec::new(),
-            Some(Value::Array(items)) => items
-                .iter()
-                .enumerate()
-                .map(part)
-                .collect::<Result<Vec<_>, _>>()?,
+            Some(Value::Array(items)) => {
+                let parts = items.iter().enumerate().map(part);
+                let mut parts = parts.collect::<Result<Vec<_>, _>>()?;
+                // Models of messages are given the history as messages (behaviour.md 4.4).
+                parts.retain(|part| !part.is_history());
+                parts
+            }
             Some(_) => {
                 return Err(TemplateError::Shape(
                     "messages: expected a list of messages".to_owned(),

@@ -189,14 +189,24 @@ fn converted(type_: ParameterType, given: &Value) -> Option<Value> {
             _ => None,
         },
         // Some models write structured values as text.
-        (ParameterType::Array, Value::String(text)) => {
-            serde_json::from_str(text).ok().filter(Value::is_array)
-        }
+        (ParameterType::Array, Value::String(text)) => serde_json::from_str(text)
+            .ok()
+            .filter(Value::is_array)
+            .or_else(|| list(text)),
         (ParameterType::Object, Value::String(text)) => {
             serde_json::from_str(text).ok().filter(Value::is_object)
         }
         _ => None,
     }
+}
+
+/// A list as Python writes it, which prompts of AWS's samples ask for: `['a', 'b']`.
+fn list(text: &str) -> Option<Value> {
+    let text = text.trim();
+    if text.contains('"') || !text.starts_with("['") || !text.ends_with("']") {
+        return None;
+    }
+    serde_json::from_str(&text.replace('\'', "\"")).ok()
 }
 
 fn number(text: &str) -> Option<Number> {

@@ -16,8 +16,18 @@ pub struct AnswerPart {
     pub sources: Vec<String>,
 }
 
-/// What stands between the parts of an answer.
-pub const PART_BREAK: &str = "\n\n";
+/// What stands between the parts of an answer: a space, as on AWS, or a blank line where a part has
+/// lines of its own or the next begins like the item of a list.
+pub fn part_break(before: &str, next: &str) -> &'static str {
+    let begins = next.trim_start().chars().next();
+    let begins_item =
+        begins.is_some_and(|first| "-*#+|>\u{2022}".contains(first) || first.is_ascii_digit());
+    if begins_item || before.trim_start().contains('\n') {
+        "\n\n"
+    } else {
+        " "
+    }
+}
 
 const TAGS: [(&str, Tag); 8] = [
     ("<answer_part>", Tag::PartOpen),
@@ -61,8 +71,10 @@ pub(super) struct Body {
     /// White space of which it is not known yet whether it belongs to the answer.
     gap: String,
     text: String,
-    /// Whether the next text begins a paragraph of its own.
+    /// Whether the next text begins a part of its own.
     breaks: bool,
+    /// Where the last part, or the text before the first, begins.
+    latest: usize,
     has_parts: bool,
     /// Where the text that the next sources speak of begins.
     start: Option<usize>,
@@ -133,7 +145,7 @@ impl Body {
             Place::Plain => matches!(tag, Tag::PartOpen | Tag::PartClose | Tag::SourcesOpen),
             Place::Part => matches!(
                 tag,
-                Tag::PartOpen | Tag::PartClose | Tag::Text | Tag::SourcesOpen
+                Tag::PartOpen | Tag::PartClose | Tag::Text | Tag::SourcesOpen | Tag::SourceOpen
             ),
             Place::Sources | Place::Source => tag != Tag::Text,
         }
@@ -164,6 +176,11 @@ impl Body {
             }
             Tag::SourceOpen => {
                 self.end_source();
+                if self.place == Place::Part {
+                    // Claude 2's parts name their sources without a list around them.
+                    self.gap.clear();
+                    self.in_part = true;
+                }
                 self.place = Place::Source;
             }
             Tag::SourceClose => {
@@ -227,7 +244,7 @@ impl Body {
         }
         let gap = std::mem::take(&mut self.gap);
         if self.breaks {
-            self.end_paragraph();
+            self.end_part(spoken);
         } else if !self.text.is_empty() {
             // An answer begins with its first word, as AWS's do.
             self.text.push_str(&gap);
@@ -243,17 +260,23 @@ impl Body {
         self.gap.push_str(spoken.split_at(kept.len()).1);
     }
 
-    /// Puts what the text lacks of a [`PART_BREAK`] behind it.
-    fn end_paragraph(&mut self) {
-        let has = self
-            .text
-            .bytes()
-            .rev()
-            .take_while(|byte| *byte == b'\n')
-            .count();
-        if !self.text.is_empty() {
-            self.text
-                .push_str(PART_BREAK.get(has..).unwrap_or_default());
+    /// Sets the text off from `next`, by what it lacks of the break between them.
+    fn end_part(&mut self, next: &str) {
+        if self.text.is_empty() {
+            return;
         }
+        let before = self.text.get(self.latest..).unwrap_or_default();
+        let wanted = part_break(before, next);
+        let spaces = |byte: &u8| *byte == b' ' || *byte == b'\n';
+        let has = self.text.bytes().rev().take_while(spaces);
+        let missing = if wanted == " " {
+            usize::from(has.count() == 0)
+        } else {
+            let lines = has.filter(|byte| *byte == b'\n').count();
+            wanted.len().saturating_sub(lines)
+        };
+        let (_, lacking) = wanted.split_at(wanted.len() - missing);
+        self.text.push_str(lacking);
+        self.latest = self.text.len();
     }
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-const SAMPLES: [&str; 16] = [
+const SAMPLES: [&str; 18] = [
     "<thinking>look it up</thinking>\n\n<answer>It is 30.",
     "<thinking>a</thinking><answer>\n\nfirst words</answer> trailing",
     "no tags at all",
@@ -17,6 +17,8 @@ const SAMPLES: [&str; 16] = [
     "<answer>Use <text> and <source> in SVG. <answer_part> none",
     "<answer> spaced <answer_part><text>no sources</text></answer_part><answer_part>bare<sources><source>1",
     "begun before</thinking><answer>now",
+    "<answer><answer_part><text>It is $150.</text> <source>dfe0-46</source></answer_part><answer_part><text>- a\n- b</text><source>2</source></answer_part><answer_part><text>c</text></answer_part></answer>",
+    " plan\n</scratchpad>\n<scratchpad>more</scratchpad> <answer>done</answer>",
 ];
 
 /// As a model on AWS wrote it, cut by the stop sequence.
@@ -84,7 +86,7 @@ fn sources_are_read_and_their_tags_left_out() {
         [(recorded.answer.as_str(), "3,5".to_owned())]
     );
     let two = read(SAMPLES[10], true);
-    assert_eq!(two.answer, "Intro:\n\none\n\ntwo  words\n\nend");
+    assert_eq!(two.answer, "Intro:\n\none two  words end");
     assert_eq!(
         cited(&two),
         [("one", "1".to_owned()), ("two  words", "2,3".to_owned())]
@@ -98,11 +100,27 @@ fn sources_are_read_and_their_tags_left_out() {
     assert_eq!(cited(&trailing), [("Booked.", "hIdG".to_owned())]);
     assert_eq!(
         read(SAMPLES[13], true).answer,
-        "Use <text> and <source> in SVG. \n\nnone"
+        "Use <text> and <source> in SVG. none"
     );
     let bare = read(SAMPLES[14], true);
-    assert_eq!(bare.answer, "spaced \n\nno sources\n\nbare");
+    assert_eq!(bare.answer, "spaced no sources bare");
     assert_eq!(cited(&bare), [("bare", "1".to_owned())]);
+}
+
+#[test]
+fn what_claude_2_writes_is_read() {
+    let reading = read(SAMPLES[16], true);
+    assert_eq!(reading.answer, "It is $150.\n\n- a\n- b\n\nc");
+    assert_eq!(
+        cited(&reading),
+        [
+            ("It is $150.", "dfe0-46".to_owned()),
+            ("- a\n- b", "2".to_owned())
+        ]
+    );
+    let planned = read(SAMPLES[17], true);
+    assert_eq!(planned.thinking.as_deref(), Some("plan\nmore"));
+    assert_eq!(planned.answer, "done");
 }
 
 #[test]
@@ -133,9 +151,7 @@ fn plain_text_is_given_out_as_the_model_wrote_it() {
     }
     assert_eq!(
         given,
-        [
-            "", "", "Hel", "lo, ", "I am", " an", " Age", "nt\n\n", "\n"
-        ]
+        ["", "", "Hel", "lo, ", "I am", " an", " Age", "nt\n\n", "\n"]
     );
 }
 

@@ -64,11 +64,17 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What thoughts stand in.
+const THOUGHTS: [(&str, &str); 2] = [
+    ("<thinking>", "</thinking>"),
+    ("<scratchpad>", "</scratchpad>"),
+];
+
 /// Where the first of `openings` stands that is neither in a thought nor in the answer. An answer
 /// ends the search: what follows it is no call.
 pub(super) fn call_start(text: &str, openings: &[&str]) -> Option<usize> {
     let mut reader = Reader::new(text, 0);
-    let mut thoughts_close = true;
+    let mut closing = THOUGHTS.map(|_| true);
     loop {
         reader.skip_to("<");
         let rest = reader.rest();
@@ -78,10 +84,14 @@ pub(super) fn call_start(text: &str, openings: &[&str]) -> Option<usize> {
         if openings.iter().any(|opening| rest.starts_with(opening)) {
             return Some(reader.at());
         }
-        if thoughts_close && rest.starts_with("<thinking>") {
+        let thought = THOUGHTS.iter().zip(&mut closing);
+        let thought = thought
+            .into_iter()
+            .find(|((opening, _), closes)| **closes && rest.starts_with(opening));
+        if let Some(((_, end), closes)) = thought {
             // A model that forgets to close its thought still means the call behind it.
-            thoughts_close = reader.until("</thinking>").is_some();
-            if thoughts_close {
+            *closes = reader.until(end).is_some();
+            if *closes {
                 continue;
             }
         }

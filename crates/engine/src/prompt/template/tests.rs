@@ -163,6 +163,18 @@ fn each_family_of_templates_fills_to_the_same_conversation() {
 }
 
 #[test]
+fn a_message_for_the_history_alone_is_where_it_stands_anyway() {
+    // As AWS's guide has it for Mistral.
+    let template = Template::parse(
+        r#"{"system": "$instruction$", "messages": [{"role": "user", "content": [{"text": "$question$"}]},
+            {"role": "assistant", "content": [{"text": " $conversation_history$ "}]}]}"#,
+    )
+    .expect("valid");
+    assert!(!template.places("conversation_history"));
+    assert_eq!(template.fill(&values()).before.len(), 1);
+}
+
+#[test]
 fn what_no_model_can_be_asked_is_found() {
     let nothing = Template::parse("{\"system\": \"$instruction$\"}")
         .expect("valid")

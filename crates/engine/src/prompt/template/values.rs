@@ -141,7 +141,8 @@ pub const TABLE: &[Placeholder] = table! {
     "ask_user_input_examples", ORCHESTRATION, |v| v.ask_user_examples;
     "ask_user_missing_information", ORCHESTRATION, |v| v.ask_user;
     "ask_user_missing_parameters", ORCHESTRATION, |v| v.ask_user;
-    "bot_response", POST, |v| v.responses;
+    // In Titan's orchestration it is the place of the steps.
+    "bot_response", &[PromptType::Orchestration, PromptType::PostProcessing], |v| v.responses;
     "code_interpreter_files", ORCHESTRATION, |v| v.code_interpreter_files;
     "code_interpreter_guideline", ORCHESTRATION, |v| v.code_interpreter;
     "conversation", &[PromptType::MemorySummarization, PromptType::RoutingClassifier], |v| v.conversation;
