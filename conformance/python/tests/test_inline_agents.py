@@ -207,6 +207,94 @@ def test_an_overridden_prompt_shows_its_parameters(runtime, stub):
     assert stub.model_calls()[-1]["system"].startswith("Speak like a sailor.")
 
 
+def test_the_steps_around_the_loop(runtime, stub):
+    prompts = [
+        {"promptType": step, "promptState": "ENABLED", "promptCreationMode": "DEFAULT"}
+        for step in ("PRE_PROCESSING", "POST_PROCESSING")
+    ]
+    stub.script(
+        model=[
+            {"content": [{"text": "<thinking>It can be answered.</thinking><category>D</category>"}]},
+            {"content": [{"text": "<answer>Good morning.</answer>"}]},
+            {"content": [{"text": "<final_response>A very good morning.</final_response>"}]},
+        ]
+    )
+    turn = invoke(
+        runtime, agents.session_id(), "Good morning.", promptOverrideConfiguration={"promptConfigurations": prompts}
+    ).ok()
+    assert turn.text == "A very good morning."
+    kinds = [next(iter(envelope["trace"])) for envelope in turn.traces]
+    assert kinds == ["preProcessingTrace"] * 2 + ["orchestrationTrace"] * 3 + ["postProcessingTrace"] * 2
+    inputs = [value for part, value in turn.parts if part == "modelInvocationInput"]
+    assert len(inputs) == 3 and not any("inferenceConfiguration" in asked for asked in inputs)
+
+
+@pytest.mark.parametrize("name", ["guardrailId", "guardrailArn"])
+def test_a_guardrail(clients, stub, name):
+    made = clients.guardrails.create_guardrail(
+        name=agents.unique("guard"), blockedInputMessaging="You cannot ask that.",
+        blockedOutputsMessaging="I cannot say that.",
+        wordPolicyConfig={"wordsConfig": [{"text": "gold"}]},
+    )
+    guardrail = {"guardrailIdentifier": made[name], "guardrailVersion": "DRAFT"}
+    session = agents.session_id()
+    blocked = invoke(clients.runtime, session, "Where is the gold?", guardrailConfiguration=guardrail).ok()
+    assert blocked.order == ["guardrailTrace", "chunk"]
+    assert blocked.text == "You cannot ask that."
+    assert stub.model_calls() == []
+    stub.script(model=[{"content": [{"text": "<answer>There is gold.</answer>"}]}])
+    asked = invoke(clients.runtime, session, "What is there?", guardrailConfiguration=guardrail).ok()
+    assert asked.text == "I cannot say that."
+    # The next request of the session may do without.
+    stub.script(model=[{"content": [{"text": "<answer>There is gold.</answer>"}]}])
+    assert invoke(clients.runtime, session, "What is there?").ok().text == "There is gold."
+
+
+def test_a_function_plans(runtime, stub):
+    stub.script(tool=[{"payload": {
+        "version": "1.0", "actionEvent": "FINISH",
+        "output": {"text": "Planned elsewhere.", "trace": {"event": {"text": "That was easy."}}},
+    }}])
+    turn = invoke(
+        runtime, agents.session_id(), "Good morning.", orchestrationType="CUSTOM_ORCHESTRATION",
+        customOrchestration={"executor": {"lambda": agents.LAMBDA}}, actionGroups=[ORDERS],
+    ).ok()
+    assert turn.order == ["customOrchestrationTrace", "chunk"]
+    assert turn.text == "Planned elsewhere."
+    (event,) = stub.tool_events()
+    assert event["context"]["agentConfiguration"]["defaultModelId"] == agents.MODEL
+    assert len(event["context"]["agentConfiguration"]["tools"]) == 2
+
+
+def test_earlier_turns_can_be_left_out(runtime, stub):
+    session = agents.session_id()
+    for text in ("My name is Ada.", "I like tea."):
+        invoke(runtime, session, text).ok()
+    for turns, messages in ((0, 1), (1, 3)):
+        invoke(
+            runtime, session, "Who am I?", endSession=False,
+            promptCreationConfigurations={"previousConversationTurnsToInclude": turns},
+        ).ok()
+        assert len(stub.model_calls()[-1]["messages"]) == messages
+
+
+def test_a_knowledge_base_that_cannot_be_searched_is_refused_by_name(control, runtime):
+    made = control.create_knowledge_base(
+        name=agents.unique("kb"), roleArn=agents.ROLE,
+        knowledgeBaseConfiguration={"type": "KENDRA", "kendraKnowledgeBaseConfiguration": {
+            "kendraIndexArn": "arn:aws:kendra:us-west-2:111111111111:index/11111111-2222-3333-4444-555555555555"}},
+    )["knowledgeBase"]["knowledgeBaseId"]
+    base = {
+        "knowledgeBaseId": made, "description": "What we know.",
+        "retrievalConfiguration": {"vectorSearchConfiguration": {"numberOfResults": 3}},
+    }
+    code, message = refused(runtime, agents.session_id(), "What do we know?", knowledgeBases=[base])
+    assert code == "ValidationException" and made in message
+    managed = {**base, "retrievalConfiguration": {"managedSearchConfiguration": {"numberOfResults": 3}}}
+    code, message = refused(runtime, agents.session_id(), "What do we know?", knowledgeBases=[managed])
+    assert code == "ValidationException" and "managedSearchConfiguration is not supported" in message
+
+
 def test_a_file_is_shown_to_the_model(runtime, stub):
     file = {
         "name": "note.txt",
