@@ -8,10 +8,21 @@ from conftest import config
 
 import outcrop_e2e
 from outcrop_e2e import agents
+from outcrop_e2e.samples import clones
 from outcrop_e2e.turn import invoke
 
 ORCHESTRATORS = Path(outcrop_e2e.__file__).parent / "orchestrators"
 HANDLERS = ("react", "plan_first", "stream", "broken", "client_tool")
+
+LACKING = clones.missing()
+SAMPLES = "examples/agents/custom_orchestration_agent"
+# AWS's own functions: the file, its name here, what runs it.
+AWS_FUNCTIONS = {
+    "aws-react-py": ("custom_orchestrators_samples/lambda_react.py", "python", "lambda_handler"),
+    "aws-react-js": ("custom_orchestrators_samples/lambda_react.js", "node", "handler"),
+    "aws-rewoo-py": ("lambda_rewoo.py", "python", "lambda_handler"),
+    "aws-rewoo-js": ("custom_orchestrators_samples/lambda_rewoo.js", "node", "handler"),
+}
 
 
 def function_arn(handler):
@@ -28,6 +39,32 @@ def server(stub, launch):
     )
     functions += f'[[functions]]\nmatch = "*"\nruntime = "lambda"\nendpoint = "{stub.url}"\ntimeout_s = 5\n'
     return launch(config(stub, functions=functions))
+
+
+@pytest.fixture(scope="module")
+def aws_server(stub, launch, tmp_path_factory):
+    """The functions of AWS's samples, unchanged, each in a folder of its own."""
+    functions, root = "", tmp_path_factory.mktemp("functions")
+    for name, (path, runtime, handler) in AWS_FUNCTIONS.items():
+        # One that others may read: functions run as another user.
+        folder = root / name
+        folder.mkdir()
+        module = f"orchestrator{Path(path).suffix}"
+        (folder / module).write_text(clones.read("agent-samples", f"{SAMPLES}/{path}"))
+        functions += (
+            f'[[functions]]\nmatch = "{name}"\nruntime = "{runtime}"\nhandler = "orchestrator.{handler}"\n'
+            f'code = "{folder}"\ntimeout_s = 30\n'
+        )
+    functions += f'[[functions]]\nmatch = "*"\nruntime = "lambda"\nendpoint = "{stub.url}"\ntimeout_s = 5\n'
+    return launch(config(stub, functions=functions))
+
+
+def planned_by_aws(control, name):
+    """A prepared agent with the order tools that one of AWS's functions plans for."""
+    arn = f"arn:aws:lambda:us-west-2:111111111111:function:{name}"
+    return agents.order_agent(
+        control, orchestrationType="CUSTOM_ORCHESTRATION", customOrchestration={"executor": {"lambda": arn}}
+    )
 
 
 @pytest.fixture
@@ -146,3 +183,44 @@ def test_a_reply_that_cannot_be_read_names_what_is_wrong(runtime, planned):
     assert turn.error_message.startswith("The server encountered an error processing the Lambda response.")
     assert "Cause: actionEvent: expected INVOKE_MODEL, INVOKE_TOOL, APPLY_GUARDRAIL, FINISH" in turn.error_message
     assert turn.order == ["failureTrace"]
+
+
+@pytest.mark.skipif(LACKING is not None, reason=str(LACKING))
+@pytest.mark.parametrize("name", ["aws-react-py", "aws-react-js"])
+def test_aws_own_react_function(aws_server, connect, stub, name):
+    clients = connect(aws_server)
+    agent, session = planned_by_aws(clients.control, name), agents.session_id()
+    call = {"tool": "get_order_status", "input": {"order_id": "A-482"}, "id": "call-1"}
+    answers = [[{"text": "I look it up."}, call], [{"text": "It has shipped."}], [{"text": "By truck."}]]
+    stub.script(model=[{"content": answer} for answer in answers], tool=[{"text": "shipped"}])
+    first = invoke(clients.runtime, agent, session, "Where is order A-482?").ok()
+    assert (first.text, first.observations) == ("It has shipped.", ["shipped"])
+    assert invoke(clients.runtime, agent, session, "How?").ok().text == "By truck."
+
+
+@pytest.mark.skipif(LACKING is not None, reason=str(LACKING))
+@pytest.mark.parametrize("name", ["aws-rewoo-py", "aws-rewoo-js"])
+def test_aws_own_rewoo_function(aws_server, connect, stub, name):
+    clients = connect(aws_server)
+    agent = planned_by_aws(clients.control, name)
+    steps = "".join(
+        f'<step_{number}>a=fn::OrderTools__get_order_status(order_id="A-{number}")</step_{number}>' for number in (1, 2)
+    )
+    stub.script(
+        model=[{"content": [{"text": f"<plan>{steps}</plan>"}]}, {"content": [{"text": "Both."}]}],
+        tool=[{"text": "shipped"}, {"text": "lost"}],
+    )
+    turn = invoke(clients.runtime, agent, agents.session_id(), "Where are they?").ok()
+    assert turn.observations == ["shipped", "lost"]
+    # The sample quotes its answer once more, as AWS's recording of it shows.
+    assert turn.text == '"Both."'
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(LACKING is not None, reason=str(LACKING))
+def test_aws_own_function_streams_its_answer(aws_server, connect):
+    clients = connect(aws_server)
+    agent = planned_by_aws(clients.control, "aws-react-js")
+    turn = invoke(clients.runtime, agent, agents.session_id(), "send payload").ok()
+    assert turn.text.startswith("I am custom orchestration.\nYou")
+    assert len(turn.chunks) == 14
