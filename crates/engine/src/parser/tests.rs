@@ -130,6 +130,37 @@ fn each_kind_of_step_is_read() {
 }
 
 #[test]
+fn responses_as_the_samples_of_aws_write_them_are_read() {
+    // No version, no ids, an operation named both ways, a query as it was parsed.
+    let response = json!({"promptType": "ORCHESTRATION", "orchestrationParsedResponse": {
+        "rationale": null, "responseDetails": {"invocationType": "ACTION_GROUP", "actionGroupInvocation": {
+            "verb": "GET", "actionGroupName": "Claims", "apiName": "list", "functionName": "list",
+            "actionGroupInput": {"claimId": {"value": "6"}}}}}});
+    let Ok(Parsed::Orchestration {
+        rationale: None,
+        next: ParsedNext::Calls(calls),
+    }) = parse(PromptType::Orchestration, &response)
+    else {
+        panic!("it is read");
+    };
+    assert_eq!(calls[0].id, None);
+    assert_eq!(
+        calls[0].target,
+        ParsedTarget::Function {
+            action_group: "Claims".to_owned(),
+            function: "list".to_owned()
+        }
+    );
+    let search = orchestration(&json!({"invocationType": "KNOWLEDGE_BASE",
+        "agentKnowledgeBase": {"searchQuery": {"value": "q"}, "knowledgeBaseId": "KB"}}));
+    assert!(matches!(search, Ok(ParsedNext::Calls(calls)) if calls.len() == 1));
+    let asked = orchestration(
+        &json!({"invocationType": "ASK_USER", "agentAskUser": {"responseText": "Which?"}}),
+    );
+    assert!(matches!(asked, Ok(ParsedNext::AskUser { id: None, .. })));
+}
+
+#[test]
 fn the_other_prompts_are_read() {
     let part = json!({"generatedResponseParts": [{"text": "t", "references": [{"sourceId": "1"}, {"sourceId": "2"}]}]});
     let parts = vec![GeneratedPart {

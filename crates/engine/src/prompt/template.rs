@@ -274,7 +274,11 @@ fn places_input(text: &[Segment]) -> bool {
     text.iter().any(is_input)
 }
 
-fn add(out: &mut Vec<(ConversationRole, String)>, role: ConversationRole, text: String) {
+fn add(out: &mut Vec<(ConversationRole, String)>, role: ConversationRole, mut text: String) {
+    if role == ConversationRole::Assistant {
+        // Anthropic's models refuse to go on from a text that ends in white space.
+        text.truncate(text.trim_end().len());
+    }
     if !text.trim().is_empty() {
         out.push((role, text));
     }

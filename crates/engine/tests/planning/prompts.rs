@@ -203,6 +203,34 @@ fn a_reply_goes_on_from_the_prefill() {
 }
 
 #[test]
+fn a_scratchpad_is_thought_in_and_gone_on_from() {
+    let template = CLAUDE_2.replace(
+        "Assistant: ",
+        "Assistant: <scratchpad> I use only functions I have.\n\n",
+    );
+    let mut bench = bench(templated(&template));
+    let effects = bench.start("Where is 7?", Budget::default());
+    let begun = (
+        "assistant",
+        "<scratchpad> I use only functions I have.".to_owned(),
+    );
+    assert_eq!(told(asked(&effects)).last(), Some(&begun));
+    let effects = bench.reply(vec![text(
+        "1. Look it up.\n</scratchpad>\n<function_call>Orders::status(order_id=\"7\")",
+    )]);
+    assert_eq!(rationale(&effects).as_deref(), Some("1. Look it up."));
+    assert_eq!(event(&effects)["function"], "status");
+    let effects = bench.returned(0, &lambda_reply("status", "shipped"), None);
+    let messages = told(asked(&effects));
+    assert_eq!(messages.len(), 3, "{messages:?}");
+    assert!(messages[1].1.starts_with(&begun.1), "{messages:?}");
+    let effects = bench.reply(vec![text(
+        "<scratchpad>done</scratchpad>\n<answer>Shipped.",
+    )]);
+    assert_eq!(chunks(&effects), "Shipped.");
+}
+
+#[test]
 fn a_native_call_written_as_text_is_made() {
     let mut bench = bench(plan());
     bench.start("Where is 7?", Budget::default());
