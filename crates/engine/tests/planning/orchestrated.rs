@@ -545,6 +545,7 @@ fn a_guardrail_judges_when_it_is_asked_to_and_not_before() {
             assessments: Vec::new(),
         }),
     );
+    assert_eq!(seen(&effects), ["guardrailTrace 0"]);
     let told = event(&effects);
     assert_eq!(told["state"], "APPLY_GUARDRAIL_INVOKED");
     let judgement: Value =

@@ -36,6 +36,7 @@ use crate::orchestrator::{
     OrchestratedTurn, START, StepInput, StepOutput, TOOL_INVOKED,
 };
 use crate::plan::ASK_USER_TOOL;
+use crate::port::GuardrailSource;
 use crate::trace;
 
 /// What the function hears of a piece of the answer.
@@ -54,6 +55,8 @@ pub(super) struct Orchestrated {
     own_states: u32,
     /// The model it has asked last; empty before.
     model: String,
+    /// Whether what is judged for it counts as input or as output.
+    judged: Option<GuardrailSource>,
     /// Turns that the caller described (`conversationHistory`), which have no steps.
     told: Vec<Arc<OrchestratedTurn>>,
 }
@@ -395,6 +398,7 @@ impl Run {
             return self.fail(at, failure, effects);
         }
         self.phase = Phase::Judging;
+        self.orchestrated.judged = Some(ask.source);
         effects.push(Effect::ApplyGuardrail(PendingAssessment {
             guardrail,
             source: ask.source,
@@ -409,6 +413,13 @@ impl Run {
         assessed: &GuardrailAssessed,
         effects: &mut Effects,
     ) {
+        if let Some(source) = self.orchestrated.judged.take() {
+            self.show(
+                at,
+                |run| trace::steps::guardrail(source, assessed, run.trace_id()),
+                effects,
+            );
+        }
         match &assessed.result {
             Ok(assessment) => {
                 let text = orchestrator::assessment_text(assessment);
