@@ -12,12 +12,21 @@ mod tests;
 use body::Body;
 pub use body::{AnswerPart, part_break};
 
-/// Claude 2 thinks in a scratchpad.
-const TAGS: [(&str, Tag); 6] = [
-    ("<thinking>", Tag::ThinkingOpen),
-    ("</thinking>", Tag::ThinkingClose),
-    ("<scratchpad>", Tag::ThinkingOpen),
-    ("</scratchpad>", Tag::ThinkingClose),
+/// What models think in, so far as it stands in their text: as the prompts here ask for it, as those
+/// of Claude 2 do, and as models that reason do where the server leaves it in.
+pub const THOUGHTS: [(&str, &str); 3] = [
+    ("<thinking>", "</thinking>"),
+    ("<scratchpad>", "</scratchpad>"),
+    ("<think>", "</think>"),
+];
+
+const TAGS: [(&str, Tag); 8] = [
+    (THOUGHTS[0].0, Tag::ThinkingOpen),
+    (THOUGHTS[0].1, Tag::ThinkingClose),
+    (THOUGHTS[1].0, Tag::ThinkingOpen),
+    (THOUGHTS[1].1, Tag::ThinkingClose),
+    (THOUGHTS[2].0, Tag::ThinkingOpen),
+    (THOUGHTS[2].1, Tag::ThinkingClose),
     ("<answer>", Tag::AnswerOpen),
     ("</answer>", Tag::AnswerClose),
 ];
@@ -197,6 +206,14 @@ pub struct Reading {
     pub answer: String,
     /// The parts of it that name their sources.
     pub parts: Vec<AnswerPart>,
+}
+
+/// The text behind the last thought.
+pub fn behind_thoughts(text: &str) -> &str {
+    let ends = THOUGHTS
+        .iter()
+        .filter_map(|(_, closing)| text.rfind(closing).map(|at| at + closing.len()));
+    text.get(ends.max().unwrap_or(0)..).unwrap_or_default()
 }
 
 /// Reads a finished message's text at once.

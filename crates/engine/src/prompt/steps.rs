@@ -71,7 +71,7 @@ pub fn pre_processing(text: &str) -> PreProcessed {
     let rationale = answer::read(text, true).thinking;
     let named = within(text, "category").unwrap_or_else(|| {
         // Without tags, only a letter alone is one: "A good question" names no category.
-        let rest = text.rsplit("</thinking>").next().unwrap_or_default();
+        let rest = answer::behind_thoughts(text);
         let bare = rest.trim_matches(|character: char| !character.is_ascii_alphanumeric());
         if bare.len() == 1 { bare } else { "" }
     });
@@ -115,7 +115,7 @@ const KEEP_PREVIOUS: &str = "keep_previous_agent";
 
 /// Reads the reply of `ROUTING_CLASSIFIER`. A name that no agent has decides nothing.
 pub fn routing(text: &str, agents: &[&str]) -> Route {
-    let spoken = text.rsplit("</thinking>").next().unwrap_or_default();
+    let spoken = answer::behind_thoughts(text);
     let named = within(spoken, "a").unwrap_or(spoken);
     let named = named.trim().trim_matches(['"', '`', '\'', '*', '.']);
     if named.eq_ignore_ascii_case(KEEP_PREVIOUS) {
@@ -144,7 +144,7 @@ pub struct TopicSummary {
 
 /// Reads the reply of `MEMORY_SUMMARIZATION`. Without topics, all it says is the summary.
 pub fn memory(text: &str) -> Vec<TopicSummary> {
-    let spoken = text.rsplit("</thinking>").next().unwrap_or_default();
+    let spoken = answer::behind_thoughts(text);
     let summary = within(spoken, "summary").unwrap_or(spoken);
     let mut topics = Vec::new();
     for topic in summary.split("<topic").skip(1) {
@@ -240,6 +240,7 @@ mod tests {
             ),
             ("**B**", Some(Category::Prying)),
             ("<thinking>a</thinking>D.", Some(Category::Answerable)),
+            ("<think>A?</think>\n\nD", Some(Category::Answerable)),
             ("A good question", None),
             ("<category></category>", None),
             ("", None),

@@ -1,6 +1,6 @@
 use super::*;
 
-const SAMPLES: [&str; 18] = [
+const SAMPLES: [&str; 19] = [
     "<thinking>look it up</thinking>\n\n<answer>It is 30.",
     "<thinking>a</thinking><answer>\n\nfirst words</answer> trailing",
     "no tags at all",
@@ -18,6 +18,7 @@ const SAMPLES: [&str; 18] = [
     "<answer> spaced <answer_part><text>no sources</text></answer_part><answer_part>bare<sources><source>1",
     "begun before</thinking><answer>now",
     "<answer><answer_part><text>It is $150.</text> <source>dfe0-46</source></answer_part><answer_part><text>- a\n- b</text><source>2</source></answer_part><answer_part><text>c</text></answer_part></answer>",
+    "<think>\nHm, <b>.\n</think>\n\nParis.",
     " plan\n</scratchpad>\n<scratchpad>more</scratchpad> <answer>done</answer>",
 ];
 
@@ -108,6 +109,16 @@ fn sources_are_read_and_their_tags_left_out() {
 }
 
 #[test]
+fn what_a_reasoning_model_thinks_is_no_answer() {
+    for may_call_tools in [true, false] {
+        let reading = read(SAMPLES[17], may_call_tools);
+        assert_eq!(reading.thinking.as_deref(), Some("Hm, <b>."));
+        assert_eq!(reading.answer.trim(), "Paris.");
+    }
+    assert_eq!(behind_thoughts("a</think>b</thinking> c"), " c");
+}
+
+#[test]
 fn what_claude_2_writes_is_read() {
     let reading = read(SAMPLES[16], true);
     assert_eq!(reading.answer, "It is $150.\n\n- a\n- b\n\nc");
@@ -118,7 +129,7 @@ fn what_claude_2_writes_is_read() {
             ("- a\n- b", "2".to_owned())
         ]
     );
-    let planned = read(SAMPLES[17], true);
+    let planned = read(SAMPLES[18], true);
     assert_eq!(planned.thinking.as_deref(), Some("plan\nmore"));
     assert_eq!(planned.answer, "done");
 }
@@ -172,7 +183,9 @@ fn a_reply_goes_on_from_the_prefill() {
 }
 
 /// What replies are made of, put together at random by a seeded generator.
-const PIECES: [&str; 18] = [
+const PIECES: [&str; 20] = [
+    "<think>",
+    "</think>",
     "<thinking>",
     "</thinking>",
     "<answer>",
@@ -202,7 +215,7 @@ fn whatever_the_model_writes_its_pieces_do_not_matter() {
             state ^= state << 13;
             state ^= state >> 7;
             state ^= state << 17;
-            let piece = usize::try_from(state % 18).expect("small");
+            let piece = usize::try_from(state % 20).expect("small");
             text.push_str(PIECES[piece]);
         }
         let may_call_tools = round % 2 == 0;

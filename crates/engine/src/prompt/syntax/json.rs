@@ -9,6 +9,7 @@ use outcrop_model::converse::{ToolInputSchema, ToolSpecification, ToolUseBlock};
 use serde_json::{Value, json};
 
 use super::{Call, Found, NamedResult, name};
+use crate::prompt::answer::THOUGHTS;
 
 /// Places of a text that are tried as the beginning of a call. A reply has a handful; the bound keeps
 /// a text of braces from being read over and over.
@@ -17,8 +18,6 @@ const ATTEMPTS_MAX: usize = 64;
 const DEPTH_MAX: usize = 4;
 /// What may stand in a call in the place of a wrapper.
 const WRAPPERS: [&str; 3] = ["function_calls", "tool_calls", "function"];
-/// Calls stand behind the thoughts and before the answer.
-const THOUGHT_END: &str = "</thinking>";
 
 pub(super) fn describe(out: &mut String, tool: &ToolSpecification) {
     let empty = json!({});
@@ -63,8 +62,12 @@ pub(super) fn find(text: &str, known: &dyn Fn(&str) -> bool) -> Found {
     let mut text_end = None;
     let mut calls = Vec::new();
     let limit = text.find("<answer>").unwrap_or(text.len());
-    let thought_end = text.get(..limit).and_then(|text| text.find(THOUGHT_END));
-    let mut at = thought_end.map_or(0, |end| end + THOUGHT_END.len());
+    // Calls stand behind the first thought and before the answer.
+    let before = text.get(..limit).unwrap_or_default();
+    let ends = THOUGHTS
+        .iter()
+        .filter_map(|(_, closing)| before.find(closing).map(|at| at + closing.len()));
+    let mut at = ends.min().unwrap_or(0);
     for _ in 0..ATTEMPTS_MAX {
         let Some(offset) = text.get(at..limit).and_then(|rest| rest.find(['{', '['])) else {
             break;

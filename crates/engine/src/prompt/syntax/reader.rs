@@ -1,5 +1,7 @@
 //! A cursor over a reply's text, and where in it a call may stand.
 
+use crate::prompt::answer::THOUGHTS;
+
 /// Walks a text once, front to back.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a> {
@@ -63,12 +65,6 @@ impl<'a> Reader<'a> {
         self.at += rest.find(end).unwrap_or(rest.len());
     }
 }
-
-/// What thoughts stand in.
-const THOUGHTS: [(&str, &str); 2] = [
-    ("<thinking>", "</thinking>"),
-    ("<scratchpad>", "</scratchpad>"),
-];
 
 /// Where the first of `openings` stands that is neither in a thought nor in the answer. An answer
 /// ends the search: what follows it is no call.
