@@ -177,6 +177,23 @@ def test_control_is_returned_for_a_tool_of_the_client(runtime, stub, planned):
     assert invoke(runtime, agent, session, sessionState=state).ok().text == "It says: nothing"
 
 
+def test_a_function_plans_for_an_inline_agent(runtime, stub):
+    stub.script(model=[{"content": [{"text": "Hello."}]}])
+    response = runtime.invoke_inline_agent(
+        sessionId=agents.session_id(),
+        inputText="Hello?",
+        enableTrace=True,
+        foundationModel=agents.MODEL,
+        instruction=agents.INSTRUCTION,
+        orchestrationType="CUSTOM_ORCHESTRATION",
+        customOrchestration={"executor": {"lambda": function_arn("react")}},
+    )
+    events = list(response["completion"])
+    assert events[-1]["chunk"]["bytes"] == b"Hello."
+    (kind,) = events[0]["trace"]["trace"]
+    assert kind == "customOrchestrationTrace"
+
+
 def test_a_reply_that_cannot_be_read_names_what_is_wrong(runtime, planned):
     turn = invoke(runtime, planned("broken"), agents.session_id(), "Hello?")
     assert turn.error_code == "dependencyFailedException"
