@@ -6,10 +6,12 @@
 use std::sync::{Arc, OnceLock};
 
 use outcrop_model::converse::{
-    ContentBlock, ConversationRole, DocumentSource, ImageBlock, ImageSource, Message, ToolResultContentBlock,
+    ContentBlock, ConversationRole, DocumentSource, ImageBlock, ImageSource, Message,
+    ToolResultContentBlock,
 };
 
 use crate::orchestration::ConversationView;
+use crate::prompt::answer::THOUGHTS;
 
 /// A guess at the size of a block that is not text, bytes.
 const OTHER_BLOCK_BYTES: u64 = 256;
@@ -141,7 +143,7 @@ pub fn viewed(history: &[Arc<Utterance>], view: ConversationView) -> Vec<Arc<Utt
 fn without_thinking(utterance: &Arc<Utterance>) -> Option<Arc<Utterance>> {
     let message = &utterance.message;
     let thinks = |block: &ContentBlock| match block {
-        ContentBlock::Text(text) => text.contains(THINKING.0),
+        ContentBlock::Text(text) => THOUGHTS.iter().any(|(opening, _)| text.contains(opening)),
         ContentBlock::ReasoningContent(_) => true,
         _ => false,
     };
@@ -173,18 +175,23 @@ fn without_thinking(utterance: &Arc<Utterance>) -> Option<Arc<Utterance>> {
     }))
 }
 
-const THINKING: (&str, &str) = ("<thinking>", "</thinking>");
-
-/// A text without what stands between thinking tags; a thought that is never closed goes on to the end.
+/// A text without its thoughts; one that is never closed goes on to the end.
 fn unthought(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once(THINKING.0) {
-        out.push_str(before);
-        rest = after.split_once(THINKING.1).map_or("", |(_, tail)| tail);
+    let mut spoken = text.to_owned();
+    for (opening, closing) in THOUGHTS {
+        if !spoken.contains(opening) {
+            continue;
+        }
+        let mut out = String::with_capacity(spoken.len());
+        let mut rest = spoken.as_str();
+        while let Some((before, after)) = rest.split_once(opening) {
+            out.push_str(before);
+            rest = after.split_once(closing).map_or("", |(_, tail)| tail);
+        }
+        out.push_str(rest);
+        spoken = out;
     }
-    out.push_str(rest);
-    out
+    spoken
 }
 
 fn merged(first: &Utterance, second: &Utterance) -> Arc<Utterance> {
@@ -232,5 +239,14 @@ mod tests {
                 ContentBlock::Text("second question".to_owned()),
             ]
         );
+    }
+
+    #[test]
+    fn thoughts_in_the_text_of_every_kind_are_left_out() {
+        assert_eq!(
+            unthought("a<thinking>b</thinking>c <think>d</think>e<scratchpad>f"),
+            "ac e"
+        );
+        assert_eq!(unthought("nothing"), "nothing");
     }
 }
