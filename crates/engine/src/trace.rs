@@ -28,6 +28,7 @@ use serde::Serialize;
 use crate::action::arguments::Argument;
 use crate::action::lambda::Attributes;
 use crate::action::{Action, ActionTarget};
+use crate::converse::text_of;
 use crate::definition::{Executor, PromptDefinition};
 use crate::files::SessionFile;
 use crate::history::Utterance;
@@ -35,6 +36,7 @@ use crate::java;
 use crate::orchestration::{Failure, ModelReplied, TokenCounts};
 use crate::plan::AgentPlan;
 use crate::port::CodeReply;
+use crate::prompt::syntax::CallSyntax;
 
 /// `modelInvocationInput` of an ORCHESTRATION call.
 pub(crate) fn model_invocation_input(
@@ -75,9 +77,7 @@ fn creation_mode(prompt: &PromptDefinition) -> Option<CreationMode> {
 }
 
 fn parser_mode(prompt: &PromptDefinition) -> Option<CreationMode> {
-    prompt
-        .parser_overridden
-        .then_some(CreationMode::Overridden)
+    prompt.parser_overridden.then_some(CreationMode::Overridden)
 }
 
 /// A prompt as one text.
@@ -220,13 +220,20 @@ struct RawUsage {
 /// `modelInvocationOutput`; the raw response is the Converse reply as JSON text.
 pub(crate) fn model_invocation_output(
     reply: &ModelReplied,
+    syntax: CallSyntax,
     ended_at: Timestamp,
     trace_id: String,
 ) -> OrchestrationTrace {
+    // A model that writes its calls into its text is shown by that text (behaviour.md 6.3).
+    let content = if syntax.is_text() {
+        text_of(&reply.message)
+    } else {
+        raw_response(reply)
+    };
     OrchestrationTrace::ModelInvocationOutput(OrchestrationModelInvocationOutput {
         metadata: Some(reply_metadata(reply, ended_at)),
         raw_response: Some(RawResponse {
-            content: Some(raw_response(reply)),
+            content: Some(content),
         }),
         reasoning_content: reasoning(&reply.message),
         trace_id: Some(trace_id),
@@ -294,7 +301,11 @@ fn clamp(tokens: u32) -> i32 {
     i32::try_from(tokens).unwrap_or(i32::MAX)
 }
 
-pub(crate) fn metadata(client_request_id: &str, started_at: Timestamp, ended_at: Timestamp) -> Metadata {
+pub(crate) fn metadata(
+    client_request_id: &str,
+    started_at: Timestamp,
+    ended_at: Timestamp,
+) -> Metadata {
     Metadata {
         client_request_id: Some(client_request_id.to_owned()),
         end_time: Some(ended_at),

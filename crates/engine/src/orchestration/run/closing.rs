@@ -166,7 +166,8 @@ impl Run {
         effects: &mut Effects,
     ) {
         if let Some(error) = &guarded.error {
-            self.turn.push(Utterance::new(assistant_text("(The answer was withheld.)")));
+            self.turn
+                .push(Utterance::new(assistant_text("(The answer was withheld.)")));
             return self.fail(at, Failure::guardrail(error), effects);
         }
         let said = closed_without_calls(message);

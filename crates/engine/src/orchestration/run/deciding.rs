@@ -67,14 +67,21 @@ impl Run {
         if !overridden {
             self.show_reply(at, reply, effects);
         }
-        if let Some(text) = rationale(&decoded.message, &reading, acts || decoded.malformed.is_some())
-        {
+        if let Some(text) = rationale(
+            &decoded.message,
+            &reading,
+            acts || decoded.malformed.is_some(),
+        ) {
             self.show_rationale(at, text, effects);
         }
         if over_budget {
             self.turn.push(closed_without_calls(&decoded.message));
             let limit = self.budget().tokens;
-            return self.fail(at, Failure::budget("tokens", limit, "limits.tokens"), effects);
+            return self.fail(
+                at,
+                Failure::budget("tokens", limit, "limits.tokens"),
+                effects,
+            );
         }
         match decoded.malformed {
             Some(_) if sent => {}
@@ -94,7 +101,9 @@ impl Run {
 
     /// Reads the text of a reply that went on from what the prompt let it begin with.
     fn read(&self, text: &str) -> Reading {
-        let may_call = !self.plan.tools.is_empty();
+        // An answer that is not streamed can wait for its tag; one that is begins at its first words
+        // where nothing else can come of them.
+        let may_call = !self.streams() || !self.plan.tools.is_empty();
         if self.prefill.is_empty() {
             return answer::read(text, may_call);
         }
@@ -105,7 +114,7 @@ impl Run {
 
     fn show_reply(&self, at: Timestamp, reply: &ModelReplied, effects: &mut Effects) {
         if self.traces() {
-            let part = trace::model_invocation_output(reply, at, self.trace_id());
+            let part = trace::model_invocation_output(reply, self.plan.syntax, at, self.trace_id());
             emit_trace(at, part, effects);
         }
     }
@@ -130,7 +139,13 @@ impl Run {
         self.plan_next(at, effects);
     }
 
-    fn answer(&mut self, at: Timestamp, message: &Message, reading: Reading, effects: &mut Effects) {
+    fn answer(
+        &mut self,
+        at: Timestamp,
+        message: &Message,
+        mut reading: Reading,
+        effects: &mut Effects,
+    ) {
         if reading.answer.trim().is_empty() {
             self.empty_replies += 1;
             if self.empty_replies > EMPTY_REPLIES_MAX {
@@ -142,6 +157,10 @@ impl Run {
         }
         self.turn.push(closed_without_calls(message));
         let sent = self.sends_live();
+        if !sent {
+            // What has been streamed stays as it is; else an answer ends with its last word.
+            reading.answer.truncate(reading.answer.trim_end().len());
+        }
         self.close_sent(at, reading.answer, &reading.parts, sent, effects);
     }
 
@@ -163,7 +182,11 @@ impl Run {
             && let Some(question) = asked_question(message)
         {
             self.turn.push(sanitised(message));
-            self.close_calls(message, ASK_USER_TOOL, "The question was put to the user. The reply follows.");
+            self.close_calls(
+                message,
+                ASK_USER_TOOL,
+                "The question was put to the user. The reply follows.",
+            );
             return self.ask_user(at, question, effects);
         }
         if let Some(text) = self.told_user(message) {
@@ -209,7 +232,11 @@ impl Run {
     pub(super) fn close_calls(&mut self, message: &Message, tool: &str, text: &str) {
         let content = tool_uses(message)
             .map(|tool_use| {
-                let text = if tool_use.name == tool { text } else { NOT_MADE };
+                let text = if tool_use.name == tool {
+                    text
+                } else {
+                    NOT_MADE
+                };
                 tool_result(&tool_use.tool_use_id, text, ToolResultStatus::Success)
             })
             .collect();
@@ -252,7 +279,9 @@ impl Run {
                 self.turn.push(closed_without_calls(&reply.message));
                 self.ask_user(at, text, effects);
             }
-            ParsedNext::Finish { text, parts } => self.finish_parsed(at, reply, text, &parts, effects),
+            ParsedNext::Finish { text, parts } => {
+                self.finish_parsed(at, reply, text, &parts, effects)
+            }
             ParsedNext::Calls(calls) => {
                 let mut content: Vec<ContentBlock> = reply
                     .message
@@ -261,6 +290,14 @@ impl Run {
                     .filter(|block| !matches!(block, ContentBlock::ToolUse(_)))
                     .cloned()
                     .collect();
+                for block in &mut content {
+                    if let ContentBlock::Text(text) = block {
+                        text.truncate(calls_begin(text));
+                    }
+                }
+                content.retain(
+                    |block| !matches!(block, ContentBlock::Text(text) if text.trim().is_empty()),
+                );
                 for (index, call) in calls.into_iter().enumerate() {
                     content.push(ContentBlock::ToolUse(self.parsed_call(reply, index, call)));
                 }
@@ -285,11 +322,7 @@ impl Run {
         // The conversation keeps what the model wrote, unless that holds nothing to read.
         let said = closed_without_calls(&reply.message);
         let reads = !text_of(&reply.message).trim().is_empty();
-        self.turn.push(if reads {
-            said
-        } else {
-            spoken(&text)
-        });
+        self.turn.push(if reads { said } else { spoken(&text) });
         self.close(at, text, &places, effects);
     }
 
@@ -309,7 +342,13 @@ impl Run {
                 .plan
                 .action_of(|action| {
                     action.action_group == action_group
-                        && matches!(&action.target, ActionTarget::Function { name } if *name == function)
+                        && match &action.target {
+                            ActionTarget::Function { name } => *name == function,
+                            // AWS's sample parsers name an operation as a function too.
+                            ActionTarget::Api { .. } => {
+                                action.tool_name.rsplit("__").next() == Some(function.as_str())
+                            }
+                        }
                 })
                 .map_or(format!("{action_group}__{function}"), |action| {
                     action.tool_name.clone()
@@ -363,4 +402,23 @@ impl Run {
                 .as_ref()
                 .is_some_and(|started| started.caller.is_none())
     }
+}
+
+/// What calls begin with that a model writes into its text, in the syntaxes that are known and in
+/// those that AWS's samples read with parser functions of their own.
+const CALLS: [&str; 7] = [
+    "<function_calls",
+    "<function_call",
+    "<invoke",
+    "<fnCall",
+    "<tool_call",
+    "<tool_use",
+    "```json",
+];
+
+/// Where the calls begin in a text that a parser function found some in. They become blocks of the
+/// message; left in the text as well, the model would be shown each of them twice.
+fn calls_begin(text: &str) -> usize {
+    let found = CALLS.iter().filter_map(|opening| text.find(opening));
+    found.min().unwrap_or(text.len())
 }

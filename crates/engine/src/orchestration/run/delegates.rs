@@ -525,7 +525,7 @@ impl Run {
 }
 
 /// What an agent says that found nothing to answer from (behaviour.md 9.10).
-const NO_ANSWER: &str = "Sorry, I am unable to assist you with this request.";
+const NO_ANSWER: &str = "Sorry, I don't have enough information to answer that.";
 
 /// Whether a collaborator's call is still to be made, and no other call of it is under way.
 fn may_begin(acting: &Acting, index: usize) -> bool {

@@ -19,8 +19,7 @@ impl Run {
         reply: &ModelReplied,
         effects: &mut Effects,
     ) -> bool {
-        let (Some(function), Some(started)) =
-            (&self.plan.definition.parser_lambda, &self.started)
+        let (Some(function), Some(started)) = (&self.plan.definition.parser_lambda, &self.started)
         else {
             return false;
         };

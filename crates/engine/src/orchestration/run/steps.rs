@@ -18,6 +18,7 @@ use crate::parser::{Parsed, ParsedRoute};
 use crate::plan;
 use crate::port::{Delivery, ModelRequest};
 use crate::prompt::steps::{self, Route};
+use crate::prompt::syntax::CallSyntax;
 use crate::prompt::template::Values;
 use crate::prompt::{conversation, listing};
 use crate::trace;
@@ -277,7 +278,8 @@ impl Run {
                     at,
                     |run| {
                         let id = run.trace_id_of(&step.suffix);
-                        let part = trace::model_invocation_output(reply, at, id);
+                        let part =
+                            trace::model_invocation_output(reply, CallSyntax::Native, at, id);
                         outcrop_model::runtime::Trace::OrchestrationTrace(part)
                     },
                     effects,
