@@ -202,6 +202,10 @@ fn tool(random: &mut Random, names: &[&'static str]) -> (&'static str, Value) {
             json!({"recipient": names[nth], "content": "Find out."}),
         );
     }
+    // Who works alone returns control often, so that several do at once.
+    if names.is_empty() && random.one_in(3) {
+        return ("Client__open", json!({"date": "Monday"}));
+    }
     match random.below(16) {
         0 => ("No__such", json!({})),
         1 => ("Orders__status", json!("{broken")),
