@@ -21,11 +21,12 @@ use outcrop_engine::converse::assistant_text;
 use outcrop_engine::orchestration::TurnAssembler;
 use outcrop_engine::port::{ConverseFields, Delivery, Inference, Latency, ModelRequest};
 use outcrop_model::converse::{
-    ConverseMetrics, ConverseOutput, ConverseRequest, ConverseResponse, ConverseStreamOutput,
-    ConverseStreamRequest, ConverseStreamResponse, ConverseStreamTrace, ConverseTrace,
-    GuardrailConfiguration, GuardrailTraceAssessment, InferenceConfiguration,
-    PerformanceConfigLatency, PerformanceConfiguration, PromptRouterTrace, StopReason,
-    SystemContentBlock, TokenUsage, ops,
+    Citation, CitationGeneratedContent, CitationSourceContent, CitationsContentBlock,
+    CitationsDelta, ContentBlock, ContentBlockDelta, ContentBlockDeltaEvent, ConverseMetrics,
+    ConverseOutput, ConverseRequest, ConverseResponse, ConverseStreamOutput, ConverseStreamRequest,
+    ConverseStreamResponse, ConverseStreamTrace, ConverseTrace, GuardrailConfiguration,
+    GuardrailTraceAssessment, InferenceConfiguration, PerformanceConfigLatency,
+    PerformanceConfiguration, PromptRouterTrace, StopReason, SystemContentBlock, TokenUsage, ops,
 };
 use outcrop_model::exception::Exception;
 use outcrop_model::handle::{CallContext, EventSource, Handle, HandleStream};
@@ -193,9 +194,17 @@ async fn collect(answer: Answer) -> Result<ConverseResponse, Exception> {
     let mut metrics = ConverseMetrics::default();
     let mut usage = TokenUsage::default();
     let mut service_tier = None;
+    let mut cited = BTreeMap::new();
     while let Some(event) = events.next().await {
         let event = event.map_err(|error| fault::of_call(&error))?;
         match &event {
+            ConverseStreamOutput::ContentBlockDelta(ContentBlockDeltaEvent {
+                content_block_index,
+                delta: ContentBlockDelta::Citation(delta),
+            }) => {
+                let block: &mut Vec<Citation> = cited.entry(*content_block_index).or_default();
+                block.push(citation(delta.clone()));
+            }
             ConverseStreamOutput::MessageStop(stop) => {
                 fields.clone_from(&stop.additional_model_response_fields);
             }
@@ -210,7 +219,15 @@ async fn collect(answer: Answer) -> Result<ConverseResponse, Exception> {
             .push(event)
             .map_err(|error| fault::of_call(&error))?;
     }
-    let reply = assembler.finish().map_err(|error| fault::of_call(&error))?;
+    let mut reply = assembler.finish().map_err(|error| fault::of_call(&error))?;
+    for (index, block) in (0..).zip(&mut reply.message.content) {
+        if let (ContentBlock::Text(text), Some(citations)) = (&mut *block, cited.remove(&index)) {
+            *block = ContentBlock::CitationsContent(CitationsContentBlock {
+                content: Some(vec![CitationGeneratedContent::Text(std::mem::take(text))]),
+                citations: Some(citations),
+            });
+        }
+    }
     Ok(ConverseResponse {
         additional_model_response_fields: fields,
         metrics,
@@ -221,6 +238,20 @@ async fn collect(answer: Answer) -> Result<ConverseResponse, Exception> {
         trace: None,
         usage,
     })
+}
+
+/// A citation as a whole answer has it.
+fn citation(delta: CitationsDelta) -> Citation {
+    let parts = delta.source_content.map(|parts| {
+        let texts = parts.into_iter().filter_map(|part| part.text);
+        texts.map(CitationSourceContent::Text).collect()
+    });
+    Citation {
+        location: delta.location,
+        source: delta.source,
+        source_content: parts,
+        title: delta.title,
+    }
 }
 
 /// What stands in place of an answer to a request that the guardrail does not let through.

@@ -5,6 +5,7 @@
 //! passes without being translated. The SDK's retries are off: the driver retries. Nothing is read from
 //! the environment before the first call.
 
+mod citation;
 mod error;
 mod family;
 mod request;

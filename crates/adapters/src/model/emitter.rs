@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use outcrop_model::blob::Blob;
 use outcrop_model::converse::{
-    ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart, ContentBlockStartEvent,
-    ContentBlockStopEvent, ConversationRole, ConverseStreamMetadataEvent, ConverseStreamMetrics,
-    ConverseStreamOutput, MessageStartEvent, MessageStopEvent, ReasoningContentBlockDelta,
-    StopReason, TokenUsage, ToolUseBlockDelta, ToolUseBlockStart,
+    CitationsDelta, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart,
+    ContentBlockStartEvent, ContentBlockStopEvent, ConversationRole, ConverseStreamMetadataEvent,
+    ConverseStreamMetrics, ConverseStreamOutput, MessageStartEvent, MessageStopEvent,
+    ReasoningContentBlockDelta, StopReason, TokenUsage, ToolUseBlockDelta, ToolUseBlockStart,
 };
 
 /// The events of one answer, waiting to be taken.
@@ -60,6 +60,12 @@ impl Emitter {
             self.enter(Block::Text);
             self.delta(ContentBlockDelta::Text(text));
         }
+    }
+
+    /// What the text that is open rests on.
+    pub(crate) fn citation(&mut self, citation: CitationsDelta) {
+        self.enter(Block::Text);
+        self.delta(ContentBlockDelta::Citation(citation));
     }
 
     /// A piece of the model's reasoning.

@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 
 use outcrop_guardrail::{Metrics, Passage, interventions};
 use outcrop_model::converse::{
-    ContentBlock, ConversationRole, ConverseRequest, GuardrailAssessment, GuardrailConfiguration,
-    GuardrailContentSource, GuardrailConverseContentBlock,
+    CitationGeneratedContent, ContentBlock, ConversationRole, ConverseRequest, GuardrailAssessment,
+    GuardrailConfiguration, GuardrailContentSource, GuardrailConverseContentBlock,
     GuardrailConverseContentQualifier as Qualifier, GuardrailConverseTextBlock, GuardrailTrace,
     GuardrailTraceAssessment, Message, SystemContentBlock,
 };
@@ -123,12 +123,8 @@ impl Guard {
         cx: &CallContext,
         message: &mut Message,
     ) -> Result<bool, Exception> {
-        let answer: Vec<String> = message
-            .content
-            .iter()
-            .filter_map(text_of)
-            .cloned()
-            .collect();
+        let texts = message.content.iter_mut().filter_map(text_of);
+        let answer: Vec<String> = texts.map(|text| text.clone()).collect();
         if answer.is_empty() {
             return Ok(false);
         }
@@ -156,10 +152,7 @@ impl Guard {
             return Ok(true);
         }
         if assessment.masked {
-            let texts = message.content.iter_mut().filter_map(|block| match block {
-                ContentBlock::Text(text) => Some(text),
-                _ => None,
-            });
+            let texts = message.content.iter_mut().filter_map(text_of);
             for (text, masked) in texts.zip(assessment.texts) {
                 *text = masked;
             }
@@ -265,9 +258,13 @@ fn contents(input: &ConverseRequest) -> impl Iterator<Item = &Message> {
     input.messages.iter().flatten()
 }
 
-fn text_of(block: &ContentBlock) -> Option<&String> {
+fn text_of(block: &mut ContentBlock) -> Option<&mut String> {
     match block {
         ContentBlock::Text(text) => Some(text),
+        ContentBlock::CitationsContent(cited) => match cited.content.as_mut()?.first_mut()? {
+            CitationGeneratedContent::Text(text) => Some(text),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -1,7 +1,8 @@
 //! A whole answer as the events it would have been streamed as.
 
 use outcrop_model::converse::{
-    ContentBlock, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart,
+    Citation, CitationGeneratedContent, CitationSourceContent, CitationSourceContentDelta,
+    CitationsDelta, ContentBlock, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart,
     ContentBlockStartEvent, ContentBlockStopEvent, ConverseOutput, ConverseResponse,
     ConverseStreamMetadataEvent, ConverseStreamMetrics, ConverseStreamOutput, ConverseStreamTrace,
     MessageStartEvent, MessageStopEvent, ReasoningContentBlock, ReasoningContentBlockDelta,
@@ -56,6 +57,16 @@ fn block(index: i32, block: ContentBlock, events: &mut Vec<ConverseStreamOutput>
     };
     match block {
         ContentBlock::Text(text) => delta(ContentBlockDelta::Text(text)),
+        ContentBlock::CitationsContent(cited) => {
+            for content in cited.content.unwrap_or_default() {
+                if let CitationGeneratedContent::Text(text) = content {
+                    delta(ContentBlockDelta::Text(text));
+                }
+            }
+            for citation in cited.citations.unwrap_or_default() {
+                delta(ContentBlockDelta::Citation(self::citation(citation)));
+            }
+        }
         ContentBlock::ReasoningContent(ReasoningContentBlock::ReasoningText(reasoning)) => {
             let text = ReasoningContentBlockDelta::Text(reasoning.text);
             delta(ContentBlockDelta::ReasoningContent(text));
@@ -89,5 +100,24 @@ fn block(index: i32, block: ContentBlock, events: &mut Vec<ConverseStreamOutput>
         }
         // Providers answer with nothing else.
         _ => {}
+    }
+}
+
+/// A citation as a stream has it.
+fn citation(citation: Citation) -> CitationsDelta {
+    let parts = citation.source_content.map(|parts| {
+        let texts = parts.into_iter().filter_map(|part| match part {
+            CitationSourceContent::Text(text) => Some(text),
+            _ => None,
+        });
+        texts
+            .map(|text| CitationSourceContentDelta { text: Some(text) })
+            .collect()
+    });
+    CitationsDelta {
+        location: citation.location,
+        source: citation.source,
+        source_content: parts,
+        title: citation.title,
     }
 }

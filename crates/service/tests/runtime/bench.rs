@@ -17,7 +17,7 @@ use outcrop_engine::port::{
 };
 use outcrop_model::control::ops::{CreateAgent, CreateAgentActionGroup, PrepareAgent};
 use outcrop_model::converse::{
-    ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart, ContentBlockStartEvent,
+    CitationsDelta, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart, ContentBlockStartEvent,
     ConverseStreamMetadataEvent, ConverseStreamMetrics, ConverseStreamOutput, MessageStopEvent,
     StopReason, TokenUsage, ToolUseBlockDelta, ToolUseBlockStart,
 };
@@ -43,6 +43,8 @@ pub(crate) enum Say {
     /// Several at once, with `t1`, `t2`, … as their ids.
     Calls(Vec<(&'static str, Value)>),
     Fail(ModelError),
+    /// Answers with this text, which rests on this document.
+    Cite(&'static str, &'static str),
     /// Says this, or nothing at all, and fails then.
     BreakOff(&'static str, ModelError),
     /// Never answers.
@@ -106,6 +108,15 @@ impl ModelProvider for Model {
                 Say::Text(text) => text_events(text),
                 Say::Call(name, input) => call_events(&[(name, input)]),
                 Say::Calls(calls) => call_events(&calls),
+                Say::Cite(text, document) => {
+                    let mut events = text_events(text);
+                    let citation = CitationsDelta {
+                        title: Some(document.to_owned()),
+                        ..CitationsDelta::default()
+                    };
+                    events.insert(1, delta(0, ContentBlockDelta::Citation(citation)));
+                    events
+                }
                 Say::Fail(error) => return Err(error),
                 Say::BreakOff(text, error) => {
                     let said = (!text.is_empty())

@@ -141,6 +141,23 @@ async fn a_fallback_answers_and_is_named() {
     assert_eq!(last["metadata"]["trace"], router);
 }
 
+#[tokio::test]
+async fn what_an_answer_rests_on_comes_with_it() {
+    let bench = Bench::new().await;
+    let cite = || Say::Cite("fine", "paper");
+    bench.model.says([cite(), cite()]);
+    let output = converse(&bench, question("a")).await.expect("an answer");
+    assert_eq!(
+        output["output"]["message"]["content"],
+        json!([{"citationsContent": {"content": [{"text": "fine"}], "citations": [{"title": "paper"}]}}])
+    );
+    let (events, _) = stream(&bench, question("a")).await.expect("begins");
+    assert_eq!(
+        events[1],
+        json!({"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"citation": {"title": "paper"}}}})
+    );
+}
+
 /// The caller's SDK repeats what may be repeated; twice would be too often.
 #[tokio::test]
 async fn a_call_is_made_once() {

@@ -23,7 +23,7 @@ fn rejected() -> ModelError {
 
 async fn bench(fallbacks: &[&str]) -> Bench {
     let bench = Bench::new().await;
-    let fallbacks = fallbacks.iter().map(ToString::to_string).collect();
+    let fallbacks = fallbacks.iter().map(|name| (*name).to_owned()).collect();
     bench.model.fallbacks.set(fallbacks).expect("set once");
     bench
 }

@@ -6,9 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use outcrop_engine::port::{Delivery, ModelError, ModelRequest};
 use outcrop_model::converse::{
-    CachePointBlock, CacheTTL, ContentBlock, ConversationRole, DocumentBlock, ImageBlock,
-    OutputConfig, ReasoningContentBlock, SystemContentBlock, Tool, ToolChoice, ToolResultBlock,
-    ToolResultContentBlock, ToolResultStatus,
+    CachePointBlock, CacheTTL, CitationsConfig, ContentBlock, ConversationRole, DocumentBlock,
+    ImageBlock, OutputConfig, ReasoningContentBlock, SystemContentBlock, Tool, ToolChoice,
+    ToolResultBlock, ToolResultContentBlock, ToolResultStatus,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -112,6 +112,8 @@ enum Block<'a> {
         title: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         context: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        citations: Option<&'a CitationsConfig>,
     },
     ToolUse {
         id: &'a str,
@@ -467,6 +469,7 @@ impl<'a> Block<'a> {
             source,
             title: &document.name,
             context: document.context.as_deref(),
+            citations: document.citations.as_ref(),
         })
     }
 

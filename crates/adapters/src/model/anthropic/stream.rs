@@ -3,6 +3,7 @@
 //! The protocol's own stream is nearly Converse's. Events, blocks and deltas of kinds this program does
 //! not know are skipped, as the vendor asks clients to do.
 
+mod citation;
 mod wire;
 
 use bytes::Bytes;
@@ -27,7 +28,12 @@ impl MessagesDecoder {
     fn open(&mut self, block: Block) {
         self.skipping = false;
         match block.kind {
-            BlockKind::Text => self.emitter.text(block.text.unwrap_or_default()),
+            BlockKind::Text => {
+                self.emitter.text(block.text.unwrap_or_default());
+                for citation in block.citations.unwrap_or_default() {
+                    self.emitter.citation(citation.into());
+                }
+            }
             BlockKind::Thinking => {
                 self.emitter.reasoning(block.thinking.unwrap_or_default());
                 self.emitter.signature(block.signature.unwrap_or_default());
@@ -56,6 +62,11 @@ impl MessagesDecoder {
             }
             Some(DeltaKind::SignatureDelta) => {
                 self.emitter.signature(delta.signature.unwrap_or_default());
+            }
+            Some(DeltaKind::CitationsDelta) => {
+                if let Some(citation) = delta.citation {
+                    self.emitter.citation((*citation).into());
+                }
             }
             Some(DeltaKind::Unknown) | None => {}
         }

@@ -1,6 +1,6 @@
 //! Bedrock's answers to Converse events: the same events, in this project's types.
 //!
-//! Citations and images have no reader in the engine; they are left out with a log line. Guardrail
+//! Images have no reader in the engine; they are left out with a log line. Guardrail
 //! traces do not occur, because no guardrail is ever asked for here.
 
 use std::collections::VecDeque;
@@ -25,7 +25,7 @@ use outcrop_model::converse::{
 use serde_json::Value;
 use tracing::debug;
 
-use super::error;
+use super::{citation, error};
 use crate::http::{Deadline, HttpFailure};
 use crate::model::emitter::Emitter;
 use crate::model::fault;
@@ -157,6 +157,9 @@ fn of_delta(delta: sdk::ContentBlockDelta) -> Option<ContentBlockDelta> {
                 _ => return skipped("reasoning"),
             })
         }
+        sdk::ContentBlockDelta::Citation(citation) => {
+            ContentBlockDelta::Citation(citation::delta(citation))
+        }
         _ => return skipped("delta"),
     })
 }
@@ -218,6 +221,9 @@ fn of_block(block: sdk::ContentBlock, emitter: &mut Emitter) {
                 if let sdk::CitationGeneratedContent::Text(text) = content {
                     emitter.text(text);
                 }
+            }
+            for citation in cited.citations.unwrap_or_default() {
+                emitter.citation(citation::whole(citation));
             }
         }
         _ => {

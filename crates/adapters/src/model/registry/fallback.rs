@@ -144,7 +144,7 @@ mod tests {
     fn check(entries: &[(&str, &[&str], Option<&str>)]) -> Result<Vec<Vec<String>>, String> {
         let lists: Vec<Vec<String>> = entries
             .iter()
-            .map(|(_, fallback, _)| fallback.iter().map(ToString::to_string).collect())
+            .map(|(_, fallback, _)| fallback.iter().map(|name| (*name).to_owned()).collect())
             .collect();
         let entries: Vec<Entry<'_>> = entries
             .iter()

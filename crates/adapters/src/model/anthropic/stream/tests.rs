@@ -15,6 +15,32 @@ fn check_whole(body: &Value, expected: &Expect) {
 }
 
 #[test]
+fn citations_follow_their_text() {
+    let cited = json!({"type": "char_location", "cited_text": "The grass is green.", "document_index": 0,
+        "document_title": "Facts", "start_char_index": 0, "end_char_index": 20, "file_id": null});
+    let bytes = [
+        json!({"type": "message_start", "message": {"usage": {"input_tokens": 1}}}),
+        json!({"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "", "citations": []}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "It is green."}}),
+        json!({"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": cited}}),
+        json!({"type": "content_block_stop", "index": 0}),
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}}),
+        json!({"type": "message_stop"}),
+    ]
+    .map(|event| format!("data: {event}\n\n"))
+    .concat();
+    let streamed = fixture::stream(MessagesDecoder::default, &bytes);
+    let expected = r#"{"contentBlockDelta":{"contentBlockIndex":0,"delta":{"citation":{"location":{"documentChar":{"documentIndex":0,"end":20,"start":0}},"sourceContent":[{"text":"The grass is green."}],"title":"Facts"}}}}"#;
+    assert_eq!(streamed.lines().nth(2), Some(expected), "{streamed}");
+    let whole = fixture::whole(
+        MessagesDecoder::default(),
+        &json!({"content": [{"type": "text", "text": "It is green.", "citations": [cited]}],
+            "stop_reason": "end_turn", "usage": {"input_tokens": 1, "output_tokens": 2}}),
+    );
+    assert_eq!(whole.lines().nth(2), Some(expected), "{whole}");
+}
+
+#[test]
 fn thinking_text_and_a_call() {
     check(
         r#"event: message_start

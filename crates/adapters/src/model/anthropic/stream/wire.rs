@@ -7,6 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::citation::Citation;
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Event {
     #[serde(rename = "type")]
@@ -48,6 +50,8 @@ pub(super) struct Block {
     #[serde(rename = "type")]
     pub(super) kind: BlockKind,
     pub(super) text: Option<String>,
+    /// Whole where the answer is; empty or absent where a stream's block begins.
+    pub(super) citations: Option<Vec<Citation>>,
     pub(super) thinking: Option<String>,
     pub(super) signature: Option<String>,
     pub(super) data: Option<String>,
@@ -77,6 +81,8 @@ pub(super) struct Delta {
     pub(super) partial_json: Option<String>,
     pub(super) thinking: Option<String>,
     pub(super) signature: Option<String>,
+    /// Boxed, since hardly any delta has one.
+    pub(super) citation: Option<Box<Citation>>,
     /// Of `message_delta`.
     pub(super) stop_reason: Option<String>,
 }
@@ -88,6 +94,7 @@ pub(super) enum DeltaKind {
     InputJsonDelta,
     ThinkingDelta,
     SignatureDelta,
+    CitationsDelta,
     #[serde(other)]
     Unknown,
 }
