@@ -21,4 +21,5 @@ pub mod parser;
 pub mod plan;
 pub mod port;
 pub mod prompt;
+pub mod redaction;
 pub mod trace;

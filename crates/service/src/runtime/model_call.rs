@@ -57,10 +57,19 @@ async fn read(
 ) -> Result<(AssembledReply, Option<GuardedAnswer>), ModelError> {
     let mut assembler = TurnAssembler::new(live);
     let mut sink = Sink::new(live, client);
+    let guarded = live.is_some_and(|live| live.guardrail.is_some());
     let mut events = answer.events();
     let mut next = events.next().await;
     while let Some(event) = next {
         let mut text = assembler.push(event?)?;
+        if guarded {
+            // The model's pieces decide where a part for the guardrail ends (behaviour.md 6.6).
+            if let Some(text) = text {
+                sink.take(text).await;
+            }
+            next = events.next().await;
+            continue;
+        }
         // What has arrived already goes out together; nothing waits for what has not.
         let mut ready = events.next().now_or_never();
         while let (Some(answer), Some(Some(Ok(_)))) = (&mut text, &ready) {
