@@ -22,7 +22,9 @@ STREAM_OPERATIONS = ("InvokeAgent", "InvokeInlineAgent")
 LOADER = create_loader()
 
 # The operations of each service whose successful answers were checked in this run.
-SUCCEEDED = {"bedrock-agent": set(), "bedrock-agent-runtime": set(), "bedrock-runtime": set(), "lambda": set()}
+SUCCEEDED = {
+    service: set() for service in ("bedrock", "bedrock-agent", "bedrock-agent-runtime", "bedrock-runtime", "lambda")
+}
 
 
 def acceptance_check():
@@ -131,16 +133,24 @@ class Clients:
         for client in (self.control, self.runtime, self.functions):
             client.meta.events.register("before-parse", self.watch.before_parse)
         self._make = lambda service: session.client(service, endpoint_url=url, config=config)
-        self._models = None
+        self._made = {}
         logging.getLogger("botocore").addHandler(self.watch)
 
     @property
     def models(self):
         """The client of models, which few tests call."""
-        if self._models is None:
-            self._models = self._make("bedrock-runtime")
-            self._models.meta.events.register("before-parse", self.watch.before_parse)
-        return self._models
+        return self._lazily("bedrock-runtime")
+
+    @property
+    def guardrails(self):
+        """The client of guardrails, which few tests call."""
+        return self._lazily("bedrock")
+
+    def _lazily(self, service):
+        if service not in self._made:
+            self._made[service] = self._make(service)
+            self._made[service].meta.events.register("before-parse", self.watch.before_parse)
+        return self._made[service]
 
     def close(self):
         """Ends the clients; fails if anything that came back was wrong."""
@@ -148,6 +158,6 @@ class Clients:
         self.control.close()
         self.runtime.close()
         self.functions.close()
-        if self._models:
-            self._models.close()
+        for client in self._made.values():
+            client.close()
         assert not self.watch.errors, "\n".join(self.watch.errors)

@@ -19,9 +19,21 @@ class Difference:
     reason: str
     compat: str = "-"
     only: tuple = ()
+    # Given both values, whether they differ in just the way that is meant.
+    alike: object = None
 
-    def covers(self, recording, path, side):
-        return side == self.side and (not self.only or recording in self.only) and re.search(self.path, path)
+    def covers(self, recording, path, side, values):
+        return (
+            side == self.side
+            and (not self.only or recording in self.only)
+            and re.search(self.path, path) is not None
+            and (self.alike is None or self.alike(*values))
+        )
+
+
+def but_for_blanks(theirs, ours):
+    """Whether two texts differ by white space at their ends alone."""
+    return theirs.strip() == ours.strip()
 
 
 def compare(recording, theirs, ours, differences):
@@ -33,7 +45,8 @@ def compare(recording, theirs, ours, differences):
     problems, met = [], set()
     for index, (row, our) in enumerate(zip(theirs, ours, strict=True)):
         for path, side, words in leaves(row.leaves, our.leaves):
-            found = [one for one in differences if one.covers(recording, path, side)]
+            values = row.leaves.get(path), our.leaves.get(path)
+            found = [one for one in differences if one.covers(recording, path, side, values)]
             met.update(found)
             if not found:
                 problems.append(f"{index} {row.line}: {path}: {words}")
@@ -53,4 +66,4 @@ def leaves(theirs, ours):
 
 def short(value):
     text = repr(value)
-    return text if len(text) < 300 else f"{text[:200]} … {text[-80:]}"
+    return text if len(text) < 900 else f"{text[:600]} … {text[-280:]}"

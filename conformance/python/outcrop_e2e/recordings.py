@@ -35,14 +35,15 @@ def missing():
 class Recording:
     """One recorded response, and of some the request."""
 
-    def __init__(self, name):
-        folder = Path(os.environ["OUTCROP_RECORDINGS"])
+    def __init__(self, name, ours=None):
+        """`ours` is a file of our own events for the same turn, in place of the recorded ones."""
+        folder = Path(os.environ["OUTCROP_RECORDINGS"]) if ours is None else ours.parent
         self.name = name
         self.events = []
         for line in (folder / f"{name}.jsonl").read_text().splitlines():
             entry = json.loads(line)
             self.events.append((entry["event"], entry["payload"]))
-        if name.startswith("nb-"):
+        if name.startswith("nb-") and ours is None:
             self.events = returned_last(self.events)
         request = folder / f"{name}.request.json"
         body = json.loads(request.read_text())["body"] if request.exists() else {}
@@ -179,6 +180,10 @@ class Names:
             return value
         return self._names.setdefault((kind, value), f"{kind}#{sum(key[0] == kind for key in self._names)}")
 
+    def known(self, kind, value):
+        """The name of an id, if it has been met."""
+        return self._names.get((kind, value))
+
     def within(self, text):
         """A text with each UUID in it named."""
         return UUID.sub(lambda found: self.of("request", found.group()), text)
@@ -189,8 +194,10 @@ def flat(value, names, path=""):
     if isinstance(value, dict) and value:
         found = {}
         for name, inner in sorted(value.items()):
-            found |= flat(inner, names, f"{path}.{name}" if path else name)
-        return found
+            # AWS's serializer leaves this in some objects; no SDK knows it.
+            if name != "__type":
+                found |= flat(inner, names, f"{path}.{name}" if path else name)
+        return found or {path: {}}
     if isinstance(value, list) and value:
         if path.endswith((".parameters", ".properties")):
             # AWS lists them in no order; ours stand by name.
@@ -213,8 +220,11 @@ def leaf(name, value, path, names):
     if name in ("agentAliasArn", "agentCollaboratorAliasArn"):
         agent, alias = ALIAS_ARN.fullmatch(value).groups()
         return f"{names.of('agentId', agent)}/{names.of('agentAliasId', alias)}"
-    if name in ("traceId", "clientRequestId", "invocationId"):
+    if name in ("traceId", "invocationId"):
         return names.within(value)
+    if name == "clientRequestId":
+        # Some are the id of a request that the stream shows elsewhere.
+        return names.known("request", value) or "of its own"
     if name in ("knowledgeBaseId", "x-amz-bedrock-kb-data-source-id"):
         return names.of(name, value)
     if path.endswith("modelInvocationInput.text") or path.endswith("rawResponse.content"):

@@ -4,6 +4,8 @@ Each scenario makes the agents it needs, lets the stub say what the recorded mod
 the exact bytes of our response. What is done with them is the test's business.
 """
 
+import base64
+import json
 from dataclasses import dataclass
 
 from . import agents, cast
@@ -11,6 +13,12 @@ from .recordings import Recording
 from .turn import Turn
 
 SCENARIOS = {}
+
+# The model that judges for guardrails.
+CLASSIFIER = "classifier"
+
+# What a server needs besides what every test gives it.
+SETTINGS = f'\n[guardrails]\nclassifier = "{CLASSIFIER}"\n'
 
 # What the user's program answered in the recorded returns of control; the second call's argument shows it.
 ASSET_VALUE = "100K"
@@ -53,11 +61,19 @@ class Player:
         for name in helpers:
             parts[name] = cast.Part(name)
             first.helpers[name] = name
-        return cast.make(self.control, parts, first, **more)
+        agent, alias = cast.make(self.control, parts, first, **more)
+        drafted = recording.traces and recording.traces[0].get("agentAliasId") == "TSTALIASID"
+        return agent, "TSTALIASID" if drafted else alias
 
     def prompt(self, recording):
         """Tells the stub what the recorded model and functions said."""
         self.stub.script(model=recording.script(), tool=[{"text": text} for text in recording.tool_texts()])
+
+    def guardrail(self, **policies):
+        """A guardrail with these policies, as an agent names it."""
+        messages = {"blockedInputMessaging": "Not that.", "blockedOutputsMessaging": "Not this."}
+        made = self.clients.guardrails.create_guardrail(name=agents.unique("guardrail"), **messages | policies)
+        return {"guardrailIdentifier": made["guardrailId"], "guardrailVersion": made["version"]}
 
     def invoke(self, agent, alias, session=None, **request):
         """One InvokeAgent, read to its end; gives the bytes of the response."""
@@ -82,9 +98,8 @@ def played(player, name):
     found = SCENARIOS[name]
     recording = Recording(found.recording)
     player.prompt(recording)
-    asked = len(player.stub.model_calls())
     data = found.take(player, recording)
-    calls = len(player.stub.model_calls()) - asked
+    calls = sum(call["model"] != CLASSIFIER for call in player.stub.model_calls())
     if recording.traces:
         assert calls == len(recording.script()), f"{calls} model calls in place of {len(recording.script())}"
     return recording, data
@@ -95,6 +110,74 @@ def straight(player, recording):
     """An agent that exists is asked what the recorded one was."""
     agent, alias = player.cast(recording)
     return player.invoke(agent, alias, **recording.request)
+
+
+@scenario(
+    "oi-js-codeinterpreter", "oi-py-preprocessing", "oi-py-postprocessing", "oi-hist-pre-orch-post-async",
+    "oi-py-multiagent-supervisor-3level", "oi-py-multiagent-router-routed-reasoning",
+)
+def later(player, recording):
+    return straight(player, recording)
+
+
+@scenario("oi-py-multiagent-router-undecidable")
+def undecided(player, recording):
+    """The classifier leaves it to the supervisor, who answers alone; whom it could have asked was not recorded."""
+    agent, alias = player.cast(recording, helpers=("agentaws",))
+    return player.invoke(agent, alias, **recording.request)
+
+
+@scenario("a plain answer", recording="oi-py-inline-plain")
+def plain(player, recording):
+    """What a recorded inline agent was asked, asked of an agent that exists."""
+    agent, alias = player.cast(recording)
+    return player.invoke(agent, alias, inputText=recording.request["inputText"], enableTrace=True)
+
+
+@scenario("oi-py-guardrail-input-blocked")
+def blocked(player, recording):
+    """A guardrail stops the input: a classifier is as sure of an attack as the recorded one was."""
+    (envelope,) = recording.traces
+    (assessment,) = envelope["trace"]["guardrailTrace"]["inputAssessments"]
+    (found,) = assessment["contentPolicy"]["filters"]
+    chunk = recording.events[-1][1]
+    guardrail = player.guardrail(
+        blockedInputMessaging=base64.b64decode(chunk["bytes"]).decode(),
+        contentPolicyConfig={
+            "filtersConfig": [{"type": found["type"], "inputStrength": "HIGH", "outputStrength": "NONE"}]
+        },
+    )
+    verdict = json.dumps({"content": {found["type"]: found["confidence"]}})
+    player.stub.script(model=[{"for_model": CLASSIFIER, "content": [{"text": verdict}]}])
+    agent, alias = player.cast(recording, guardrailConfiguration=guardrail)
+    return player.invoke(agent, alias, **recording.request)
+
+
+@scenario("oi-py-streaming-guardrail")
+def guarded_stream(player, recording):
+    """An answer goes out window by window, each one judged; the model's tokens fall as they did."""
+    guardrail = player.guardrail(wordPolicyConfig={"wordsConfig": [{"text": "a word that nobody says"}]})
+    agent, alias = player.cast(recording, guardrailConfiguration=guardrail)
+    windows = [
+        base64.b64decode(payload["bytes"]).decode() for kind, payload in recording.events if kind == "chunk"
+    ]
+    (step,) = recording.script()
+    (said,) = step["content"]
+    answer = "".join(windows)
+    before, _, after = said["text"].partition(answer)
+    interval = recording.request["streamingConfigurations"]["applyGuardrailInterval"]
+    # A window ends with the piece that fills it.
+    pieces = [piece for window in windows for piece in (window[: interval - 1], window[interval - 1:])]
+    step["content"] = [{"pieces": [f"<thinking>{before}", *pieces, after]}]
+    player.stub.reset()
+    player.stub.script(model=[step])
+    return player.invoke(agent, alias, **recording.request)
+
+
+@scenario("oi-py-inline-plain")
+def inline(player, recording):
+    """An agent that is all in the request."""
+    return player.invoke_inline(**recording.request)
 
 
 @scenario("nb-inline-agents-roc-8b363b-c12")
@@ -133,6 +216,20 @@ def answered(player, call):
         "invocationId": player.turn.control["invocationId"],
         "returnControlInvocationResults": [{"functionResult": result}],
     }
+
+
+@scenario("nb-bedrock-agents-roc-033dd5-c10")
+def return_of_control(player, recording):
+    """Two calls that the caller makes, one after the other; the recording ends with the second."""
+    agent, alias = player.cast(recording)
+    first, _ = recording.returned()
+    session = agents.session_id()
+    data = player.invoke(
+        agent, alias, session, inputText="what is my mortgage rate for id AVC-1234", enableTrace=True
+    )
+    (called,) = first["invocationInputs"]
+    state = answered(player, called["functionInvocationInput"])
+    return data + player.invoke(agent, alias, session, sessionState=state, enableTrace=True)
 
 
 @scenario(

@@ -136,28 +136,44 @@ class Replay:
                 pass
 
 
-# What a span tells of the prompt, which every service words for itself; a model's own name for itself.
-OWN = re.compile(r"llm\.input_messages\.|llm\.model_name$|llm\.invocation_parameters$")
+# What a span takes from the prompt or from the request, and a model's own name for itself.
+OWN = re.compile(r"input\.|llm\.model_name$|llm\.invocation_parameters$")
 
 
 def told(node):
-    """What a span says that both services must say alike; of metadata only which there are."""
+    """What a span says that both services must say alike."""
     found = {}
     for name, value in node.attributes.items():
-        if OWN.match(name) and node.kind == "LLM":
+        if OWN.match(name) or (node.kind == "LLM" and name.startswith(("llm.input_messages.", "output."))):
+            # What a model call put out stands in its messages; `output.value` is the rationale, or the raw reply.
             continue
-        if name == "input.value" and (node.kind in ("LLM", "CHAIN") or node.is_root):
-            # Taken from a prompt or from the request, not from an event.
-            continue
-        if name == "metadata":
-            # Less than a millisecond is no time to the instrumentation.
-            value = tuple(sorted(set(json.loads(value)) - {"totalTimeMs"}))
-        found[name] = value
+        found[name] = plain(name, value)
+    found.pop("metadata", None)
     return found
 
 
+def plain(name, value):
+    """A value without what is meant to differ (COMPAT.md): the order of arguments, how line breaks are written in a
+    rationale, the files in a traceback. Nova's replies go on from a thought that AWS's prompt has begun."""
+    if name.endswith(("function.arguments", "tool.parameters")):
+        arguments = json.loads(value)
+        if isinstance(arguments, list):
+            arguments.sort(key=lambda argument: argument["name"])
+        return json.dumps(arguments, sort_keys=True)
+    if not isinstance(value, str):
+        return value
+    if value.startswith("Traceback"):
+        return value.strip().splitlines()[-1]
+    return value.replace("\\n", "\n").removeprefix("<thinking>").strip()
+
+
+def metadata(node):
+    """Which metadata a span has; less than a millisecond is no time to the instrumentation."""
+    return set(json.loads(node.attributes.get("metadata", "{}"))) - {"totalTimeMs"}
+
+
 def differences(theirs, ours):
-    """Where the trees of two takes differ, in words."""
+    """Where the trees of two takes differ, in words. Ours may have metadata that AWS did not send yet."""
     lines = [[line for root in roots for line in root.lines()] for roots in (theirs, ours)]
     if lines[0] != lines[1]:
         return ["the spans differ:\n" + "\n".join(difflib.unified_diff(*lines, lineterm="", n=9))]
@@ -170,4 +186,7 @@ def differences(theirs, ours):
                 found.append(
                     f"{node.kind} {node.name}: {name}: AWS: {short(left.get(name))}, ours: {short(right.get(name))}"
                 )
+        lacking = metadata(node) - metadata(our)
+        if lacking:
+            found.append(f"{node.kind} {node.name}: metadata lacks {sorted(lacking)}")
     return found

@@ -22,8 +22,12 @@ def binary(name, variable):
     path = os.environ.get(variable)
     if path:
         return path
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    return str(target / "debug" / name)
+    return str(target() / "debug" / name)
+
+
+def target():
+    """Cargo's target folder."""
+    return Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 
 
 def pytest_addoption(parser):

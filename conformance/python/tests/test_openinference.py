@@ -6,18 +6,26 @@ order, status, and every attribute but those that quote the prompt or name the m
 """
 
 import pytest
-from conftest import config
+from conftest import config, target
 
 from outcrop_e2e import recordings, spans
-from outcrop_e2e.scenarios import SCENARIOS, Player, played
+from outcrop_e2e.recordings import Recording
+from outcrop_e2e.scenarios import SCENARIOS, SETTINGS, Player, played
 
 LACKING = recordings.missing()
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=str(LACKING))
 
 
+# What `crates/service/tests/recorded` has taken again in process.
+IN_PROCESS = (
+    "oi-hist-kb-with-orchestration", "oi-py-kb-single-shortcut", "nb-custom-orchestration-example-1dda33-c25",
+    "nb-custom-orchestration-example-1dda33-c38",
+)
+
+
 @pytest.fixture(scope="module")
 def server(stub, launch):
-    return launch(config(stub, "bedrock"))
+    return launch(config(stub, "bedrock") + SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -41,4 +49,17 @@ def test_the_spans_are_those_of_the_recording(collector, replay, connect, server
     theirs = collector.take()
     assert theirs
     problems = spans.differences(theirs, ours)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("name", IN_PROCESS)
+def test_the_spans_of_turns_taken_in_process(collector, replay, name):
+    kept = target() / "tmp" / "recorded" / f"{name}.jsonl"
+    if not kept.exists():
+        pytest.skip(f"crates/service/tests/recorded has not left {kept}")
+    client = replay.client()
+    replay.play(client, Recording(name))
+    theirs = collector.take()
+    replay.play(client, Recording(name, kept))
+    problems = spans.differences(theirs, collector.take())
     assert not problems, "\n".join(problems)

@@ -6,6 +6,7 @@ the recording event by event: kinds, order, nesting, trace ids, the members of e
 not depend on when and where it ran. `DIFFERENCES` lists what is meant to differ, and COMPAT.md tells of it.
 """
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from conftest import ROOT, config
 from outcrop_e2e import difference, recordings
 from outcrop_e2e.difference import Difference
 from outcrop_e2e.recordings import events_of, rows
-from outcrop_e2e.scenarios import SCENARIOS, Player, played
+from outcrop_e2e.scenarios import SCENARIOS, SETTINGS, Player, played
 
 LACKING = recordings.missing()
 pytestmark = pytest.mark.skipif(LACKING is not None, reason=str(LACKING))
@@ -26,15 +27,66 @@ UNNAMED = (
     "nb-bedrock-agents-roc-033dd5-c10",
 )
 
+# Recorded with models that write their calls as XML.
+WITH_XML = (
+    "oi-js-codeinterpreter", "oi-py-multiagent-supervisor-3level", "nb-bedrock-agents-roc-033dd5-c10",
+)
+
+
+def same_error(theirs, ours):
+    """Whether two tracebacks end in the same exception."""
+    return theirs.strip().splitlines()[-1] == ours.strip().splitlines()[-1]
+
+
+def but_for_escapes(theirs, ours):
+    """Whether two texts differ only in how line breaks are written."""
+    return theirs.replace("\\n", "\n").strip() == ours
+
+
+def same_thoughts(theirs, ours):
+    """Whether ours are the thoughts of theirs without what stands between them."""
+    thoughts = re.split(r"</thinking>.*?<thinking>", theirs, flags=re.DOTALL)
+    return len(thoughts) > 1 and " ".join(thoughts).split() == ours.split()
+
+
 # What a default prompt asks of a model is shown in its traces.
 PARAMETERS = r"\.inferenceConfiguration\.(stopSequences\[\d\]|maximumLength|temperature|topK|topP)$"
 
 DIFFERENCES = [
     Difference(r"\.functionInvocationInput\.agentId$", "ours", "AWS sends it since 2024-10", only=UNNAMED),
-    Difference(r"\.inferenceConfiguration\.__type$", "aws", "a trace of AWS's own serializer, which SDKs drop"),
+    Difference(
+        r"\.reasoningContent\.reasoningText$", "aws", "empty where the model does not think",
+        "`reasoningContent` in traces",
+    ),
+    Difference(
+        r"^(callerChain\[0\]\.agentAliasArn|eventTime)$|\.metadata\.|\.foundationModel$", "ours",
+        "recorded before AWS sent it", only=("nb-bedrock-agents-roc-033dd5-c10",),
+    ),
+    Difference(
+        r"\.promptCreationMode$", "ours",
+        "the prompt with calls in XML is the agent's own here, and was the model's default there", only=WITH_XML,
+    ),
+    Difference(
+        r"\.modelInvocationOutput\.reasoningContent\.", "ours", "AWS shows it in the raw response alone",
+        "`reasoningContent` in traces",
+    ),
+    Difference(
+        r"\.preProcessingTrace\.modelInvocationOutput\.parsedResponse\.rationale$", "value",
+        "AWS shows line breaks as they stand in the reply's JSON",
+        "line breaks in the rationale of pre-processing", alike=but_for_escapes,
+    ),
+    Difference(
+        r"\.rationale\.text$", "value", "AWS shows what stands between the thoughts as well",
+        "several thoughts in one reply", alike=same_thoughts,
+    ),
+    Difference(
+        r"\.executionError$", "value", "the traceback names files of AWS's own machines", alike=same_error,
+    ),
     *(
-        Difference(PARAMETERS, side, "default prompts are Outcrop's own", "`inferenceConfiguration` of default prompts")
-        for side in ("aws", "value")
+        Difference(
+            PARAMETERS, side, "default prompts are Outcrop's own", "`inferenceConfiguration` of default prompts"
+        )
+        for side in ("aws", "ours", "value")
     ),
     Difference(
         r"^(agentId|agentAliasId|agentVersion|callerChain\[0\]\.agentAliasArn|.*\.inferenceConfiguration\..*)$",
@@ -49,7 +101,7 @@ DIFFERENCES = [
 
 @pytest.fixture(scope="module")
 def server(stub, launch):
-    return launch(config(stub, "bedrock"))
+    return launch(config(stub, "bedrock") + SETTINGS)
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
