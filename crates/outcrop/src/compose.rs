@@ -223,6 +223,7 @@ fn settings(config: &Config) -> Settings {
             AwsLimits::Strict => Strictness::Strict,
         },
         takes_code: config.register_functions,
+        streams: config.stream_final_response,
         budget: config.turn,
         turns_max: config.concurrent_turns,
         // SQLite locks its folder; a database is anybody's.

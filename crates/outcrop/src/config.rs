@@ -80,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) shutdown: Duration,
     /// Whether clients may register folders of this machine as functions.
     pub(crate) register_functions: bool,
+    /// Whether answers are streamed to clients that do not say.
+    pub(crate) stream_final_response: bool,
     /// Logging.
     pub(crate) log: Log,
     /// Keys that may sign requests; empty: any signature is accepted (loopback only).

@@ -12,6 +12,8 @@ pub struct Settings {
     pub strictness: Strictness,
     /// Whether clients may upload functions.
     pub takes_code: bool,
+    /// Whether answers are streamed to clients that do not say (`streamFinalResponse`).
+    pub streams: bool,
     /// Limits of one turn.
     pub budget: Budget,
     /// Most turns in flight at once; above it `InvokeAgent` answers `ThrottlingException`.
@@ -35,6 +37,7 @@ impl Default for Settings {
         Self {
             strictness: Strictness::Relaxed,
             takes_code: true,
+            streams: false,
             budget: Budget::default(),
             turns_max: 1_024,
             exclusive_store: true,

@@ -21,6 +21,7 @@ pub(super) struct LowConfig {
     pub(super) durability: Option<super::Durability>,
     pub(super) shutdown_s: Option<u64>,
     pub(super) register_functions: Option<bool>,
+    pub(super) stream_final_response: Option<bool>,
     #[serde(default)]
     pub(super) log: LowLog,
     #[serde(default)]

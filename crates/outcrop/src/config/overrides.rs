@@ -26,7 +26,7 @@ const NAMED: [(Name, &str); 4] = [
 ];
 
 /// Top-level keys with a variable: those that hold one value.
-const TOP_LEVEL: [&str; 9] = [
+const TOP_LEVEL: [&str; 10] = [
     "listen",
     "data_dir",
     "database_url",
@@ -36,6 +36,7 @@ const TOP_LEVEL: [&str; 9] = [
     "durability",
     "shutdown_s",
     "register_functions",
+    "stream_final_response",
 ];
 
 /// Variables that are read elsewhere and are no misspelling.
@@ -123,7 +124,7 @@ fn collect(flags: &Flags, environment: &Environment) -> Vec<(Name, Place, String
 }
 
 fn value((table, key): Name, text: &str) -> Result<Value, String> {
-    if key == "register_functions" {
+    if matches!(key, "register_functions" | "stream_final_response") {
         let text = text.trim();
         return text
             .parse()

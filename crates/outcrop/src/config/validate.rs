@@ -161,6 +161,7 @@ pub(super) fn validate(
         register_functions: low
             .register_functions
             .unwrap_or_else(|| listen.ip().to_canonical().is_loopback()),
+        stream_final_response: low.stream_final_response.unwrap_or(false),
         log: Log {
             filter: check.log_filter(low.log.filter),
             format: low.log.format.unwrap_or_default(),

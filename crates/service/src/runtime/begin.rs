@@ -356,7 +356,10 @@ impl Beginning<'_> {
         RequestInfo {
             request_id: self.cx.request_id.clone(),
             trace: self.invocation.trace,
-            stream: self.invocation.stream,
+            stream: self
+                .invocation
+                .stream
+                .unwrap_or(self.shared.settings.streams),
             guardrail_interval: self.invocation.guardrail_interval,
         }
     }

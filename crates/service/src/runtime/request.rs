@@ -41,7 +41,7 @@ pub(crate) struct Invocation {
     /// `enableTrace`.
     pub(crate) trace: bool,
     /// `streamFinalResponse`.
-    pub(crate) stream: bool,
+    pub(crate) stream: Option<bool>,
     /// `applyGuardrailInterval`.
     pub(crate) guardrail_interval: Option<u32>,
     /// Session attributes to merge in.
@@ -116,7 +116,7 @@ impl Invocation {
             ask,
             end_session,
             trace: input.enable_trace.unwrap_or(false),
-            stream: streaming.stream_final_response.unwrap_or(false),
+            stream: streaming.stream_final_response,
             guardrail_interval: streaming
                 .apply_guardrail_interval
                 .and_then(|interval| u32::try_from(interval).ok()),
@@ -145,7 +145,7 @@ impl Invocation {
             ask,
             end_session: false,
             trace: false,
-            stream: false,
+            stream: Some(false),
             guardrail_interval: None,
             session_attributes: Attributes::new(),
             prompt_session_attributes: Attributes::new(),
