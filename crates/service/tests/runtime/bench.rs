@@ -17,9 +17,10 @@ use outcrop_engine::port::{
 };
 use outcrop_model::control::ops::{CreateAgent, CreateAgentActionGroup, PrepareAgent};
 use outcrop_model::converse::{
-    CitationsDelta, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart, ContentBlockStartEvent,
-    ConverseStreamMetadataEvent, ConverseStreamMetrics, ConverseStreamOutput, MessageStopEvent,
-    StopReason, TokenUsage, ToolUseBlockDelta, ToolUseBlockStart,
+    CitationsDelta, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart,
+    ContentBlockStartEvent, ConverseStreamMetadataEvent, ConverseStreamMetrics,
+    ConverseStreamOutput, MessageStopEvent, StopReason, TokenUsage, ToolUseBlockDelta,
+    ToolUseBlockStart,
 };
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::{CallContext, EventSource, Handle, HandleStream};
