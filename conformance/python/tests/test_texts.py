@@ -585,6 +585,17 @@ def collaborator_of_itself(control):
 
 
 @row
+def collaborator_that_is_a_draft(control):
+    agent, other = supervisor(control), agents.create(control)
+    return invalid(
+        collaborator(control, agent, f"arn:aws:bedrock:us-west-2:111111111111:agent-alias/{other}/TSTALIASID"),
+        f"Agent {agent} cannot collaborate with TSTALIASID alias of another agent. Use a different alias to collaborate "
+        "with.",
+        relaxed=False,
+    )
+
+
+@row
 def collaborator_of_no_supervisor(control):
     agent, other = agents.create(control), agents.create(control)
     return invalid(

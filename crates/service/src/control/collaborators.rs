@@ -5,6 +5,7 @@
 
 mod uses;
 
+use outcrop_engine::action::Strictness;
 use outcrop_model::arn::AgentAliasArn;
 use outcrop_model::control::{
     Agent, AgentAlias, AgentCollaboration, AgentCollaborator, AgentCollaboratorSummary,
@@ -21,7 +22,9 @@ use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Expect, Key, Write};
 
 use super::paging::VersionList;
-use super::{DRAFT, GONE, Refused, aliases, gone, guard, name_conflict, quotas, version_parent};
+use super::{
+    DRAFT, GONE, Refused, TEST_ALIAS, aliases, gone, guard, name_conflict, quotas, version_parent,
+};
 use crate::records::{Scope, Stored, kind, put};
 use crate::{Service, scope};
 pub(super) use uses::{forget, in_use, remember};
@@ -250,6 +253,12 @@ impl Service {
         if arn.agent_id == agent_id {
             return Err(refuse(format!(
                 "The agent {agent_id} cannot be a collaborator of itself"
+            )));
+        }
+        // In AWS's words, as a user of it was told.
+        if self.settings.strictness == Strictness::Strict && arn.alias_id == TEST_ALIAS {
+            return Err(refuse(format!(
+                "Agent {agent_id} cannot collaborate with {TEST_ALIAS} alias of another agent. Use a different alias to collaborate with."
             )));
         }
         let key = aliases::key(&scope(cx), &arn.agent_id, &arn.alias_id);
