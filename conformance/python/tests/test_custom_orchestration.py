@@ -8,6 +8,7 @@ from conftest import config
 
 import outcrop_e2e
 from outcrop_e2e import agents
+from outcrop_e2e.process import texts
 from outcrop_e2e.samples import clones
 from outcrop_e2e.turn import invoke
 
@@ -134,6 +135,20 @@ def test_think_and_act_over_two_turns(runtime, stub, planned):
     assert second.text == "By truck."
     told = [message["role"] for message in stub.model_calls()[-1]["messages"]]
     assert told == ["user", "assistant", "user", "assistant", "user"]
+
+
+def test_a_restart_loses_no_step(server, runtime, stub, planned):
+    agent, session = planned("react"), agents.session_id()
+    call = {"tool": "get_order_status", "input": {"order_id": "A-482"}, "id": "call-1"}
+    answers = [[call], [{"text": "It has shipped."}], [{"text": "By truck."}]]
+    stub.script(model=[{"content": answer} for answer in answers], tool=[{"text": "shipped"}])
+    invoke(runtime, agent, session, "Where is order A-482?").ok()
+    server.kill()
+    server.start()
+    assert invoke(runtime, agent, session, "How?").ok().text == "By truck."
+    told = [text for _, text in texts(stub.model_calls()[-1])]
+    assert "shipped" in told
+    assert "It has shipped." in told
 
 
 def test_a_plan_first_then_one_tool_after_the_other(runtime, stub, planned):

@@ -51,7 +51,9 @@ impl Weighter<Key, Arc<OpenSession>> for ByBytes {
         let file_bytes: u64 = files.map(|file| file.content.as_bytes().len() as u64).sum();
         let recalled = session.recalled.iter().flatten();
         let recalled_bytes: u64 = recalled.map(|summary| summary.len() as u64).sum();
-        session.bytes + file_bytes + recalled_bytes + UTTERANCE_OVERHEAD_BYTES
+        let planned = session.conversation.orchestrated.iter();
+        let planned_bytes: u64 = planned.map(|turn| turn.bytes() as u64).sum();
+        session.bytes + file_bytes + recalled_bytes + planned_bytes + UTTERANCE_OVERHEAD_BYTES
     }
 }
 
