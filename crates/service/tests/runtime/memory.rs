@@ -26,14 +26,19 @@ const DAY: Duration = Duration::from_hours(24);
 
 /// Gives the bench's agent a memory.
 async fn remember(bench: &Bench, configuration: Value) {
+    define(bench, json!({"memoryConfiguration": configuration})).await;
+}
+
+/// Updates and prepares the bench's agent.
+async fn define(bench: &Bench, more: Value) {
     let id = &bench.agent_id;
-    bench
-        .control::<UpdateAgent>(json!({
-            "agentId": id, "agentName": "support-bot", "foundationModel": "anthropic.claude",
-            "agentResourceRoleArn": "arn:aws:iam::111111111111:role/AgentRole",
-            "instruction": "You are a helpful customer support assistant.",
-            "memoryConfiguration": configuration}))
-        .await;
+    let mut input = json!({
+        "agentId": id, "agentName": "support-bot", "foundationModel": "anthropic.claude",
+        "agentResourceRoleArn": "arn:aws:iam::111111111111:role/AgentRole",
+        "instruction": "You are a helpful customer support assistant."});
+    let members = input.as_object_mut().expect("an object");
+    members.extend(more.as_object().expect("an object").clone());
+    bench.control::<UpdateAgent>(input).await;
     bench.control::<PrepareAgent>(json!({"agentId": id})).await;
 }
 
@@ -431,7 +436,9 @@ async fn a_failed_summary_is_tried_again_later_and_in_the_end_given_up() {
             detail: "no".to_owned(),
         })
     };
-    let bench = remembering().await;
+    let store = Arc::new(Gated::new());
+    let bench = Bench::over(Arc::clone(&store) as Arc<dyn Store>, "anthropic.claude").await;
+    remember(&bench, thirty_days()).await;
     bench
         .model
         .says([Say::Text("a"), rejected(), Say::Text("at last")]);
@@ -457,6 +464,10 @@ async fn a_failed_summary_is_tried_again_later_and_in_the_end_given_up() {
     assert_eq!(summarise(&bench).await, 0, "it is given up");
     assert_eq!(bench.model.calls() - before, 10);
     assert_eq!(texts(&bench).await, ["at last"]);
+    let parent = format!("{}/TSTALIASID", bench.agent_id);
+    let left = store.below("summary-failure", &parent).await;
+    assert_eq!(left.len(), 1);
+    assert!(left[0].contains("rejected the request: no"), "{}", left[0]);
 }
 
 #[tokio::test]
@@ -534,4 +545,34 @@ async fn wherever_the_process_dies_a_session_has_one_summary() {
         assert_eq!(summaries.len(), 1, "{commits}: {summaries:?}");
         assert_eq!(summarise(&bench).await, 0, "{commits}");
     }
+}
+
+#[tokio::test]
+async fn the_prompt_for_summaries_has_a_model_and_parameters_of_its_own_or_is_off() {
+    let bench = Bench::new().await;
+    let prompts = |prompt: Value| {
+        json!({"memoryConfiguration": thirty_days(),
+            "promptOverrideConfiguration": {"promptConfigurations": [prompt]}})
+    };
+    let own = json!({"promptType": "MEMORY_SUMMARIZATION", "promptCreationMode": "OVERRIDDEN",
+        "promptState": "ENABLED", "foundationModel": "meta.small",
+        "basePromptTemplate": "$past_conversation_summary$ Sum up: $conversation$",
+        "inferenceConfiguration": {"maximumLength": 300, "temperature": 0.5}});
+    define(&bench, prompts(own)).await;
+    session(&bench, "s1", "<topic name='user goals'>It is short.").await;
+    assert_eq!(texts(&bench).await, ["It is short."]);
+    let request = bench.model.request(bench.model.calls() - 1);
+    assert_eq!(request.model, "meta.small");
+    assert_eq!(request.inference.max_tokens, Some(300));
+    assert_eq!(request.inference.temperature, Some(0.5));
+    assert!(shown(&bench, 1).contains("Sum up: User: about s1"));
+
+    let off = json!({"promptType": "MEMORY_SUMMARIZATION", "promptState": "DISABLED"});
+    define(&bench, prompts(off)).await;
+    bench.model.says([Say::Text("a")]);
+    let more = json!({"inputText": "x", "memoryId": "user-1", "endSession": true});
+    assert_eq!(bench.ask(more).await, text("a"));
+    assert_eq!(summarise(&bench).await, 0);
+    let told = shown(&bench, bench.model.calls() - 1);
+    assert!(told.contains("It is short."), "what there was is recalled");
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_core::future::BoxFuture;
 use outcrop_store::memory::MemoryStore;
 use outcrop_store::{
-    Batch, Committed, Entry, Health, Job, Key, Lease, Listing, Page, Record, Scan, Store,
+    Batch, Committed, Entry, Health, Job, Key, Lease, Listing, Order, Page, Record, Scan, Store,
     StoreError, Write,
 };
 use tokio::sync::Semaphore;
@@ -60,6 +60,24 @@ impl Gated {
     pub(super) fn hold_summaries(&self) -> Arc<Gate> {
         self.gate.closed.store(1, Ordering::SeqCst);
         Arc::clone(&self.gate)
+    }
+
+    /// The bodies of all documents of a kind below a parent.
+    pub(super) async fn below(&self, kind: &'static str, parent: &str) -> Vec<String> {
+        let scan = Scan {
+            scope: "111111111111/us-west-2".into(),
+            kind,
+            parent: parent.into(),
+            order: Order::Id,
+            now_ms: 0,
+        };
+        let page = Page {
+            limit: 10,
+            after: None,
+        };
+        let found = self.store.list(scan, page).await.expect("answers");
+        let bodies = found.records.iter().map(|record| record.body.to_string());
+        bodies.collect()
     }
 
     async fn pass_gate(&self, batch: &Batch) {
