@@ -1,5 +1,5 @@
 # What every case has: a name of its own, and the outside world as literals, so that nothing but
-# bedrock-agent and lambda are called.
+# bedrock, bedrock-agent and lambda are called.
 
 variable "name" {
   type = string

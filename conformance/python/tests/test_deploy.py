@@ -226,3 +226,22 @@ def test_own_endpoints_are_signed_when_keys_are_configured(stub, launch):
     for path in ("identity", "stacks", "functions", "exports"):
         status, _, _ = request("GET", f"{closed.url}/_outcrop/v1/{path}")
         assert status == 403, path
+
+
+def test_a_guardrail_is_deployed_with_its_version(server, clients, run):
+    guardrails = clients.guardrails
+    template = TEMPLATES / "guardrail.yaml"
+    said = run("deploy", template, "--yes", "--stack", "watch")
+    arn = re.search(r"arn:aws:bedrock:us-west-2:111111111111:guardrail/\w+", said).group()
+    seen = guardrails.get_guardrail(guardrailIdentifier=arn, guardrailVersion="1")
+    assert seen["description"] == "the first" and seen["topicPolicy"]["tier"] == {"tierName": "CLASSIC"}
+    assert guardrails.list_tags_for_resource(resourceARN=arn)["tags"] == [{"key": "team", "value": "orders"}]
+    agent = found(clients.control, "watched")
+    turn = invoke(clients.runtime, agent, agents.session_id(), "This is forbidden.")
+    assert turn.text == "You cannot ask that."
+    run("deploy", template, "--yes", "--stack", "watch", "--parameter", "Word=banned")
+    words = guardrails.get_guardrail(guardrailIdentifier=arn)["wordPolicy"]["words"]
+    assert [word["text"] for word in words] == ["banned"]
+    run("delete", "watch", "--yes")
+    ids = [one["arn"] for one in guardrails.list_guardrails()["guardrails"]]
+    assert arn not in ids and not found(clients.control, "watched")

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 /// A server.
 pub trait Api: Send + Sync {
-    /// One operation of `bedrock-agent`, by its name, as JSON in the shapes of the service model.
+    /// One operation of `bedrock-agent` by its name, or of `bedrock` as `bedrock:Name`, as JSON in the
+    /// shapes of the service model.
     fn call(&self, operation: &'static str, input: Value)
     -> BoxFuture<'_, Result<Value, ApiError>>;
 

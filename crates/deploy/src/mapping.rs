@@ -8,15 +8,16 @@
 //!
 //! Invariant: `to_template` of a definition, read by `to_definition`, is that definition again.
 
-use outcrop_model::control;
 use outcrop_model::operation::{MemberSpec, ShapeKind, ShapeSpec};
+use outcrop_model::{bedrock, control};
 use serde_json::{Map, Value};
 
 use crate::node::{Content, Key, Node, Problem, later, number};
 
 pub use forms::{
     ACTION_GROUP, AGENT, AGENT_ALIAS, AGENT_VERSION, AGENT_VERSION_TYPE, COLLABORATOR, DATA_SOURCE,
-    KNOWLEDGE_BASE, KNOWLEDGE_BASE_ASSOCIATION, PROMPT, PROMPT_VERSION,
+    GUARDRAIL, GUARDRAIL_VERSION, KNOWLEDGE_BASE, KNOWLEDGE_BASE_ASSOCIATION, PROMPT,
+    PROMPT_VERSION,
 };
 
 mod forms;
@@ -53,7 +54,23 @@ pub enum ExtraKind {
 }
 
 /// Members that are not the property's name with a small first letter: (shape, property, member).
-const RENAMED: [(&str, &str, &str); 2] = [
+const RENAMED: [(&str, &str, &str); 6] = [
+    ("CreateGuardrailRequest", "KmsKeyArn", "kmsKeyId"),
+    (
+        "GuardrailContentPolicyConfig",
+        "ContentFiltersTierConfig",
+        "tierConfig",
+    ),
+    (
+        "GuardrailCrossRegionConfig",
+        "GuardrailProfileArn",
+        "guardrailProfileIdentifier",
+    ),
+    (
+        "GuardrailTopicPolicyConfig",
+        "TopicsTierConfig",
+        "tierConfig",
+    ),
     ("S3Location", "URI", "uri"),
     (
         "SupplementalDataStorageConfiguration",
@@ -114,11 +131,15 @@ fn with_first<I: Iterator<Item = char>>(text: &str, change: impl Fn(char) -> I) 
     first.chain(characters).collect()
 }
 
+/// A shape of `bedrock-agent`, else of `bedrock`. Names that both have are scalars, and the same.
 fn shape(name: &str) -> &'static ShapeSpec {
-    let shapes = control::tables::SERVICE.shapes;
-    let found = shapes.binary_search_by_key(&name, |shape| shape.name);
-    let index = found.expect("forms and tables name only shapes of the service");
-    &shapes[index]
+    let services = [&control::tables::SERVICE, &bedrock::tables::SERVICE];
+    let found = services.into_iter().find_map(|service| {
+        let shapes = service.shapes;
+        let index = shapes.binary_search_by_key(&name, |shape| shape.name);
+        shapes.get(index.ok()?)
+    });
+    found.expect("forms and tables name only shapes of the services")
 }
 
 fn members(name: &str) -> &'static [MemberSpec] {

@@ -8,6 +8,7 @@ mod agent;
 mod alias;
 mod bucket;
 mod function;
+mod guardrail;
 mod paper;
 mod plain;
 mod tags;
@@ -47,6 +48,10 @@ pub enum Kind {
     Prompt,
     /// `AWS::Bedrock::PromptVersion`.
     PromptVersion,
+    /// `AWS::Bedrock::Guardrail`.
+    Guardrail,
+    /// `AWS::Bedrock::GuardrailVersion`.
+    GuardrailVersion,
     /// `AWS::Lambda::Function`, `AWS::Serverless::Function`.
     Function,
     /// `AWS::S3::Bucket`.
@@ -120,6 +125,8 @@ impl Kind {
             "AWS::Bedrock::DataSource" => Self::DataSource,
             "AWS::Bedrock::Prompt" => Self::Prompt,
             "AWS::Bedrock::PromptVersion" => Self::PromptVersion,
+            "AWS::Bedrock::Guardrail" => Self::Guardrail,
+            "AWS::Bedrock::GuardrailVersion" => Self::GuardrailVersion,
             "AWS::Lambda::Function" | "AWS::Serverless::Function" => Self::Function,
             "AWS::S3::Bucket" => Self::Bucket,
             other if paper::is_paper(other) => Self::Paper,
@@ -137,6 +144,8 @@ impl Kind {
             Self::DataSource => &mapping::DATA_SOURCE,
             Self::Prompt => &mapping::PROMPT,
             Self::PromptVersion => &mapping::PROMPT_VERSION,
+            Self::Guardrail => &mapping::GUARDRAIL,
+            Self::GuardrailVersion => &mapping::GUARDRAIL_VERSION,
             Self::Function | Self::Bucket | Self::Paper => return None,
         })
     }
@@ -184,6 +193,8 @@ impl Kind {
                 "/dataSourceConfiguration/type",
             ],
             Self::Prompt | Self::Paper => &[],
+            Self::Guardrail => &["/kmsKeyId"],
+            Self::GuardrailVersion => &["/guardrailIdentifier", "/description"],
             Self::PromptVersion => &["/promptArn", "/description", "/tags"],
             Self::Function => &["/functionName"],
             Self::Bucket => &["/bucketName"],
@@ -195,10 +206,11 @@ impl Kind {
         match self {
             Self::Agent => Some(("agentName", None)),
             Self::AgentAlias => Some(("agentAliasName", Some("agentId"))),
-            Self::KnowledgeBase | Self::Prompt => Some(("name", None)),
+            Self::KnowledgeBase | Self::Prompt | Self::Guardrail => Some(("name", None)),
             Self::DataSource => Some(("name", Some("knowledgeBaseId"))),
             Self::AgentVersion
             | Self::PromptVersion
+            | Self::GuardrailVersion
             | Self::Function
             | Self::Bucket
             | Self::Paper => None,
@@ -215,6 +227,8 @@ impl Kind {
             Self::DataSource => Some(plain::DATA_SOURCE.attributes),
             Self::Prompt => Some(plain::PROMPT.attributes),
             Self::PromptVersion => Some(plain::PROMPT_VERSION.attributes),
+            Self::Guardrail => Some(guardrail::GUARDRAIL.attributes),
+            Self::GuardrailVersion => Some(guardrail::VERSION.attributes),
             Self::Function => Some(&function::ATTRIBUTES),
             Self::Bucket => Some(&bucket::ATTRIBUTES),
             Self::Paper => None,
@@ -247,6 +261,8 @@ impl Kind {
             Self::DataSource => plain::DATA_SOURCE.create(api, definition, token).await,
             Self::Prompt => plain::PROMPT.create(api, definition, token).await,
             Self::PromptVersion => plain::PROMPT_VERSION.create(api, definition, token).await,
+            Self::Guardrail => guardrail::create(api, definition, token).await,
+            Self::GuardrailVersion => guardrail::VERSION.create(api, definition, token).await,
             Self::Function => function::put(api, identity, definition).await,
             Self::Bucket => bucket::put(api, identity, definition).await,
             Self::Paper => Ok(Created {
@@ -273,7 +289,8 @@ impl Kind {
             Self::DataSource => plain::DATA_SOURCE.converge(api, change).await,
             Self::Prompt => plain::PROMPT.converge(api, change).await,
             Self::Function => Ok(function::put(api, identity, change.target).await?.made),
-            Self::PromptVersion | Self::Bucket => Ok(change.made.clone()),
+            Self::Guardrail => guardrail::converge(api, change).await,
+            Self::PromptVersion | Self::GuardrailVersion | Self::Bucket => Ok(change.made.clone()),
             Self::Paper => Ok(paper::made(identity, change.target)),
         }
     }
@@ -293,6 +310,8 @@ impl Kind {
             Self::DataSource => plain::DATA_SOURCE.delete(api, made).await,
             Self::Prompt => plain::PROMPT.delete(api, made).await,
             Self::PromptVersion => plain::PROMPT_VERSION.delete(api, made).await,
+            Self::Guardrail => guardrail::GUARDRAIL.delete(api, made).await,
+            Self::GuardrailVersion => guardrail::VERSION.delete(api, made).await,
             Self::Function => function::delete(api, made).await,
             Self::Bucket => bucket::delete(api, made).await,
             Self::Paper => Ok(()),

@@ -142,7 +142,7 @@ class Batch:
             "skip_requesting_account_id": True,
             "skip_metadata_api_check": True,
             "skip_region_validation": True,
-            "endpoints": [{"bedrockagent": self.url, "lambda": self.url}],
+            "endpoints": [{"bedrock": self.url, "bedrockagent": self.url, "lambda": self.url}],
         }
         root = {
             "terraform": {"required_providers": {"aws": {"source": "hashicorp/aws"}}},

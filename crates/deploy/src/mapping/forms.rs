@@ -102,6 +102,20 @@ pub const PROMPT_VERSION: Form = Form {
     }],
 };
 
+/// `AWS::Bedrock::Guardrail`.
+pub const GUARDRAIL: Form = Form {
+    shape: "CreateGuardrailRequest",
+    hidden: &["clientRequestToken"],
+    extra: &[],
+};
+
+/// `AWS::Bedrock::GuardrailVersion`.
+pub const GUARDRAIL_VERSION: Form = Form {
+    shape: "CreateGuardrailVersionRequest",
+    hidden: &["clientRequestToken"],
+    extra: &[],
+};
+
 /// Outcrop's own resource type: a numbered version of an agent, kept as it was where it came from.
 pub const AGENT_VERSION_TYPE: &str = "Outcrop::Bedrock::AgentVersion";
 

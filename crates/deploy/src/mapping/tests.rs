@@ -25,6 +25,8 @@ fn every_form_names_shapes_that_exist() {
         DATA_SOURCE,
         PROMPT,
         PROMPT_VERSION,
+        GUARDRAIL,
+        GUARDRAIL_VERSION,
     ] {
         assert!(!members(form.shape).is_empty(), "{}", form.shape);
         for hidden in form.hidden {

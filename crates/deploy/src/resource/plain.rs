@@ -2,25 +2,27 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Change, Created, Made, attributes_of, fit, tags, with_token};
+use super::{Change, Created, Made, attributes_of, fit, tags};
 use crate::api::{Api, ApiError};
 
 /// The operations over one type.
 pub(super) struct Plain {
-    create: (&'static str, &'static str),
-    update: (&'static str, &'static str),
-    get: &'static str,
-    delete: &'static str,
+    pub(super) create: (&'static str, &'static str),
+    pub(super) update: (&'static str, &'static str),
+    pub(super) get: &'static str,
+    pub(super) delete: &'static str,
     /// The member of an answer that holds the object; empty: the answer is the object.
-    object: &'static str,
+    pub(super) object: &'static str,
     /// How operations name the object: (member of the input, attribute it is taken from).
-    keys: &'static [(&'static str, &'static str)],
+    pub(super) keys: &'static [(&'static str, &'static str)],
     /// The attributes whose values, with bars between, `Ref` gives.
-    reference: &'static [&'static str],
+    pub(super) reference: &'static [&'static str],
     /// The attribute that tags are put on.
-    arn: Option<&'static str>,
+    pub(super) arn: Option<&'static str>,
     /// Attributes that CloudFormation calls otherwise than the API: (attribute, the API's).
-    renamed: &'static [(&'static str, &'static str)],
+    pub(super) renamed: &'static [(&'static str, &'static str)],
+    /// The member that makes creation idempotent.
+    pub(super) token: &'static str,
     pub(super) attributes: &'static [&'static str],
 }
 
@@ -34,6 +36,7 @@ pub(super) const KNOWLEDGE_BASE: Plain = Plain {
     reference: &["KnowledgeBaseId"],
     arn: Some("KnowledgeBaseArn"),
     renamed: &[],
+    token: "clientToken",
     attributes: &[
         "KnowledgeBaseId",
         "KnowledgeBaseArn",
@@ -57,6 +60,7 @@ pub(super) const DATA_SOURCE: Plain = Plain {
     reference: &["KnowledgeBaseId", "DataSourceId"],
     arn: None,
     renamed: &[("DataSourceStatus", "Status")],
+    token: "clientToken",
     attributes: &[
         "DataSourceId",
         "DataSourceStatus",
@@ -78,6 +82,7 @@ pub(super) const PROMPT: Plain = Plain {
     reference: &["Arn"],
     arn: Some("Arn"),
     renamed: &[],
+    token: "clientToken",
     attributes: &["Arn", "Id", "Version", "CreatedAt", "UpdatedAt"],
 };
 
@@ -92,6 +97,7 @@ pub(super) const PROMPT_VERSION: Plain = Plain {
     reference: &["Arn"],
     arn: None,
     renamed: &[("PromptId", "Id")],
+    token: "clientToken",
     attributes: &[
         "Arn",
         "Id",
@@ -117,7 +123,8 @@ impl Plain {
         if let Some(prompt) = definition.get("promptArn") {
             input.insert("promptIdentifier".to_owned(), prompt.clone());
         }
-        let answer = api.call(operation, with_token(input, token)).await?;
+        input.insert(self.token.to_owned(), json!(token));
+        let answer = api.call(operation, Value::Object(input)).await?;
         let made = self.made(&answer);
         Ok(Created {
             made: self.read(api, &made).await?,
@@ -152,7 +159,7 @@ impl Plain {
             .collect()
     }
 
-    async fn read(&self, api: &dyn Api, made: &Made) -> Result<Made, ApiError> {
+    pub(super) async fn read(&self, api: &dyn Api, made: &Made) -> Result<Made, ApiError> {
         let answer = api.call(self.get, Value::Object(self.keys(made))).await?;
         Ok(self.made(&answer))
     }

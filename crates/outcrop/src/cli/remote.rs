@@ -13,8 +13,8 @@ use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, StatusCode};
 use outcrop_adapters::http::{self as outbound, Deadline, HttpFailure, Timeouts};
 use outcrop_deploy::api::{Api, ApiError, OwnRequest};
-use outcrop_model::control;
 use outcrop_model::operation::{OperationSpec, Service};
+use outcrop_model::{bedrock, control};
 use outcrop_wire::client::{CallError, Client, Signer};
 use serde_json::Value;
 
@@ -43,6 +43,8 @@ const OWN_PREFIX: &str = "/_outcrop/v1/";
 pub(crate) struct Remote {
     http: reqwest::Client,
     client: Client,
+    /// Guardrails are another service's.
+    guardrails: Client,
     /// Who calls, in which region.
     signer: Signer,
     endpoint: String,
@@ -117,9 +119,15 @@ impl Remote {
         check_endpoint(&endpoint)?;
         let http = outbound::client(CONNECT_TIMEOUT)
             .map_err(|error| TargetError::Request(error.to_string()))?;
+        let guardrails = if is_aws {
+            aws_endpoint("bedrock", &signer.region)
+        } else {
+            endpoint.clone()
+        };
         Ok(Self {
             http,
             client: Client::new(Service::Control, &endpoint, signer.clone()),
+            guardrails: Client::new(Service::Bedrock, &guardrails, signer.clone()),
             signer,
             endpoint,
             is_signed,
@@ -150,16 +158,19 @@ impl Remote {
 
     async fn operate(&self, operation: &'static str, input: Value) -> Result<Value, ApiError> {
         let spec = operation_of(operation)?;
-        let is_read = operation.starts_with("Get") || operation.starts_with("List");
+        let is_read = spec.name.starts_with("Get") || spec.name.starts_with("List");
+        let client = match spec.service {
+            Service::Bedrock => &self.guardrails,
+            _ => &self.client,
+        };
         // One token for all tries, so that they are one call.
         let token = uuid::Uuid::new_v4().to_string();
         self.repeated(is_read, || {
-            let made = self
-                .client
-                .request_json(spec, input.clone(), SystemTime::now(), || token.clone());
+            let made =
+                client.request_json(spec, input.clone(), SystemTime::now(), || token.clone());
             async move {
                 let (status, headers, body) = self.exchange(made, Timeouts::default()).await?;
-                let output = self.client.output_json(spec, status, &headers, &body);
+                let output = client.output_json(spec, status, &headers, &body);
                 output.map_err(|error| refused(error, status).into())
             }
         })
@@ -292,7 +303,10 @@ pub(crate) fn aws_endpoint(host: &str, region: &str) -> String {
 }
 
 fn operation_of(name: &'static str) -> Result<&'static OperationSpec, ApiError> {
-    let operations = control::tables::SERVICE.operations;
+    let (operations, name) = match name.strip_prefix("bedrock:") {
+        Some(name) => (bedrock::tables::SERVICE.operations, name),
+        None => (control::tables::SERVICE.operations, name),
+    };
     let found = operations.binary_search_by_key(&name, |operation| operation.name);
     let found = found.ok().and_then(|index| operations.get(index));
     found.copied().ok_or_else(|| ApiError::Refused {

@@ -4,6 +4,9 @@ A case checks what the provider's test of the same name checks. Where that test 
 buckets, databases or guardrails, the case names them by literals.
 """
 
-from . import agents, collaboration, functions, groups, knowledge, prompts
+from . import agents, collaboration, functions, groups, guardrails, knowledge, prompts
 
-ALL = (*agents.CASES, *groups.CASES, *collaboration.CASES, *knowledge.CASES, *prompts.CASES, *functions.CASES)
+ALL = (
+    *agents.CASES, *groups.CASES, *collaboration.CASES, *knowledge.CASES, *prompts.CASES, *functions.CASES,
+    *guardrails.CASES,
+)
