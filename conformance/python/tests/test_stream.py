@@ -199,3 +199,20 @@ def test_all_streams_met_the_acceptance_check(clients, runtime, agent):
     """The watch checks each stream; here, that it really saw one."""
     invoke(runtime, agent, agents.session_id(), "Where is order A-482?").ok()
     assert clients.watch.streams == 1
+
+
+def test_a_server_can_stream_to_clients_that_do_not_ask(stub, launch, connect):
+    server = launch("stream_final_response = true\n" + config(stub))
+    clients = connect(server)
+    agent = agents.order_agent(clients.control)
+    answer = {"content": [{"text": "<answer>" + "The order is on its way. " * 20 + "</answer>"}]}
+    stub.script(model=[{}, {**answer, "hold_middle": "half"}])
+    seen = []
+    question = (clients.runtime, agent, agents.session_id(), "Where is order A-482?")
+    call = Background(invoke, *question, seen=seen)
+    await_event(seen, "chunk")
+    stub.release("half")
+    assert len(call.join().ok().chunks) > 1
+    stub.script(model=[{}, answer])
+    turn = invoke(*question, streamingConfigurations={"streamFinalResponse": False}).ok()
+    assert len(turn.chunks) == 1
