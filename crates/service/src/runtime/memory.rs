@@ -2,9 +2,9 @@
 //!
 //! A summary is a document of its own with an expiry; a job of the store's queue makes it (ADR 0016).
 //! [`job`] says what is to be done and is written together with the session it is about; [`worker`]
-//! takes jobs up; [`summarise`] does one; [`told`] reads what was said; [`api`] serves
-//! `GetAgentMemory` and `DeleteAgentMemory`. When a session ends is decided elsewhere, by its
-//! document.
+//! takes jobs up; [`summarise`] does one; [`told`] reads what was said, [`ask`] has the model put it
+//! in short; [`api`] serves `GetAgentMemory` and `DeleteAgentMemory`. When a session ends is decided
+//! elsewhere, by its document.
 //!
 //! Invariant: a life of a session, named by its journal, has at most one summary, for the journal is
 //! part of the summary's key.

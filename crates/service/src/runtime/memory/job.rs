@@ -10,13 +10,12 @@
 use std::sync::Arc;
 
 use outcrop_model::timestamp::Timestamp;
-use outcrop_store::{NewJob, Write};
+use outcrop_store::{Key, NewJob, Write};
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
 use crate::records::{self, Scope, SessionDoc};
 use crate::runtime::session::OpenSession;
-use outcrop_store::Key;
 
 /// The queue of these jobs.
 pub(super) const QUEUE: &str = "summarise";
