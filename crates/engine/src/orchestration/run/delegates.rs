@@ -100,8 +100,10 @@ impl Run {
         retrieved: &Retrieved,
         effects: &mut Effects,
     ) {
-        let direct = self.direct;
-        let generates = direct || self.generates_in_loop();
+        let generates = self.direct || self.generates_in_loop();
+        // A search shows the id of the request it was made for (behaviour.md 6.2).
+        let request_id = self.request().map(|request| request.request_id.clone());
+        let request_id = request_id.unwrap_or_else(|| retrieved.client_request_id.clone());
         let is_orchestrated = self.is_orchestrated();
         let Some(slot) = self
             .acting
@@ -131,15 +133,7 @@ impl Run {
             started_at: retrieved.started_at,
             ended_at: retrieved.ended_at,
             of: ObservedCall::Lookup {
-                // Recorded streams give the request's own id for the direct search alone.
-                client_request_id: if direct {
-                    self.started
-                        .as_ref()
-                        .map(|started| started.request.request_id.clone())
-                        .unwrap_or_default()
-                } else {
-                    retrieved.client_request_id.clone()
-                },
+                client_request_id: request_id,
                 references: references.clone(),
             },
         }));

@@ -1,0 +1,11 @@
+//! Turns recorded on AWS that search knowledge bases or are planned by a function, taken again in
+//! process: no server searches yet, so that no test from outside can take them.
+//!
+//! The doubles say what the recorded model, functions and searches said; the events that come of it
+//! must be the recorded ones. Without recordings each test prints that it is skipped.
+
+mod bench;
+mod compare;
+mod knowledge_bases;
+mod orchestrator;
+mod recording;
