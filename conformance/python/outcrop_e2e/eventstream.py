@@ -15,9 +15,17 @@ def wire(kind, payload):
     """An event's payload as it was on the wire, where a notebook has printed it otherwise."""
     if kind == "chunk" and "bytes_decoded_from_log" in payload:
         payload = {name: value for name, value in payload.items() if name != "bytes_decoded_from_log"} | {
-            "bytes": base64.b64encode(payload["bytes_decoded_from_log"].encode()).decode()
+            "bytes": base64.b64encode(printed_once(payload["bytes_decoded_from_log"]).encode()).decode()
         }
     return json.dumps(payload, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def printed_once(text):
+    """A text that a notebook may have printed twice, the second time trimmed."""
+    for end in range(len(text) // 2, len(text)):
+        if text[:end].strip() and text[:end].strip() == text[end:].strip():
+            return text[:end]
+    return text
 
 
 def frame(kind, payload):

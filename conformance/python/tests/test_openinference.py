@@ -22,6 +22,9 @@ IN_PROCESS = (
     "nb-custom-orchestration-example-1dda33-c38",
 )
 
+# Its searches were recorded without times, so that their spans stand anywhere.
+WITHOUT_TIMES = ("nb-custom-orchestration-example-1dda33-c38",)
+
 
 @pytest.fixture(scope="module")
 def server(stub, launch):
@@ -61,5 +64,8 @@ def test_the_spans_of_turns_taken_in_process(collector, replay, name):
     replay.play(client, Recording(name))
     theirs = collector.take()
     replay.play(client, Recording(name, kept))
-    problems = spans.differences(theirs, collector.take())
+    ours = collector.take()
+    if name in WITHOUT_TIMES:
+        theirs, ours = spans.by_name(theirs), spans.by_name(ours)
+    problems = spans.differences(theirs, ours)
     assert not problems, "\n".join(problems)
