@@ -99,6 +99,10 @@ DIFFERENCES = [
 ]
 
 
+# The differences that each recording has shown.
+MET = {}
+
+
 @pytest.fixture(scope="module")
 def server(stub, launch):
     return launch(config(stub, "bedrock") + SETTINGS)
@@ -107,8 +111,9 @@ def server(stub, launch):
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_stream_is_the_recorded_one(clients, stub, name):
     recording, data = played(Player(clients, stub), name)
-    problems, _ = difference.compare(name, rows(recording.events), rows(events_of(data)), DIFFERENCES)
+    problems, met = difference.compare(name, rows(recording.events), rows(events_of(data)), DIFFERENCES)
     assert not problems, "\n".join(problems)
+    MET[name] = met
 
 
 def test_differences_are_told():
@@ -116,3 +121,12 @@ def test_differences_are_told():
     compat = Path(ROOT / "COMPAT.md").read_text()
     untold = [one.compat for one in DIFFERENCES if one.compat != "-" and one.compat not in compat]
     assert not untold
+
+
+def test_differences_are_met():
+    """What is said to differ does differ, somewhere; a list of excuses must not grow old."""
+    if len(MET) < len(SCENARIOS):
+        pytest.skip("not every recording was played")
+    met = set().union(*MET.values())
+    unmet = [f"{one.path} ({one.side})" for one in DIFFERENCES if one not in met]
+    assert not unmet
