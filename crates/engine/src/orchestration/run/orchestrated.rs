@@ -157,13 +157,15 @@ impl Run {
                 return self.fail(at, Failure::reply(&function, &fault, evidence), effects);
             }
         };
-        // Of a streamed answer the last piece ends the turn, as the stream does.
-        let streams = directives.len() > 1;
-        let asked = self.orchestrated.asked.take().unwrap_or_default();
-        for directive in directives {
-            self.note(at, &asked, &directive, effects);
+        let last = directives.len().saturating_sub(1);
+        for (index, directive) in directives.into_iter().enumerate() {
+            self.note(at, &directive, effects);
+            if index == last {
+                self.remember_step(&directive);
+            }
             match directive.decision {
-                Decision::StreamAnswer { text, .. } if streams => self.send_piece(text, effects),
+                // Of a streamed answer the last piece ends the turn, as the stream does.
+                Decision::StreamAnswer { text, .. } if last > 0 => self.send_piece(text, effects),
                 decision => {
                     let decided = Decided {
                         decision,
@@ -178,24 +180,21 @@ impl Run {
         self.finish_orchestrated("", effects);
     }
 
-    /// What every directive brings: a step for the session, new attributes, a trace.
-    fn note(
-        &mut self,
-        at: Timestamp,
-        asked: &StepInput,
-        directive: &Directive,
-        effects: &mut Effects,
-    ) {
-        self.orchestrated
-            .turn
-            .intermediary_steps
-            .push(OrchestratedStep {
-                orchestration_input: asked.clone(),
-                orchestration_output: StepOutput {
-                    event: Some(directive.event.clone()),
-                    text: Some(directive.text.clone()),
-                },
-            });
+    /// One call is one step, however many pieces of an answer came before what it decided.
+    fn remember_step(&mut self, decided: &Directive) {
+        let asked = self.orchestrated.asked.take().unwrap_or_default();
+        let steps = &mut self.orchestrated.turn.intermediary_steps;
+        steps.push(OrchestratedStep {
+            orchestration_input: asked,
+            orchestration_output: StepOutput {
+                event: Some(decided.event.clone()),
+                text: Some(decided.text.clone()),
+            },
+        });
+    }
+
+    /// What every directive may bring: new attributes, a trace.
+    fn note(&mut self, at: Timestamp, directive: &Directive, effects: &mut Effects) {
         if let Some(started) = &mut self.started {
             if let Some(attributes) = &directive.session_attributes {
                 started.session_attributes.clone_from(attributes);

@@ -2,15 +2,18 @@
 
 use std::sync::Arc;
 
-use outcrop_engine::definition::KnowledgeBaseDefinition;
+use outcrop_engine::definition::{
+    CollaborationDefinition, CollaboratorDefinition, KnowledgeBaseDefinition,
+};
 use outcrop_engine::orchestration::{
-    ActionResult, Budget, CancelCause, Conversation, Effect, EventKind, GuardrailAssessed, Phase,
-    Retrieved, ReturnedResult, ReturnedTarget, Run,
+    ActionResult, Budget, CancelCause, CollaboratorReplied, CollaboratorResult, Conversation,
+    Effect, EventKind, GuardrailAssessed, Phase, Retrieved, ReturnedResult, ReturnedTarget, Run,
+    Spent,
 };
 use outcrop_engine::orchestrator::{CALLS_MAX, OWN_STATES_MAX, STREAM_ANSWER_TOOL};
 use outcrop_engine::plan::AgentPlan;
 use outcrop_engine::port::{ActionError, Assessment, GuardrailError, GuardrailSource};
-use outcrop_model::control::GuardrailConfiguration;
+use outcrop_model::control::{AgentCollaboration, GuardrailConfiguration};
 use outcrop_model::timestamp::Timestamp;
 use serde_json::{Value, json};
 
@@ -69,6 +72,11 @@ fn pieces_of_the_answer_go_out_at_once() {
         effects,
         "chunk: It \nchunk: has \nchunk: shipped.\nfinish: Completed\n"
     );
+    let after = streamed.run.conversation();
+    let steps = &after.orchestrated[0].intermediary_steps;
+    assert_eq!(steps.len(), 1, "one call, one step");
+    assert_eq!(steps[0].orchestration_input.state, "START");
+    assert_eq!(after.orchestrated[0].agent_output, "It has shipped.");
 }
 
 #[test]
@@ -448,4 +456,55 @@ fn a_search_gives_the_function_its_results_and_no_answer_is_made_of_them() {
         .expect("text");
     let results: Value = serde_json::from_str(text).expect("JSON text");
     assert_eq!(results, json!({"retrievalResults": [found]}));
+}
+
+#[test]
+fn a_collaborator_is_called_and_a_message_to_the_user_is_the_answer() {
+    let plan = plan_of(|definition| {
+        orchestrate(definition);
+        definition.collaboration = Some(CollaborationDefinition {
+            mode: AgentCollaboration::Supervisor,
+            collaborators: vec![CollaboratorDefinition {
+                name: "Billing".to_owned(),
+                alias_arn:
+                    "arn:aws:bedrock:us-west-2:111111111111:agent-alias/BILLBILLBI/PRODPRODPR"
+                        .to_owned(),
+                plan: None,
+                instruction: "Ask it about bills.".to_owned(),
+                relays_history: false,
+            }],
+        });
+    });
+    let mut bench = begin(plan.clone());
+    let send = |id: &str, to: &str| {
+        let input = json!({"recipient": to, "content": "How much?"});
+        tool(id, "AgentCommunication__sendMessage", input)
+    };
+    let effects = decided(&mut bench, &send("c1", "Billing"));
+    assert!(
+        lines(&effects).contains("call collaborator 0 Billing"),
+        "{}",
+        lines(&effects)
+    );
+    let at = Timestamp::from_nanos(1);
+    let effects = bench.feed(EventKind::CollaboratorReplied(Box::new(
+        CollaboratorReplied {
+            index: 0,
+            client_request_id: "billing".to_owned(),
+            started_at: at,
+            ended_at: at,
+            spent: Spent::default(),
+            result: CollaboratorResult::Answered("30 dollars.".to_owned()),
+        },
+    )));
+    let told = event(&effects)["input"]["text"].to_string();
+    assert!(told.contains("30 dollars."), "{told}");
+    let effects = lines(&decided(&mut bench, &send("c2", "User")));
+    assert_eq!(effects, "chunk: How much?\nfinish: Completed\n");
+    let mut next = Bench::new(plan, bench.run.conversation());
+    let session = event(&next.start("And?", Budget::default()))["context"]["session"].to_string();
+    assert!(
+        session.contains("The message was sent to the user."),
+        "{session}"
+    );
 }

@@ -28,6 +28,8 @@ use crate::trace;
 
 /// What the function hears of a piece of the answer.
 const PIECE_SENT: &str = "The text was sent to the user.";
+/// What it finds, in the next turn, of a message to the user.
+const TOLD: &str = "The message was sent to the user.";
 /// What it finds, in the next turn, of a question.
 const ASKED: &str = "The question was put to the user. The reply follows.";
 
@@ -132,6 +134,7 @@ impl Run {
             content: vec![ContentBlock::ToolUse(tool_use.clone())],
         };
         if let Some(text) = self.told_user(&message) {
+            self.close_step(&tool_use.tool_use_id, TOLD);
             return self.finish_orchestrated(&text, effects);
         }
         self.turn.push(sanitised(&message));
@@ -139,14 +142,20 @@ impl Run {
             && let Some(question) = asked_question(&message)
         {
             self.close_calls(&message, ASK_USER_TOOL, ASKED);
-            let result = tool_text(&tool_use.tool_use_id, ASKED, ToolResultStatus::Success);
-            let steps = &mut self.orchestrated.turn.intermediary_steps;
-            steps.push(unanswered(TOOL_INVOKED, result));
+            self.close_step(&tool_use.tool_use_id, ASKED);
             self.orchestrated.turn.agent_output.push_str(&question);
             return self.ask_user(at, question, effects);
         }
         let slots = vec![CallSlot::new(&self.plan, &tool_use)];
         self.run_calls(at, slots, invocation_id, effects);
+    }
+
+    /// A step that the function is not called for any more, so that the next turn does not find a call
+    /// without what became of it.
+    fn close_step(&mut self, tool_use_id: &str, text: &str) {
+        let result = tool_text(tool_use_id, text, ToolResultStatus::Success);
+        let steps = &mut self.orchestrated.turn.intermediary_steps;
+        steps.push(unanswered(TOOL_INVOKED, result));
     }
 
     /// Tells the function what a tool gave. `message` holds the one result block.
