@@ -110,7 +110,8 @@ pub struct CollaborationDefinition {
 pub struct CollaboratorDefinition {
     /// `collaboratorName`, the name the supervisor knows it by.
     pub name: String,
-    /// ARN of the alias that serves it; empty for a collaborator that is defined inline.
+    /// ARN of the alias that serves it; for a collaborator that is defined inline, the one that its
+    /// traces show.
     pub alias_arn: String,
     /// Content hash of the definition of a collaborator that is defined inline.
     #[serde(default, skip_serializing_if = "Option::is_none")]

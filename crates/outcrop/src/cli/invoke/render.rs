@@ -110,7 +110,8 @@ impl Renderer {
         let trace = &part.trace;
         let mut lines = self.change_of_speaker(depth, part);
         if let Some(step) = trace.step() {
-            lines.extend(self.step(depth, self.name(part), step));
+            let name = self.name(part);
+            lines.extend(self.step(depth, name.as_deref(), step));
         } else if let Some(guardrail) = &trace.guardrail_trace {
             lines.extend(self.guardrail(depth, guardrail));
         } else if let Some(failure) = &trace.failure_trace {
@@ -155,10 +156,10 @@ impl Renderer {
         vec![Line::new([(Tone::Heading, &title)])]
     }
 
-    fn step(&mut self, depth: usize, collaborator: Option<String>, step: &Step) -> Vec<Line> {
+    fn step(&mut self, depth: usize, collaborator: Option<&str>, step: &Step) -> Vec<Line> {
         let mut lines = Vec::new();
         if let Some(input) = &step.model_invocation_input {
-            lines.push(heading(depth, collaborator.as_deref(), input));
+            lines.push(heading(depth, collaborator, input));
         }
         if let Some(output) = &step.model_invocation_output {
             lines.extend(self.model_output(depth, output));
