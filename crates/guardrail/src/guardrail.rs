@@ -3,41 +3,29 @@
 //! The assessment is kept in the form of `ApplyGuardrail` with everything that was looked for, found or
 //! not; `report` derives the smaller forms. What only a model can tell comes in as a verdict.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::collections::BTreeSet;
 
-use outcrop_model::bedrock::{
-    GetGuardrailResponse, GuardrailContentFilterAction, GuardrailFilterStrength,
-    GuardrailPiiEntityType as Kind, GuardrailSensitiveInformationAction, GuardrailTopicAction,
-    GuardrailWordAction,
-};
+mod compile;
+mod sensitive;
+
+use outcrop_model::bedrock::{GuardrailFilterStrength, GuardrailPiiEntityType as Kind};
 use outcrop_model::converse::{
     GuardrailAssessment, GuardrailContentFilter, GuardrailContentFilterConfidence as Confidence,
     GuardrailContentFilterStrength, GuardrailContentPolicyAction, GuardrailContentPolicyAssessment,
     GuardrailContentSource as Source, GuardrailContextualGroundingFilter,
     GuardrailContextualGroundingPolicyAction, GuardrailContextualGroundingPolicyAssessment,
-    GuardrailCustomWord, GuardrailManagedWord, GuardrailManagedWordType, GuardrailPiiEntityFilter,
-    GuardrailRegexFilter, GuardrailSensitiveInformationPolicyAction,
-    GuardrailSensitiveInformationPolicyAssessment, GuardrailTopic, GuardrailTopicPolicyAction,
-    GuardrailTopicPolicyAssessment, GuardrailTopicType, GuardrailWordPolicyAction,
-    GuardrailWordPolicyAssessment,
+    GuardrailCustomWord, GuardrailManagedWord, GuardrailManagedWordType, GuardrailTopic,
+    GuardrailTopicPolicyAction, GuardrailTopicPolicyAssessment, GuardrailTopicType,
+    GuardrailWordPolicyAction, GuardrailWordPolicyAssessment,
 };
 use regex::Regex;
 
-use crate::custom::{self, RegexFault};
+pub use compile::CompileError;
+
 use crate::judge::{Question, Verdict};
-use crate::pii::{self, Decided, decided_by};
+use crate::pii::{Decided, decided_by};
 use crate::rule::{Action, Rule};
-use crate::spans::{self, Span};
-use crate::words::{Folded, WordList, profanity};
-
-/// Most distinct values that are looked for again in the whole of a text: each costs a search, and a
-/// text in which more are introduced by words is a list of them.
-const SPREAD_MAX: usize = 64;
-
-/// Bytes from which on a value is masked even within a longer word: shorter ones are parts of others by
-/// chance.
-const SPREAD_WITHIN: usize = 8;
+use crate::words::{Folded, WordList};
 
 /// One text of what is assessed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,83 +126,7 @@ pub(crate) struct Grounding {
     pub(crate) action: Action,
 }
 
-/// Why a definition cannot be compiled.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum CompileError {
-    /// A custom regex is refused.
-    #[error("The pattern of the regex {name} cannot be used: {fault}.")]
-    Regex {
-        /// Its index in the definition.
-        index: usize,
-        /// Its name.
-        name: String,
-        /// Why.
-        fault: RegexFault,
-    },
-    /// The words do not fit into one automaton.
-    #[error("The words of the guardrail are too many or too long together: {0}.")]
-    Words(String),
-}
-
 impl Guardrail {
-    /// Compiles a definition, draft or version.
-    ///
-    /// # Errors
-    /// [`CompileError`] naming the member.
-    pub fn compile(definition: &GetGuardrailResponse) -> Result<Self, CompileError> {
-        let sensitive = definition.sensitive_information_policy.as_ref();
-        let entities = sensitive
-            .and_then(|policy| policy.pii_entities.as_deref())
-            .unwrap_or_default();
-        let entities = entities.iter().map(|entity| {
-            let rule = Rule::new(
-                sensitive_action(entity.action),
-                (
-                    entity.input_action.map(sensitive_action),
-                    entity.input_enabled,
-                ),
-                (
-                    entity.output_action.map(sensitive_action),
-                    entity.output_enabled,
-                ),
-            );
-            (entity.type_, rule)
-        });
-        let regexes = sensitive
-            .and_then(|policy| policy.regexes.as_deref())
-            .unwrap_or_default();
-        let regexes = regexes.iter().enumerate().map(|(index, regex)| {
-            Ok(Custom {
-                regex: custom::compile(&regex.pattern).map_err(|fault| CompileError::Regex {
-                    index,
-                    name: regex.name.clone(),
-                    fault,
-                })?,
-                name: regex.name.clone(),
-                pattern: regex.pattern.clone(),
-                rule: Rule::new(
-                    sensitive_action(regex.action),
-                    (
-                        regex.input_action.map(sensitive_action),
-                        regex.input_enabled,
-                    ),
-                    (
-                        regex.output_action.map(sensitive_action),
-                        regex.output_enabled,
-                    ),
-                ),
-            })
-        });
-        Ok(Self {
-            words: words(definition).map_err(|error| CompileError::Words(error.to_string()))?,
-            entities: entities.collect(),
-            regexes: regexes.collect::<Result<_, _>>()?,
-            topics: topics(definition),
-            filters: filters(definition),
-            grounding: grounding(definition),
-        })
-    }
-
     /// What applies to a source.
     pub fn scope(&self, source: Source, passages: &[Passage<'_>]) -> Scope {
         let words = self.words.as_ref().is_some_and(|words| {
@@ -418,172 +330,6 @@ impl Guardrail {
         any.then_some(found)
     }
 
-    fn find_sensitive(
-        &self,
-        source: Source,
-        texts: &[&str],
-        verdict: Option<&Verdict>,
-        tally: &mut Tally,
-    ) -> (
-        Option<GuardrailSensitiveInformationPolicyAssessment>,
-        Vec<String>,
-    ) {
-        let mut masked = Vec::with_capacity(texts.len());
-        // Entities come before regexes: the index tells which of them a span is of.
-        let mut matches: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); self.detectors()];
-        let mut ordered: Vec<(usize, &str)> = Vec::new();
-        let mut found: Vec<Vec<Span<'_>>> = texts
-            .iter()
-            .map(|text| self.spans(source, text, verdict))
-            .collect();
-        self.spread(texts, &mut found);
-        for (text, found) in texts.iter().zip(found) {
-            let found = spans::resolve(found);
-            for span in &found {
-                let value = &text[span.range.clone()];
-                if matches[span.detector].insert(value) {
-                    ordered.push((span.detector, value));
-                }
-                tally.count(true, span.action);
-            }
-            masked.push(spans::mask(text, &found).unwrap_or_else(|| (*text).to_owned()));
-        }
-        (self.sensitive_report(source, &ordered), masked)
-    }
-
-    fn detectors(&self) -> usize {
-        self.entities.len() + self.regexes.len()
-    }
-
-    fn spans<'g>(&'g self, source: Source, text: &str, verdict: Option<&Verdict>) -> Vec<Span<'g>> {
-        let span = |detector: usize, range: Range<usize>, action: Action, label: &'g str| Span {
-            range,
-            action,
-            label,
-            rank: detector,
-            detector,
-        };
-        let by_kind = |kind: Kind| {
-            let entities = self.entities.iter().enumerate();
-            let mut of_kind = entities.filter(|(_, (other, _))| *other == kind);
-            of_kind.find_map(|(index, (_, rule))| Some((index, rule.on(source)?)))
-        };
-        let mut spans = Vec::new();
-        let found = if self.entities.is_empty() {
-            Vec::new()
-        } else {
-            pii::find(text, |kind| by_kind(kind).is_some())
-        };
-        let judged = verdict.into_iter().flat_map(|verdict| verdict.places(text));
-        for (kind, range) in found.into_iter().chain(judged) {
-            if let Some((index, action)) = by_kind(kind) {
-                spans.push(span(index, range, action, kind.as_str()));
-            }
-        }
-        for (index, custom) in self.regexes.iter().enumerate() {
-            if let Some(action) = custom.rule.on(source) {
-                let found = custom
-                    .regex
-                    .find_iter(text)
-                    .filter(|found| !found.is_empty());
-                let detector = self.entities.len() + index;
-                spans
-                    .extend(found.map(|found| span(detector, found.range(), action, &custom.name)));
-            }
-        }
-        spans
-    }
-
-    /// A value that is masked is masked wherever else it stands, for words around it may have told it.
-    /// Ages are numbers like any other.
-    fn spread<'g>(&'g self, texts: &[&str], found: &mut [Vec<Span<'g>>]) {
-        let mut values: BTreeMap<&str, Span<'g>> = BTreeMap::new();
-        for (text, spans) in texts.iter().zip(found.iter()) {
-            for span in spans {
-                let kind = self.entities.get(span.detector).map(|(kind, _)| *kind);
-                let spreads = kind.is_some_and(|kind| kind != Kind::Age);
-                if spreads && span.action == Action::Anonymize && values.len() < SPREAD_MAX {
-                    values
-                        .entry(&text[span.range.clone()])
-                        .or_insert_with(|| span.clone());
-                }
-            }
-        }
-        for (text, spans) in texts.iter().zip(found) {
-            for (value, span) in &values {
-                for (start, _) in text.match_indices(value) {
-                    let range = start..start + value.len();
-                    let word = |c: char| c.is_alphanumeric();
-                    let joined = text[..start].chars().next_back().is_some_and(word)
-                        || text[range.end..].chars().next().is_some_and(word);
-                    if !joined || value.len() >= SPREAD_WITHIN {
-                        spans.push(Span {
-                            range,
-                            ..span.clone()
-                        });
-                    }
-                }
-            }
-        }
-    }
-
-    /// What was found by each detector, and for those that found nothing that they did not.
-    fn sensitive_report(
-        &self,
-        source: Source,
-        found: &[(usize, &str)],
-    ) -> Option<GuardrailSensitiveInformationPolicyAssessment> {
-        let values = |detector: usize| {
-            let of_it = found.iter().filter(move |(index, _)| *index == detector);
-            of_it.map(|(_, value)| *value)
-        };
-        let mut entities = Vec::new();
-        for (index, (kind, rule)) in self.entities.iter().enumerate() {
-            let Some(action) = rule.on(source) else {
-                continue;
-            };
-            let kind = kind
-                .as_str()
-                .parse()
-                .expect("both services name the same kinds");
-            let entry = |action, detected: bool, value: &str| GuardrailPiiEntityFilter {
-                action: sensitive_shown(action),
-                detected: Some(detected),
-                match_: value.to_owned(),
-                type_: kind,
-            };
-            let before = entities.len();
-            entities.extend(values(index).map(|value| entry(action, true, value)));
-            if entities.len() == before {
-                entities.push(entry(Action::None, false, ""));
-            }
-        }
-        let mut regexes = Vec::new();
-        for (index, custom) in self.regexes.iter().enumerate() {
-            let Some(action) = custom.rule.on(source) else {
-                continue;
-            };
-            let entry = |action, value: Option<&str>| GuardrailRegexFilter {
-                action: sensitive_shown(action),
-                detected: Some(value.is_some()),
-                match_: value.map(str::to_owned),
-                name: Some(custom.name.clone()),
-                regex: Some(custom.pattern.clone()),
-            };
-            let before = regexes.len();
-            let found = values(self.entities.len() + index);
-            regexes.extend(found.map(|value| entry(action, Some(value))));
-            if regexes.len() == before {
-                regexes.push(entry(Action::None, None));
-            }
-        }
-        let any = !entities.is_empty() || !regexes.is_empty();
-        any.then_some(GuardrailSensitiveInformationPolicyAssessment {
-            pii_entities: entities,
-            regexes,
-        })
-    }
-
     /// What a model must be asked of these passages, if anything.
     pub fn question(&self, source: Source, passages: &[Passage<'_>]) -> Option<Question> {
         Question::of(self, source, passages)
@@ -635,133 +381,9 @@ fn strength_shown(strength: GuardrailFilterStrength) -> Option<GuardrailContentF
     strength.as_str().parse().ok()
 }
 
-fn sensitive_shown(action: Action) -> GuardrailSensitiveInformationPolicyAction {
-    match action {
-        Action::None => GuardrailSensitiveInformationPolicyAction::None,
-        Action::Anonymize => GuardrailSensitiveInformationPolicyAction::Anonymized,
-        Action::Block => GuardrailSensitiveInformationPolicyAction::Blocked,
-    }
-}
-
 fn word_action(action: Action) -> GuardrailWordPolicyAction {
     match action {
         Action::Block => GuardrailWordPolicyAction::Blocked,
         Action::None | Action::Anonymize => GuardrailWordPolicyAction::None,
     }
-}
-
-fn sensitive_action(action: GuardrailSensitiveInformationAction) -> Action {
-    match action {
-        GuardrailSensitiveInformationAction::Anonymize => Action::Anonymize,
-        GuardrailSensitiveInformationAction::None => Action::None,
-        _ => Action::Block,
-    }
-}
-
-fn words(definition: &GetGuardrailResponse) -> Result<Option<Words>, aho_corasick::BuildError> {
-    let Some(policy) = &definition.word_policy else {
-        return Ok(None);
-    };
-    let action = |action: GuardrailWordAction| match action {
-        GuardrailWordAction::None => Action::None,
-        _ => Action::Block,
-    };
-    let words = policy.words.as_deref().unwrap_or_default();
-    let custom_rules = words.iter().map(|word| {
-        Rule::new(
-            Action::Block,
-            (word.input_action.map(action), word.input_enabled),
-            (word.output_action.map(action), word.output_enabled),
-        )
-    });
-    let custom = if words.is_empty() {
-        None
-    } else {
-        Some(WordList::new(words.iter().map(|word| word.text.as_str()))?)
-    };
-    // There is one managed list.
-    let lists = policy.managed_word_lists.as_deref().unwrap_or_default();
-    let managed = match lists.first() {
-        Some(list) => {
-            let rule = Rule::new(
-                Action::Block,
-                (list.input_action.map(action), list.input_enabled),
-                (list.output_action.map(action), list.output_enabled),
-            );
-            Some((WordList::new(profanity())?, rule))
-        }
-        None => None,
-    };
-    Ok(Some(Words {
-        custom,
-        custom_rules: custom_rules.collect(),
-        managed,
-    }))
-}
-
-fn topics(definition: &GetGuardrailResponse) -> Vec<Topic> {
-    let action = |action: GuardrailTopicAction| match action {
-        GuardrailTopicAction::None => Action::None,
-        _ => Action::Block,
-    };
-    let policy = definition.topic_policy.as_ref();
-    let topics = policy.into_iter().flat_map(|policy| &policy.topics);
-    topics
-        .map(|topic| Topic {
-            name: topic.name.clone(),
-            definition: topic.definition.clone(),
-            examples: topic.examples.clone().unwrap_or_default(),
-            rule: Rule::new(
-                Action::Block,
-                (topic.input_action.map(action), topic.input_enabled),
-                (topic.output_action.map(action), topic.output_enabled),
-            ),
-        })
-        .collect()
-}
-
-fn filters(definition: &GetGuardrailResponse) -> Vec<Filter> {
-    let action = |action: GuardrailContentFilterAction| match action {
-        GuardrailContentFilterAction::None => Action::None,
-        _ => Action::Block,
-    };
-    let policy = definition.content_policy.as_ref();
-    let filters = policy.and_then(|policy| policy.filters.as_deref());
-    let filters = filters.unwrap_or_default().iter().map(|filter| Filter {
-        kind: filter
-            .type_
-            .as_str()
-            .parse()
-            .expect("both services name the same filters"),
-        input: filter.input_strength,
-        output: filter.output_strength,
-        rule: Rule::new(
-            Action::Block,
-            (filter.input_action.map(action), filter.input_enabled),
-            (filter.output_action.map(action), filter.output_enabled),
-        ),
-    });
-    filters.collect()
-}
-
-fn grounding(definition: &GetGuardrailResponse) -> Vec<Grounding> {
-    let policy = definition.contextual_grounding_policy.as_ref();
-    let filters = policy.into_iter().flat_map(|policy| &policy.filters);
-    let enabled = filters.filter(|filter| filter.enabled != Some(false));
-    enabled
-        .map(|filter| Grounding {
-            kind: filter
-                .type_
-                .as_str()
-                .parse()
-                .expect("both services name the same filters"),
-            threshold: filter.threshold,
-            action: match filter.action {
-                Some(outcrop_model::bedrock::GuardrailContextualGroundingAction::None) => {
-                    Action::None
-                }
-                _ => Action::Block,
-            },
-        })
-        .collect()
 }

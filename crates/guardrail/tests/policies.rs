@@ -355,9 +355,9 @@ fn long_texts_of_digits_take_linear_time() {
     });
     let guardrail = Guardrail::compile(&definition).unwrap();
     for text in [
-        "7 ".repeat(200_000),
-        "1".repeat(400_000),
-        "1:".repeat(200_000),
+        "7 ".repeat(50_000),
+        "1".repeat(100_000),
+        "1:".repeat(50_000),
     ] {
         let begun = std::time::Instant::now();
         let _ = assess(&guardrail, Source::Input, &text);

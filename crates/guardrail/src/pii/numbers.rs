@@ -12,7 +12,7 @@ use super::checks;
 const TOLD_WITHIN: usize = 40;
 
 /// Most groups of digits of one telephone number or card.
-const GROUPS_MAX: usize = 8;
+const GROUPS_MAX: usize = 7;
 
 /// Words before a telephone number.
 const TELEPHONE: [&str; 14] = [
@@ -72,19 +72,23 @@ fn groups(text: &str, range: &Range<usize>) -> Vec<Range<usize>> {
 /// Gives the longest windows of groups that are one, from the left, none overlapping.
 fn windows(
     groups: &[Range<usize>],
-    digits_max: usize,
+    (digits_least, digits_most): (usize, usize),
     found: &mut dyn FnMut(Range<usize>),
     is_one: &dyn Fn(&[Range<usize>]) -> bool,
 ) {
     let mut first = 0;
     while first < groups.len() {
         let mut digits = 0;
-        let fitting = groups[first..].iter().take(GROUPS_MAX).take_while(|group| {
+        let (mut least, mut most) = (0, 0);
+        for group in groups[first..].iter().take(GROUPS_MAX) {
             digits += group.len();
-            digits <= digits_max
-        });
-        let most = fitting.count();
-        let length = (1..=most)
+            if digits > digits_most {
+                break;
+            }
+            most += 1;
+            least += usize::from(digits < digits_least);
+        }
+        let length = (least + 1..=most)
             .rev()
             .find(|length| is_one(&groups[first..first + length]));
         if let Some(length) = length {
@@ -97,7 +101,7 @@ fn windows(
 /// Cards' numbers in a run of digits.
 pub(super) fn cards(text: &str, range: Range<usize>, found: &mut dyn FnMut(Range<usize>)) {
     let groups = groups(text, &range);
-    windows(&groups, 19, found, &|window| {
+    windows(&groups, (13, 19), found, &|window| {
         whole(window).is_some_and(|range| checks::card(&text[range]))
     });
 }
@@ -132,7 +136,7 @@ pub(super) fn phones(text: &str, range: Range<usize>, found: &mut dyn FnMut(Rang
     let search = |told: bool| {
         let mut places = Vec::new();
         let mut push = |range: Range<usize>| places.push(opening(range.start)..range.end);
-        windows(&groups, 15, &mut push, &|window: &[Range<usize>]| {
+        windows(&groups, (7, 15), &mut push, &|window: &[Range<usize>]| {
             whole(window)
                 .is_some_and(|range| checks::phone(&text[opening(range.start)..range.end], told))
         });
