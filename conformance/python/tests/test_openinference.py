@@ -9,6 +9,7 @@ import pytest
 from conftest import config, target
 
 from outcrop_e2e import recordings, spans
+from outcrop_e2e.clients import acceptance_check
 from outcrop_e2e.recordings import Recording
 from outcrop_e2e.scenarios import SCENARIOS, SETTINGS, Player, played
 
@@ -60,10 +61,13 @@ def test_the_spans_of_turns_taken_in_process(collector, replay, name):
     kept = target() / "tmp" / "recorded" / f"{name}.jsonl"
     if not kept.exists():
         pytest.skip(f"crates/service/tests/recorded has not left {kept}")
+    taken, check = Recording(name, kept), acceptance_check()
+    faults = [check(data) for data in taken.responses()] if check else []
+    assert not any(faults), faults
     client = replay.client()
     replay.play(client, Recording(name))
     theirs = collector.take()
-    replay.play(client, Recording(name, kept))
+    replay.play(client, taken)
     ours = collector.take()
     if name in WITHOUT_TIMES:
         theirs, ours = spans.by_name(theirs), spans.by_name(ours)
