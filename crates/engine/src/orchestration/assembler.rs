@@ -8,10 +8,12 @@ use outcrop_model::converse::{
     Message, ReasoningContentBlock, ReasoningContentBlockDelta, ReasoningTextBlock, StopReason,
     ToolUseBlock,
 };
+use outcrop_model::runtime::Attribution;
 use serde_json::Value;
 
 use super::effect::LiveAnswer;
 use super::event::TokenCounts;
+use crate::citation::{self, Shown};
 use crate::port::ModelError;
 use crate::prompt::answer::AnswerScanner;
 
@@ -29,7 +31,9 @@ pub struct TurnAssembler {
     usage: TokenCounts,
     bytes: usize,
     scanner: Option<AnswerScanner>,
+    shown: Shown,
     streamed: usize,
+    cited: usize,
 }
 
 #[derive(Debug)]
@@ -60,6 +64,8 @@ pub struct AssembledReply {
     pub streamed_bytes: usize,
     /// What of the answer has not been handed out, where some has.
     pub rest: String,
+    /// How many parts of the answer [`TurnAssembler::new_citations`] has given the sources of.
+    pub cited_parts: usize,
 }
 
 impl TurnAssembler {
@@ -70,9 +76,20 @@ impl TurnAssembler {
             stop_reason: None,
             usage: TokenCounts::default(),
             bytes: 0,
+            shown: live.map(|live| live.shown.clone()).unwrap_or_default(),
             scanner: live.map(|live| AnswerScanner::continuing(&live.prefill, live.may_call_tools)),
             streamed: 0,
+            cited: 0,
         }
+    }
+
+    /// The sources of the parts of the answer that have become known since it was last asked. Their text
+    /// has been handed out before.
+    pub fn new_citations(&mut self) -> Option<Attribution> {
+        let scanner = self.scanner.as_ref().filter(|_| !self.shown.is_empty())?;
+        let parts = scanner.parts().get(self.cited..)?;
+        self.cited += parts.len();
+        citation::citations(scanner.answer(), parts, &self.shown)
     }
 
     /// Takes one event; gives new text of the answer, if it brought some.
@@ -152,6 +169,7 @@ impl TurnAssembler {
             usage: self.usage,
             streamed_bytes: self.streamed,
             rest,
+            cited_parts: self.cited,
         })
     }
 

@@ -14,6 +14,7 @@ use super::event::Budget;
 use super::failure::Failure;
 use crate::action::call::CalledAction;
 use crate::action::lambda::Attributes;
+use crate::citation::Shown;
 use crate::definition::CollaboratorDefinition;
 use crate::files::SessionFile;
 use crate::port::{GuardrailSource, ModelRequest};
@@ -83,6 +84,8 @@ pub struct LiveAnswer {
     /// What the prompt lets the assistant begin its reply with; see
     /// [`crate::prompt::answer::AnswerScanner::continuing`].
     pub prefill: String,
+    /// The search results that the answer may cite.
+    pub shown: Shown,
     /// The guardrail that each part must pass first.
     pub guardrail: Option<LiveGuardrail>,
 }

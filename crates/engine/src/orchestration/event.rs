@@ -221,6 +221,11 @@ impl TokenCounts {
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_nothing(count: &usize) -> bool {
+    *count == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
 fn is_zero(count: &u32) -> bool {
     *count == 0
 }
@@ -241,6 +246,9 @@ pub struct ModelReplied {
     /// Bytes of the answer that were sent to the client while the model still wrote.
     #[serde(default)]
     pub streamed_bytes: usize,
+    /// How many parts of the answer had their sources sent while the model still wrote.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub cited_parts: usize,
     /// What the guardrail let through of a streamed answer, all of which has been sent then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guarded: Option<GuardedAnswer>,

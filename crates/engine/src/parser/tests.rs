@@ -291,6 +291,7 @@ fn the_raw_response_has_the_form_of_the_model() {
         stop_reason: StopReason::ToolUse,
         usage: TokenCounts::default(),
         streamed_bytes: 0,
+        cited_parts: 0,
         answered_by: None,
         guarded: None,
         invocation_id: String::new(),

@@ -9,10 +9,9 @@ use outcrop_engine::definition::{
 };
 use outcrop_engine::files::SessionFile;
 use outcrop_engine::orchestration::{
-    ActionResult, ActionReturned, AgentIdentity, Budget, ControlReturned, Conversation, ConversationView, Effect,
-    Effects,
-    Emission, Event, EventKind, ModelReplied, Outcome, RequestInfo, ReturnedResult, Run, Started,
-    TokenCounts,
+    ActionResult, ActionReturned, AgentIdentity, Budget, ControlReturned, Conversation,
+    ConversationView, Effect, Effects, Emission, Event, EventKind, ModelReplied, Outcome,
+    RequestInfo, ReturnedResult, Run, Started, TokenCounts,
 };
 use outcrop_engine::plan::AgentPlan;
 use outcrop_engine::prompt::default;
@@ -226,6 +225,7 @@ impl Bench {
                 ..TokenCounts::default()
             },
             streamed_bytes: 0,
+            cited_parts: 0,
             guarded: None,
             answered_by: None,
             invocation_id: "uuid".to_owned(),
@@ -393,10 +393,16 @@ fn line(effect: &Effect) -> String {
             format!("judge {:?}: {}", pending.source, pending.text)
         }
         Effect::CallCollaborator(pending) => {
-            format!("call collaborator {} {}: {:?}", pending.index, pending.collaborator.name, pending.ask)
+            format!(
+                "call collaborator {} {}: {:?}",
+                pending.index, pending.collaborator.name, pending.ask
+            )
         }
         Effect::Retrieve(pending) => {
-            format!("retrieve {} {}: {}", pending.index, pending.knowledge_base_id, pending.query)
+            format!(
+                "retrieve {} {}: {}",
+                pending.index, pending.knowledge_base_id, pending.query
+            )
         }
         Effect::Reveal(index) => format!("reveal {index}"),
         Effect::ReturnControl(payload) => format!(

@@ -12,6 +12,7 @@ use outcrop_engine::orchestration::{
 };
 use outcrop_engine::port::GuardrailSource;
 use outcrop_model::handle::CallContext;
+use outcrop_model::runtime::Attribution;
 use tokio::sync::mpsc;
 
 use super::envelope::{Envelope, chunk};
@@ -86,6 +87,18 @@ impl Sink {
         }
     }
 
+    /// Sends the sources of what was sent before. Under a guardrail the text may be another than the
+    /// model's, so that the places of its parts mean nothing.
+    pub(super) async fn cite(&mut self, attribution: Attribution) {
+        if let Self::Plain(client) = self {
+            let event = client.envelope.wrap(Emission::Cited {
+                text: String::new(),
+                attribution,
+            });
+            let _ = client.events.send(Step::more(vec![Ok(event)])).await;
+        }
+    }
+
     /// Ends the answer with `rest`; gives what the guardrail let through, where it judged any of it.
     pub(super) async fn finish(self, rest: &str) -> Option<GuardedAnswer> {
         let Self::Guarded(mut guarded) = self else {
@@ -135,7 +148,10 @@ impl Guarded {
         }
     }
 
-    fn trace(&self, assessed: &GuardrailAssessed) -> Option<outcrop_model::runtime::ResponseStream> {
+    fn trace(
+        &self,
+        assessed: &GuardrailAssessed,
+    ) -> Option<outcrop_model::runtime::ResponseStream> {
         let trace_id = self.guardrail.trace_id.clone()?;
         Some(self.client.envelope.wrap(Emission::Trace {
             at: assessed.ended_at,

@@ -17,11 +17,7 @@ use crate::ports::Ports;
 const CHUNK_BYTES_MAX: usize = 16 * 1024;
 
 /// Performs `request` and gives the event to journal. `client` takes the answer while it is written.
-pub(super) async fn call(
-    ports: Arc<Ports>,
-    call: ModelCall,
-    client: Option<Client>,
-) -> EventKind {
+pub(super) async fn call(ports: Arc<Ports>, call: ModelCall, client: Option<Client>) -> EventKind {
     let ModelCall { mut request, live } = call;
     request.cache = PromptCache::StablePrefix;
     let started_at = ports.clock.now();
@@ -38,6 +34,7 @@ pub(super) async fn call(
             stop_reason: reply.stop_reason,
             usage: reply.usage,
             streamed_bytes: reply.streamed_bytes,
+            cited_parts: reply.cited_parts,
             guarded,
             answered_by,
             invocation_id: ports.ids.uuid(),
@@ -84,6 +81,9 @@ async fn read(
         }
         if let Some(text) = text {
             sink.take(text).await;
+        }
+        if let Some(attribution) = assembler.new_citations() {
+            sink.cite(attribution).await;
         }
         next = match ready {
             Some(next) => next,

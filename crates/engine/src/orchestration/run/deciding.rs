@@ -96,7 +96,7 @@ impl Run {
         if let Some(guarded) = &reply.guarded {
             return self.close_guarded(at, &decoded.message, guarded, effects);
         }
-        self.answer(at, &decoded.message, reading, effects);
+        self.answer(at, &decoded.message, reading, reply.cited_parts, effects);
     }
 
     /// Reads the text of a reply that went on from what the prompt let it begin with.
@@ -144,6 +144,7 @@ impl Run {
         at: Timestamp,
         message: &Message,
         mut reading: Reading,
+        cited_parts: usize,
         effects: &mut Effects,
     ) {
         if reading.answer.trim().is_empty() {
@@ -161,7 +162,9 @@ impl Run {
             // What has been streamed stays as it is; else an answer ends with its last word.
             reading.answer.truncate(reading.answer.trim_end().len());
         }
-        self.close_sent(at, reading.answer, &reading.parts, sent, effects);
+        // The sources of the others have been sent behind their text.
+        let parts = reading.parts.get(cited_parts..).unwrap_or_default();
+        self.close_sent(at, reading.answer, parts, sent, effects);
     }
 
     /// Whether an answer goes out while it is written, or at the latest with the fact that it is

@@ -183,6 +183,7 @@ impl Run {
         Some(LiveAnswer {
             may_call_tools: !self.plan.tools.is_empty(),
             prefill: self.prefill.clone(),
+            shown: self.shown.clone(),
             guardrail: guardrail.map(|guardrail| LiveGuardrail {
                 guardrail,
                 interval: usize::try_from(interval.max(1)).unwrap_or(usize::MAX),

@@ -108,6 +108,7 @@ fn model(random: &mut Random, names: &[&'static str], call: &ModelCall) -> Event
             ..TokenCounts::default()
         },
         streamed_bytes,
+        cited_parts: 0,
         guarded,
         answered_by: None,
         invocation_id: format!("invocation-{}", random.below(1_000_000)),
