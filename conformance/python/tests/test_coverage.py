@@ -9,7 +9,7 @@ from outcrop_e2e import clients
 from outcrop_e2e.model import Model
 
 
-@pytest.mark.parametrize("service", ["bedrock-agent", "bedrock-agent-runtime", "bedrock-runtime", "lambda"])
+@pytest.mark.parametrize("service", ["bedrock", "bedrock-agent", "bedrock-agent-runtime", "bedrock-runtime", "lambda"])
 def test_every_served_operation_was_checked(request, service):
     if not request.config.whole_run:
         pytest.skip("only some tests were run")
