@@ -105,19 +105,15 @@ def played(player, name):
     return recording, data
 
 
-@scenario("oi-py-tool-lambda-params", "oi-py-tool-lambda-noparams")
+@scenario(
+    "oi-py-tool-lambda-params", "oi-py-tool-lambda-noparams", "oi-js-codeinterpreter", "oi-py-preprocessing",
+    "oi-py-postprocessing", "oi-hist-pre-orch-post-async", "oi-py-multiagent-supervisor-3level",
+    "oi-py-multiagent-router-routed-reasoning",
+)
 def straight(player, recording):
     """An agent that exists is asked what the recorded one was."""
     agent, alias = player.cast(recording)
     return player.invoke(agent, alias, **recording.request)
-
-
-@scenario(
-    "oi-js-codeinterpreter", "oi-py-preprocessing", "oi-py-postprocessing", "oi-hist-pre-orch-post-async",
-    "oi-py-multiagent-supervisor-3level", "oi-py-multiagent-router-routed-reasoning",
-)
-def later(player, recording):
-    return straight(player, recording)
 
 
 @scenario("oi-py-multiagent-router-undecidable")

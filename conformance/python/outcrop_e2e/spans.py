@@ -130,7 +130,8 @@ class Replay:
         """Lets the client read a recorded response to its end."""
         for self.body in recording.responses():
             answer = client.invoke_agent(
-                agentId="A" * 10, agentAliasId="B" * 10, sessionId="recorded", inputText="What was asked.", enableTrace=True
+                agentId="A" * 10, agentAliasId="B" * 10, sessionId="recorded", inputText="What was asked.",
+                enableTrace=True,
             )
             for _ in answer["completion"]:
                 pass
