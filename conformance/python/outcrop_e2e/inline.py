@@ -17,7 +17,7 @@ CALENDAR = {
 }
 
 
-def invoke(runtime, session, text=None, trace=True, **more):
+def invoke(runtime, session, text=None, trace=True, seen=None, **more):
     """Calls InvokeInlineAgent and reads it to its end."""
     arguments = {
         "sessionId": session,
@@ -28,7 +28,7 @@ def invoke(runtime, session, text=None, trace=True, **more):
     }
     if text is not None:
         arguments["inputText"] = text
-    return Turn(runtime.invoke_inline_agent(**arguments))
+    return Turn(runtime.invoke_inline_agent(**arguments), seen)
 
 
 def collaborator(name, **more):

@@ -7,6 +7,7 @@ from conftest import EXAMPLE
 from outcrop_e2e import agents
 from outcrop_e2e.inline import CALENDAR, ORDERS, collaborator, configuration, invoke, result, state
 from outcrop_e2e.process import texts
+from outcrop_e2e.turn import Background, await_event
 
 PLAIN = ["modelInvocationInput", "modelInvocationOutput", "observation(FINISH)", "chunk"]
 CALL = ["modelInvocationInput", "modelInvocationOutput", "rationale"]
@@ -135,12 +136,19 @@ def test_a_user_confirms_a_call_of_a_lambda(runtime, stub, answer, calls):
 
 
 def test_the_answer_streams(runtime, stub):
-    stub.script(model=[{"content": [{"text": "<answer>One, two, three, four, five, six.</answer>"}]}])
-    turn = invoke(
-        runtime, agents.session_id(), "Count.", streamingConfigurations={"streamFinalResponse": True}
-    ).ok()
+    answer = "One, two, three, four, five, six."
+    stub.script(model=[{"content": [{"text": f"<answer>{answer}</answer>"}], "hold_middle": "half"}])
+    seen = []
+    call = Background(
+        invoke, runtime, agents.session_id(), "Count.", seen=seen,
+        streamingConfigurations={"streamFinalResponse": True},
+    )
+    # Half of it is there before the model has said the rest.
+    await_event(seen, "chunk")
+    stub.release("half")
+    turn = call.join().ok()
     assert len(turn.chunks) > 1
-    assert turn.text == "One, two, three, four, five, six."
+    assert turn.text == answer
 
 
 def test_a_session_outlives_the_configuration(runtime, stub):
