@@ -7,4 +7,5 @@ mod orchestrated;
 mod prompts;
 mod scenarios;
 mod simulation;
+mod streaming;
 mod supervisors;
