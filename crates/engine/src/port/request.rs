@@ -45,3 +45,48 @@ pub struct ConverseFields {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_config: Option<OutputConfig>,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::port::{ModelError, ModelRequest};
+
+    /// Journals hold failures: an older server must be able to read what this one writes.
+    #[test]
+    fn newer_failures_stand_in_journals_by_older_names() {
+        let detail = || "why".to_owned();
+        for (error, written, read) in [
+            (
+                ModelError::Queued { detail: detail() },
+                "Throttled",
+                ModelError::Throttled {
+                    detail: detail(),
+                    retry_after_ms: None,
+                },
+            ),
+            (
+                ModelError::NotServed { detail: detail() },
+                "Rejected",
+                ModelError::Rejected { detail: detail() },
+            ),
+        ] {
+            let value = serde_json::to_value(&error).expect("JSON");
+            assert_eq!(value, json!({ written: {"detail": "why"} }));
+            assert_eq!(serde_json::from_value::<ModelError>(value).ok(), Some(read));
+        }
+    }
+
+    /// Nothing is written of what was not asked for.
+    #[test]
+    fn a_plain_request_has_no_newer_members() {
+        let value = serde_json::to_value(ModelRequest::default()).expect("JSON");
+        for member in ["system_blocks", "latency", "fields", "caller"] {
+            assert_eq!(value.get(member), None::<&Value>, "{member}");
+        }
+        assert_eq!(
+            serde_json::from_value::<ModelRequest>(value).ok(),
+            Some(ModelRequest::default())
+        );
+    }
+}
