@@ -34,10 +34,8 @@ use crate::recording::{Piece, Recording, Reply, sources};
 
 /// Says what the recorded model said. The ids of search results that a reply cites are ours: AWS draws
 /// them at random.
-#[derive(Default)]
-pub(crate) struct Model {
+struct Model {
     replies: Mutex<VecDeque<Reply>>,
-    pub(crate) requests: Mutex<Vec<ModelRequest>>,
 }
 
 impl ModelProvider for Model {
@@ -59,7 +57,6 @@ impl ModelProvider for Model {
 
     fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
         let shown = sources(&serde_json::to_string(&request).expect("JSON"));
-        self.requests.lock().expect("unpoisoned").push(request);
         let reply = self.replies.lock().expect("unpoisoned").pop_front();
         let reply = reply.expect("the recording has as many model calls");
         let events = events(&reply, &shown).into_iter().map(Ok);
@@ -251,7 +248,6 @@ fn uuid(number: u64) -> String {
 /// The service and its doubles.
 pub(crate) struct Bench {
     service: Service,
-    pub(crate) model: Arc<Model>,
     pub(crate) functions: Arc<Functions>,
     pub(crate) searches: Arc<Searches>,
     requests: AtomicU64,
@@ -262,7 +258,6 @@ impl Bench {
     pub(crate) fn of(recording: &Recording) -> Self {
         let model = Arc::new(Model {
             replies: Mutex::new(recording.replies().into()),
-            ..Model::default()
         });
         let functions = Arc::new(Functions {
             texts: Mutex::new(recording.action_texts().into()),
@@ -274,7 +269,7 @@ impl Bench {
         });
         let ports = Ports {
             store: Arc::new(MemoryStore::new()),
-            models: Arc::clone(&model) as Arc<dyn ModelProvider>,
+            models: model,
             actions: Arc::clone(&functions) as Arc<dyn ActionExecutor>,
             code: Arc::new(NoCodeInterpreter),
             retriever: Arc::clone(&searches) as Arc<dyn Retriever>,
@@ -285,7 +280,6 @@ impl Bench {
         };
         Self {
             service: Service::new(ports, Settings::default()),
-            model,
             functions,
             searches,
             requests: AtomicU64::new(900_000_000),

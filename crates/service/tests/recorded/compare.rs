@@ -3,7 +3,7 @@
 //! Ids are named by the order in which they are first met, times and the texts of prompts and raw
 //! replies are only there or not, and everything else must be the same.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -167,12 +167,12 @@ fn told(path: &str, leaf: &Value, names: &mut Names) -> String {
     }
 }
 
-/// What differs and is not meant to, in words.
+/// What differs and is not meant to, in words; and the reasons of what is meant to and does.
 pub(crate) fn differences(
     recorded: &[(String, Value)],
     ours: &[(String, Value)],
     meant: &[Meant],
-) -> Vec<String> {
+) -> (Vec<String>, BTreeSet<&'static str>) {
     let (theirs, ours) = (rows(recorded), rows(ours));
     let lines = |rows: &[Row]| {
         rows.iter()
@@ -181,20 +181,22 @@ pub(crate) fn differences(
             .join("\n")
     };
     if lines(&theirs) != lines(&ours) {
-        return vec![format!(
-            "recorded:\n{}\nours:\n{}",
-            lines(&theirs),
-            lines(&ours)
-        )];
+        let (theirs, ours) = (lines(&theirs), lines(&ours));
+        let found = vec![format!("recorded:\n{theirs}\nours:\n{ours}")];
+        return (found, BTreeSet::new());
     }
     let mut found = Vec::new();
+    let mut met = BTreeSet::new();
     for (row, our) in theirs.iter().zip(&ours) {
         let mut note = |side: Side, path: &str, words: String| {
             let covered = meant
                 .iter()
-                .any(|one| one.side == side && path.contains(one.path));
-            if !covered {
-                found.push(format!("{}: {path}: {words}", row.line));
+                .find(|one| one.side == side && path.contains(one.path));
+            match covered {
+                Some(one) => {
+                    met.insert(one.reason);
+                }
+                None => found.push(format!("{}: {path}: {words}", row.line)),
             }
         };
         for (path, value) in &row.leaves {
@@ -216,5 +218,5 @@ pub(crate) fn differences(
             }
         }
     }
-    found
+    (found, met)
 }

@@ -142,14 +142,21 @@ pub(crate) async fn prepared(
 }
 
 pub(crate) fn judge(recording: &Recording, ours: &[(String, Value)], more: &[Meant]) {
-    let meant: Vec<Meant> = MEANT.iter().chain(more).copied().collect();
-    let found = differences(&recording.events, ours, &meant);
+    let meant: Vec<Meant> = more.iter().chain(&MEANT).copied().collect();
+    let (found, met) = differences(&recording.events, ours, &meant);
     assert!(
         found.is_empty(),
         "{}:\n{}",
         recording.name,
         found.join("\n")
     );
+    // What is said to differ in this recording alone does differ.
+    let unmet: Vec<&str> = more
+        .iter()
+        .map(|one| one.reason)
+        .filter(|reason| !met.contains(reason))
+        .collect();
+    assert!(unmet.is_empty(), "{}: {unmet:?}", recording.name);
     keep(recording.name, ours);
 }
 
