@@ -16,6 +16,7 @@ mod run;
 pub use assembler::{AssembledReply, TurnAssembler};
 pub(crate) use control::property as trace_parameter;
 pub use control::{Confirmation, ReturnedResult, ReturnedTarget};
+pub use conversation::Conversation;
 pub use effect::{
     CollaboratorAsk, Effect, Effects, Emission, LiveAnswer, LiveGuardrail, ModelCall, Outcome,
     PendingAction, PendingAssessment, PendingCode, PendingCollaborator, PendingFunction,
@@ -27,6 +28,5 @@ pub use event::{
     FunctionReturned, GuardedAnswer, GuardrailAssessed, JournalError, ModelReplied, RequestInfo,
     Retrieved, Spent, Started, TokenCounts,
 };
-pub use conversation::Conversation;
 pub use failure::{Evidence, Failure};
 pub use run::{Phase, Run, guardrail_trace};

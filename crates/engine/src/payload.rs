@@ -95,7 +95,10 @@ mod tests {
                 "Use <br:share_payload id=\"p1\"/>.",
                 "Use <br:payload id=\"p1\"> new </br:payload>.",
             ),
-            ("<br:share_payload id=\"p2\"/>!", "<br:share_payload id=\"p2\"/>!"),
+            (
+                "<br:share_payload id=\"p2\"/>!",
+                "<br:share_payload id=\"p2\"/>!",
+            ),
             ("<br:share_payload id=\"p1", "<br:share_payload id=\"p1"),
         ] {
             assert_eq!(expand(text, said.iter()), expanded);

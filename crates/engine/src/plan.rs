@@ -301,9 +301,7 @@ impl AgentPlan {
         self.definition
             .collaboration
             .as_ref()
-            .is_some_and(|collaboration| {
-                collaboration.mode == AgentCollaboration::SupervisorRouter
-            })
+            .is_some_and(|collaboration| collaboration.mode == AgentCollaboration::SupervisorRouter)
             && !self.collaborators().is_empty()
     }
 
@@ -317,7 +315,9 @@ impl AgentPlan {
             && !self.asks_user
             && self.collaborators().is_empty()
             && !self.definition.orchestration.overridden
-            && self.step(PromptType::KnowledgeBaseResponseGeneration).is_some();
+            && self
+                .step(PromptType::KnowledgeBaseResponseGeneration)
+                .is_some();
         alone.then_some(base)
     }
 

@@ -36,7 +36,9 @@ const SCHEMA_FIELD: &str = "APISchemaException";
 pub(crate) fn plan(error: &PlanError) -> Exception {
     match error {
         PlanError::Schema(error) => schema(error),
-        PlanError::Template(_) | PlanError::StepTemplate { .. } => Exception::validation(error.to_string()),
+        PlanError::Template(_) | PlanError::StepTemplate { .. } => {
+            Exception::validation(error.to_string())
+        }
     }
 }
 

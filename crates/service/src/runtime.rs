@@ -71,11 +71,7 @@ pub(crate) struct Shared {
 }
 
 impl Runtime {
-    pub(crate) fn new(
-        ports: Arc<Ports>,
-        settings: Arc<Settings>,
-        guardrails: Guardrails,
-    ) -> Self {
+    pub(crate) fn new(ports: Arc<Ports>, settings: Arc<Settings>, guardrails: Guardrails) -> Self {
         Self(Arc::new(Shared {
             owner: ports.ids.uuid(),
             live: Mutex::new(HashSet::new()),

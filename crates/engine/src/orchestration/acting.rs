@@ -19,9 +19,7 @@ use crate::action::Action;
 use crate::action::arguments::{self, Argument};
 use crate::converse::tool_result;
 use crate::definition::{CollaboratorDefinition, Executor, KnowledgeBaseDefinition};
-use crate::plan::{
-    ASK_USER_TOOL, AgentPlan, CONTENT, MESSAGE_TOOL, RECIPIENT, SEARCH_QUERY, USER,
-};
+use crate::plan::{ASK_USER_TOOL, AgentPlan, CONTENT, MESSAGE_TOOL, RECIPIENT, SEARCH_QUERY, USER};
 use crate::port::CodeReply;
 
 /// What the model hears of a call whose fate is unknown: the server or the client went away.

@@ -234,12 +234,14 @@ impl OpenInput<'_> {
                     action.action_group
                 ),
             },
-            InputOf::Collaborator(InvocationInputMember::FunctionInvocationInput(input)) => format!(
-                "actionGroup {} and function {} of agentId {}",
-                input.action_group,
-                input.function.as_deref().unwrap_or_default(),
-                input.agent_id.as_deref().unwrap_or_default()
-            ),
+            InputOf::Collaborator(InvocationInputMember::FunctionInvocationInput(input)) => {
+                format!(
+                    "actionGroup {} and function {} of agentId {}",
+                    input.action_group,
+                    input.function.as_deref().unwrap_or_default(),
+                    input.agent_id.as_deref().unwrap_or_default()
+                )
+            }
             InputOf::Collaborator(InvocationInputMember::ApiInvocationInput(input)) => format!(
                 "actionGroup {} and apiPath {} with httpMethod {} of agentId {}",
                 input.action_group,

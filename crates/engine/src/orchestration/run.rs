@@ -27,11 +27,14 @@ use outcrop_model::runtime::{OrchestrationTrace, Trace};
 use outcrop_model::timestamp::Timestamp;
 
 use super::acting::{Acting, NOT_ANSWERED, OUTCOME_UNKNOWN, SlotState};
-use super::effect::{Effect, Effects, Emission, Outcome};
 use super::conversation::Conversation;
-use super::event::{Budget, Event, EventKind, GuardrailAssessed, ModelReplied, RequestInfo, Spent, Started};
+use super::effect::{Effect, Effects, Emission, Outcome};
+use super::event::{
+    Budget, Event, EventKind, GuardrailAssessed, ModelReplied, RequestInfo, Spent, Started,
+};
 use super::failure::Failure;
 use crate::action::lambda::Attributes;
+use crate::citation::Shown;
 use crate::converse::assistant_text;
 use crate::files::SessionFile;
 use crate::history::Utterance;
@@ -39,7 +42,6 @@ use crate::orchestrator;
 use crate::plan::AgentPlan;
 use crate::port::GuardrailSource;
 use crate::trace;
-use crate::citation::Shown;
 use closing::Closing;
 use messages::{invocation_id, results};
 use orchestrated::Orchestrated;
@@ -307,13 +309,19 @@ impl Run {
                 }
                 self.finish(Outcome::Stopped, effects);
             }
-            (Phase::Created | Phase::AwaitingControl | Phase::Finished, EventKind::DeadlinePassed) => {}
+            (
+                Phase::Created | Phase::AwaitingControl | Phase::Finished,
+                EventKind::DeadlinePassed,
+            ) => {}
             (_, EventKind::DeadlinePassed) => {
                 let limit = u64::from(self.budget().turn_s);
                 let failure = Failure::budget("seconds", limit, "limits.turn_s");
                 self.fail(at, failure, effects);
             }
-            (Phase::Created | Phase::Finished, EventKind::Cancelled(_) | EventKind::Interrupted) => {}
+            (
+                Phase::Created | Phase::Finished,
+                EventKind::Cancelled(_) | EventKind::Interrupted,
+            ) => {}
             (_, EventKind::Cancelled(_) | EventKind::Interrupted) => {
                 self.finish(Outcome::Stopped, effects);
             }

@@ -5,9 +5,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outcrop_engine::orchestration::{Conversation, 
-    Budget, CancelCause, CodeExecuted, Confirmation, Effect, Effects, Emission, Event, EventKind,
-    Phase, ReturnedResult, ReturnedTarget, Run,
+use outcrop_engine::orchestration::{
+    Budget, CancelCause, CodeExecuted, Confirmation, Conversation, Effect, Effects, Emission,
+    Event, EventKind, Phase, ReturnedResult, ReturnedTarget, Run,
 };
 use outcrop_engine::port::{CodeError, CodeReply, ModelError, ModelRequest};
 use outcrop_model::converse::{ContentBlock, ConversationRole, Message};
@@ -296,11 +296,7 @@ fn check_effects(effects: &Effects) {
     assert!(open_input.is_none(), "an input without observation");
 }
 
-fn turn(
-    random: &mut Random,
-    before: Conversation,
-    log: &mut String,
-) -> Conversation {
+fn turn(random: &mut Random, before: Conversation, log: &mut String) -> Conversation {
     let mut bench = Bench::new(code_plan(), before);
     let limits = budget(random);
     let mut open = Open::new();

@@ -197,10 +197,7 @@ impl Service {
             self.check_not_in_use(&scope, &agent.body.agent, &aliases)
                 .await?;
         }
-        let alias_ids: Vec<_> = aliases
-            .iter()
-            .map(|alias| alias.key.id.clone())
-            .collect();
+        let alias_ids: Vec<_> = aliases.iter().map(|alias| alias.key.id.clone()).collect();
         let owned = Owned {
             versions: self.children(&scope, kind::VERSION, agent_id).await?,
             knowledge_bases: self.draft_associations(&scope, agent_id).await?,

@@ -22,8 +22,8 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::begin::{Turn, append, ends_response, ms};
-use super::memory::job::{self, Purpose};
 use super::live::Client;
+use super::memory::job::{self, Purpose};
 use super::{Events, Shared, Step, collaborator, guard, model_call, perform};
 use crate::error;
 use crate::records::{self, SessionDoc};

@@ -318,7 +318,10 @@ fn attributes(
 }
 
 /// The object at `path`.
-pub(crate) fn object<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, ReplyFault> {
+pub(crate) fn object<'a>(
+    value: &'a Value,
+    path: &str,
+) -> Result<&'a Map<String, Value>, ReplyFault> {
     value
         .as_object()
         .ok_or_else(|| wrong(path, "an object", Some(value)))

@@ -33,7 +33,8 @@ fn unsupported(definition: &AgentDefinition, retriever: &dyn Retriever) -> Vec<S
     let mut things = Vec::new();
     if !retriever.serves() {
         let bases = definition.knowledge_bases.iter();
-        things.extend(bases.map(|base| format!("Querying the knowledge base {} in a turn", base.id)));
+        things
+            .extend(bases.map(|base| format!("Querying the knowledge base {} in a turn", base.id)));
     }
     things
 }
