@@ -11,7 +11,7 @@ const ID_BYTES_MAX: usize = 256;
 
 /// `text` with each reference replaced by the payload of that id, the newest in `said`. A reference to
 /// a payload that nobody gave stays as it is.
-pub fn expand<'a>(text: &str, said: impl Iterator<Item = &'a Message> + Clone) -> String {
+pub fn expand<'a>(text: &str, said: &(impl Iterator<Item = &'a Message> + Clone)) -> String {
     if !text.contains(SHARE) {
         return text.to_owned();
     }
@@ -28,13 +28,12 @@ pub fn expand<'a>(text: &str, said: impl Iterator<Item = &'a Message> + Clone) -
             rest = after;
             continue;
         };
-        match find(id, said.clone()) {
-            Some(payload) => out.push_str(payload),
-            None => {
-                let length = after.len() - tail.len();
-                out.push_str(SHARE);
-                out.push_str(after.get(..length).unwrap_or_default());
-            }
+        if let Some(payload) = find(id, said.clone()) {
+            out.push_str(payload);
+        } else {
+            let length = after.len() - tail.len();
+            out.push_str(SHARE);
+            out.push_str(after.get(..length).unwrap_or_default());
         }
         rest = tail;
     }
@@ -101,7 +100,7 @@ mod tests {
             ),
             ("<br:share_payload id=\"p1", "<br:share_payload id=\"p1"),
         ] {
-            assert_eq!(expand(text, said.iter()), expanded);
+            assert_eq!(expand(text, &said.iter()), expanded);
         }
     }
 }

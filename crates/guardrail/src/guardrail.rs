@@ -42,6 +42,10 @@ pub struct Passage<'t> {
 }
 
 /// Which policies a guardrail applies to a source, for metering.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one policy, none a state"
+)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     /// Denied topics.

@@ -130,15 +130,14 @@ pub fn traced(full: &GuardrailAssessment) -> runtime::GuardrailAssessment {
 
 fn content(full: &GuardrailAssessment) -> Option<runtime::GuardrailContentPolicyAssessment> {
     let filters = &full.content_policy.as_ref()?.filters;
-    let filters = filters.iter().filter_map(|filter| {
-        (filter.action == converse::GuardrailContentPolicyAction::Blocked).then(|| {
-            runtime::GuardrailContentFilter {
-                action: Some(runtime::GuardrailContentPolicyAction::Blocked),
-                confidence: filter.confidence.as_str().parse().ok(),
-                type_: filter.type_.as_str().parse().ok(),
-            }
-        })
-    });
+    let filters = filters
+        .iter()
+        .filter(|&filter| filter.action == converse::GuardrailContentPolicyAction::Blocked)
+        .map(|filter| runtime::GuardrailContentFilter {
+            action: Some(runtime::GuardrailContentPolicyAction::Blocked),
+            confidence: filter.confidence.as_str().parse().ok(),
+            type_: filter.type_.as_str().parse().ok(),
+        });
     let filters: Vec<_> = filters.collect();
     (!filters.is_empty()).then_some(runtime::GuardrailContentPolicyAssessment {
         filters: Some(filters),
@@ -147,15 +146,14 @@ fn content(full: &GuardrailAssessment) -> Option<runtime::GuardrailContentPolicy
 
 fn topics(full: &GuardrailAssessment) -> Option<runtime::GuardrailTopicPolicyAssessment> {
     let topics = &full.topic_policy.as_ref()?.topics;
-    let topics = topics.iter().filter_map(|topic| {
-        (topic.action == converse::GuardrailTopicPolicyAction::Blocked).then(|| {
-            runtime::GuardrailTopic {
-                action: Some(runtime::GuardrailTopicPolicyAction::Blocked),
-                name: Some(topic.name.clone()),
-                type_: Some(runtime::GuardrailTopicType::Deny),
-            }
-        })
-    });
+    let topics = topics
+        .iter()
+        .filter(|&topic| topic.action == converse::GuardrailTopicPolicyAction::Blocked)
+        .map(|topic| runtime::GuardrailTopic {
+            action: Some(runtime::GuardrailTopicPolicyAction::Blocked),
+            name: Some(topic.name.clone()),
+            type_: Some(runtime::GuardrailTopicType::Deny),
+        });
     let topics: Vec<_> = topics.collect();
     (!topics.is_empty()).then_some(runtime::GuardrailTopicPolicyAssessment {
         topics: Some(topics),

@@ -100,9 +100,9 @@ impl WordList {
             let (first, last) = self.edges[found.pattern().as_usize()];
             let before = text[..found.start()].chars().next_back();
             let after = text[found.end()..].chars().next();
-            !found.is_empty()
-                && !(first && before.is_some_and(is_spaced))
-                && !(last && after.is_some_and(is_spaced))
+            let joined =
+                first && before.is_some_and(is_spaced) || last && after.is_some_and(is_spaced);
+            !found.is_empty() && !joined
         });
         found
             .map(|found| (found.pattern().as_usize(), folded.place(found.range())))

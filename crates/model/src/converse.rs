@@ -1,4 +1,4 @@
-//! Amazon Bedrock Runtime (`bedrock-runtime`): Converse and ApplyGuardrail.
+//! Amazon Bedrock Runtime (`bedrock-runtime`): Converse and `ApplyGuardrail`.
 //!
 //! Shapes lie flat in this module, operations in [`ops`], tables in [`tables`]. All three are
 //! generated from `models/` by `cargo xtask codegen`.

@@ -33,7 +33,7 @@ pub enum Service {
     Control,
     /// `bedrock-agent-runtime`.
     Runtime,
-    /// `bedrock-runtime`: Converse and ApplyGuardrail; the rest is known by its routes only.
+    /// `bedrock-runtime`: Converse and `ApplyGuardrail`; the rest is known by its routes only.
     Converse,
     /// `bedrock`: guardrails; the rest is known by its routes only.
     Bedrock,

@@ -6,6 +6,10 @@ use outcrop_engine::action::Strictness;
 use outcrop_engine::orchestration::Budget;
 
 /// Settings of the service.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is one choice, none a state"
+)]
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// `aws_limits`.

@@ -199,14 +199,13 @@ impl OpenInput<'_> {
     /// The agent below that asks; `None` for the agent itself.
     pub(super) fn agent_id(&self) -> Option<&str> {
         match self.of {
-            InputOf::Own(_) => None,
             InputOf::Collaborator(InvocationInputMember::FunctionInvocationInput(input)) => {
                 input.agent_id.as_deref()
             }
             InputOf::Collaborator(InvocationInputMember::ApiInvocationInput(input)) => {
                 input.agent_id.as_deref()
             }
-            InputOf::Collaborator(_) => None,
+            InputOf::Own(_) | InputOf::Collaborator(_) => None,
         }
     }
 

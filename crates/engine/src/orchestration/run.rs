@@ -75,6 +75,10 @@ pub enum Phase {
 }
 
 /// One turn.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact about the turn, none a state of it: that is the phase"
+)]
 #[derive(Clone, Debug)]
 pub struct Run {
     plan: Arc<AgentPlan>,
@@ -312,16 +316,16 @@ impl Run {
             (
                 Phase::Created | Phase::AwaitingControl | Phase::Finished,
                 EventKind::DeadlinePassed,
+            )
+            | (
+                Phase::Created | Phase::Finished,
+                EventKind::Cancelled(_) | EventKind::Interrupted,
             ) => {}
             (_, EventKind::DeadlinePassed) => {
                 let limit = u64::from(self.budget().turn_s);
                 let failure = Failure::budget("seconds", limit, "limits.turn_s");
                 self.fail(at, failure, effects);
             }
-            (
-                Phase::Created | Phase::Finished,
-                EventKind::Cancelled(_) | EventKind::Interrupted,
-            ) => {}
             (_, EventKind::Cancelled(_) | EventKind::Interrupted) => {
                 self.finish(Outcome::Stopped, effects);
             }

@@ -326,6 +326,7 @@ fn a_guardrail_is_asked_in_the_form_of_its_own_operation() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn every_fault_names_member_expected_and_got() {
     let message = json!({"role": "user", "content": [{"text": "hi"}]});
     let with = |member: &str, value: Value| {

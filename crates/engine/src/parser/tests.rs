@@ -1,3 +1,5 @@
+//! Events for parser functions, and their responses, good and broken.
+
 use std::sync::Arc;
 
 use outcrop_model::converse::{ContentBlock, ConversationRole, Message, StopReason, ToolUseBlock};

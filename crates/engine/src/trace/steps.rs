@@ -67,7 +67,7 @@ pub(crate) fn step_input(
     }
 }
 
-/// `modelInvocationOutput` of PRE_PROCESSING.
+/// `modelInvocationOutput` of `PRE_PROCESSING`.
 pub(crate) fn pre_processed(
     reply: &ModelReplied,
     ended_at: Timestamp,
@@ -89,7 +89,7 @@ pub(crate) fn pre_processed(
     ))
 }
 
-/// `modelInvocationOutput` of POST_PROCESSING.
+/// `modelInvocationOutput` of `POST_PROCESSING`.
 pub(crate) fn post_processed(
     reply: &ModelReplied,
     ended_at: Timestamp,
@@ -109,7 +109,7 @@ pub(crate) fn post_processed(
     ))
 }
 
-/// `modelInvocationOutput` of ROUTING_CLASSIFIER.
+/// `modelInvocationOutput` of `ROUTING_CLASSIFIER`.
 pub(crate) fn routed(reply: &ModelReplied, ended_at: Timestamp, trace_id: String) -> Trace {
     Trace::RoutingClassifierTrace(RoutingClassifierTrace::ModelInvocationOutput(
         RoutingClassifierModelInvocationOutput {

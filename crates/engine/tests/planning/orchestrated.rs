@@ -67,6 +67,10 @@ fn reply(event: &str, text: impl Into<Value>) -> String {
     json!({"version": "1.0", "actionEvent": event, "output": {"text": text.into()}}).to_string()
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the JSON is written where it is given"
+)]
 fn tool(id: &str, name: &str, input: Value) -> String {
     let tool_use = json!({"toolUse": {"toolUseId": id, "name": name, "input": input}});
     reply("INVOKE_TOOL", tool_use.to_string())
@@ -88,11 +92,8 @@ fn messages(event: &Value) -> Vec<Value> {
         for step in turn["intermediarySteps"].as_array().expect("steps") {
             let (input, output) = (&step["orchestrationInput"], &step["orchestrationOutput"]);
             match input["state"].as_str().expect("a state") {
-                "START" => {
-                    messages.push(json!({"role": "user", "content": [json(&input["text"])]}))
-                }
                 "MODEL_INVOKED" => messages.push(json(&input["text"])["output"].clone()),
-                "TOOL_INVOKED" => {
+                "START" | "TOOL_INVOKED" => {
                     messages.push(json!({"role": "user", "content": [json(&input["text"])]}));
                 }
                 _ => {}

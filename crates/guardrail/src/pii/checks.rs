@@ -259,8 +259,7 @@ pub(super) fn phone(text: &str, told: bool) -> bool {
 fn looks_like_another_number(text: &str, grouping: &[usize]) -> bool {
     let dots = text.bytes().filter(|byte| *byte == b'.').count();
     match *grouping {
-        [4, 2, 2] | [2, 2, 4] | [1, 2, 4] | [2, 1, 4] | [1, 1, 4] | [3, 2, 4] => true,
-        [4, 4, 4, 4] | [4, 2, 2, ..] => true,
+        [1..=3, 2, 4] | [1 | 2, 1, 4] | [4, 4, 4, 4] | [4, 2, 2, ..] => true,
         [_, _, _, _] if dots == 3 => true,
         [_, _] if dots == 1 => true,
         _ => false,

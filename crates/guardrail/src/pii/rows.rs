@@ -23,6 +23,9 @@ pub(super) enum Gate {
     Open,
 }
 
+/// Finds matches within a part of a text and gives each to the last argument.
+pub(super) type FindSeveral = fn(&str, Range<usize>, &mut dyn FnMut(Range<usize>));
+
 /// What becomes of a candidate.
 #[derive(Clone, Copy)]
 pub(super) enum Check {
@@ -35,7 +38,7 @@ pub(super) enum Check {
     /// So many bytes of it are one.
     Part(fn(&str) -> Option<usize>),
     /// It may hold any number of them; told of the whole text and the candidate's place.
-    Several(fn(&str, Range<usize>, &mut dyn FnMut(Range<usize>))),
+    Several(FindSeveral),
 }
 
 /// One way of writing a kind.

@@ -77,6 +77,7 @@ fn defaults_without_a_file() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one value for each key there is")]
 fn every_key_is_read() {
     let folder = TempDir::new().unwrap();
     std::fs::create_dir_all(folder.path().join("functions/order-tools")).unwrap();

@@ -32,7 +32,7 @@ impl Handle<op::ApplyGuardrail> for Service {
             passages: &passages,
         };
         let assessed = self.guardrails.assess(cx, ask).await.map_err(refusal)?;
-        Ok(response(assessed, input.output_scope))
+        Ok(response(&assessed, input.output_scope))
     }
 }
 
@@ -63,13 +63,13 @@ pub(crate) fn refusal(error: GuardrailError) -> Exception {
     Exception::new(kind, message).with_source(error)
 }
 
-fn response(assessed: Assessed, scope: Option<GuardrailOutputScope>) -> ApplyGuardrailResponse {
+fn response(assessed: &Assessed, scope: Option<GuardrailOutputScope>) -> ApplyGuardrailResponse {
     let Assessed {
         assessment,
         message,
         metrics,
         ..
-    } = &assessed;
+    } = assessed;
     let texts: Vec<String> = if assessment.blocked {
         vec![message.clone()]
     } else if assessment.masked {

@@ -23,7 +23,7 @@ use crate::ports::Ports;
 const ATTEMPTS_MAX: u32 = 2;
 
 /// Longest wait for one answer: it is some hundred tokens, and the turn waits for it.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// Most tokens of an answer: the verdicts of thirty topics and six filters, and some hundred entities.
 const TOKENS_MAX: u32 = 4_096;

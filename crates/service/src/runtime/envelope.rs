@@ -76,7 +76,6 @@ impl Envelope {
                 event_time: Some(at),
                 session_id: Some(self.session_id.clone()),
                 trace: Some(*trace),
-                ..TracePart::default()
             }),
         }
     }

@@ -31,7 +31,7 @@ pub(super) struct Client {
 pub(super) enum Sink {
     /// Nobody reads along.
     Nobody,
-    Plain(Client),
+    Plain(Box<Client>),
     Guarded(Box<Guarded>),
 }
 
@@ -51,7 +51,7 @@ impl Sink {
             return Self::Nobody;
         };
         match live.guardrail.clone() {
-            None => Self::Plain(client),
+            None => Self::Plain(Box::new(client)),
             Some(guardrail) => Self::Guarded(Box::new(Guarded {
                 client,
                 guardrail,

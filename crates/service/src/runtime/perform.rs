@@ -27,19 +27,18 @@ pub(super) async fn call_action(
         Some(agent) => grants::refusal(&ports, agent, &pending.function).await,
         None => None,
     };
-    let result = match refused {
-        Some(error) => ActionResult::Error(error),
-        None => {
-            let call = ActionCall {
-                function: pending.function,
-                event: pending.event.into(),
-                idempotency_key: pending.idempotency_key,
-                client_context: None,
-                request_id: client_request_id.clone(),
-                action: Some(pending.action),
-            };
-            invoke(&ports, call).await
-        }
+    let result = if let Some(error) = refused {
+        ActionResult::Error(error)
+    } else {
+        let call = ActionCall {
+            function: pending.function,
+            event: pending.event.into(),
+            idempotency_key: pending.idempotency_key,
+            client_context: None,
+            request_id: client_request_id.clone(),
+            action: Some(pending.action),
+        };
+        invoke(&ports, call).await
     };
     EventKind::ActionReturned(Box::new(ActionReturned {
         index,
@@ -84,19 +83,18 @@ pub(super) async fn call_function(
         Some(agent) => grants::refusal(&ports, agent, &pending.function).await,
         None => None,
     };
-    let result = match refused {
-        Some(error) => ActionResult::Error(error),
-        None => {
-            let call = ActionCall {
-                function: pending.function,
-                event: pending.event.into(),
-                idempotency_key: pending.idempotency_key,
-                client_context: None,
-                request_id: ports.ids.uuid(),
-                action: None,
-            };
-            invoke(&ports, call).await
-        }
+    let result = if let Some(error) = refused {
+        ActionResult::Error(error)
+    } else {
+        let call = ActionCall {
+            function: pending.function,
+            event: pending.event.into(),
+            idempotency_key: pending.idempotency_key,
+            client_context: None,
+            request_id: ports.ids.uuid(),
+            action: None,
+        };
+        invoke(&ports, call).await
     };
     Box::new(FunctionReturned {
         started_at,

@@ -136,14 +136,12 @@ impl OpenSession {
     /// Where the sessions of collaborators lie below this one: the id that their traces show, which is
     /// the same for all of them, and the names that lead here.
     pub(super) fn below(&self) -> (String, String) {
-        match self.key.id.split_once('#') {
-            Some((root, path)) => (root.to_owned(), path.to_owned()),
-            // The journal's id ends in a UUID that is fresh with each life of the session.
-            None => {
-                let uuid = self.doc.journal.split_once('-').map(|(_, uuid)| uuid);
-                (uuid.unwrap_or(&self.doc.journal).to_owned(), String::new())
-            }
+        if let Some((root, path)) = self.key.id.split_once('#') {
+            return (root.to_owned(), path.to_owned());
         }
+        // The journal's id ends in a UUID that is fresh with each life of the session.
+        let uuid = self.doc.journal.split_once('-').map(|(_, uuid)| uuid);
+        (uuid.unwrap_or(&self.doc.journal).to_owned(), String::new())
     }
 
     /// The document's write, under the revision that was read.

@@ -38,6 +38,10 @@ pub(crate) enum Piece {
 
 impl Recording {
     /// The recording, or none where there are no recordings; that is printed.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "recordings lie outside of the project"
+    )]
     pub(crate) fn open(name: &'static str) -> Option<Self> {
         let Ok(folder) = std::env::var("OUTCROP_RECORDINGS") else {
             println!("skipped: OUTCROP_RECORDINGS names no folder of recordings");

@@ -117,7 +117,7 @@ async fn a_streamed_answer_and_one_that_breaks_off() {
         Some(ExceptionKind::Throttling)
     );
     // Before any output it is the call that fails.
-    let refused = stream(&bench, question("c")).await.err().expect("refused");
+    let refused = stream(&bench, question("c")).await.expect_err("refused");
     assert_eq!(refused.kind(), ExceptionKind::Throttling);
     assert_eq!(refused.retry_after_s(), Some(3));
 }

@@ -42,6 +42,7 @@ impl<
 }
 
 /// Every route of `bedrock`.
+#[expect(clippy::too_many_lines, reason = "a line an operation")]
 pub fn routes<S: BedrockService>() -> Vec<Route<S>> {
     vec![
         Route::new::<ops::CreateGuardrail>(),

@@ -15,7 +15,7 @@ const NONE: Limits = Limits {
     requests_per_minute: None,
     tokens_per_minute: None,
     queue_max: 100,
-    queue_timeout: Duration::from_secs(600),
+    queue_timeout: Duration::from_mins(10),
 };
 
 fn limited(limits: Limits, replies: usize) -> (Arc<Limited>, Arc<ScriptedModel>) {

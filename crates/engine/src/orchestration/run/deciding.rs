@@ -283,7 +283,7 @@ impl Run {
                 self.ask_user(at, text, effects);
             }
             ParsedNext::Finish { text, parts } => {
-                self.finish_parsed(at, reply, text, &parts, effects)
+                self.finish_parsed(at, reply, text, &parts, effects);
             }
             ParsedNext::Calls(calls) => {
                 let mut content: Vec<ContentBlock> = reply

@@ -162,11 +162,11 @@ impl Run {
         &mut self,
         at: Timestamp,
         slot: Option<usize>,
-        parts: Vec<GeneratedPart>,
+        parts: &[GeneratedPart],
         effects: &mut Effects,
     ) {
         if self.direct {
-            let (text, places) = placed(&parts);
+            let (text, places) = placed(parts);
             let text = if text.trim().is_empty() {
                 NO_ANSWER.to_owned()
             } else {
@@ -181,7 +181,7 @@ impl Run {
         if let Some(found) = found {
             found.found = None;
             if let SlotState::Done { text, .. } = &mut found.state {
-                *text = citation::verbatim_text(&parts);
+                *text = citation::verbatim_text(parts);
             }
         }
         self.phase = Phase::Acting;
@@ -402,7 +402,7 @@ impl Run {
     /// A message with the payloads it refers to in place (behaviour.md 11.2).
     pub(super) fn expanded(&self, text: &str) -> String {
         let said = self.before.history.iter().chain(&self.turn);
-        payload::expand(text, said.map(|utterance| utterance.message().as_ref()))
+        payload::expand(text, &said.map(|utterance| utterance.message().as_ref()))
     }
 
     /// The trace of a call that begins, in its place among the others.

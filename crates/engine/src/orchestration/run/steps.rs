@@ -284,7 +284,7 @@ impl Run {
                     },
                     effects,
                 );
-                self.generated(at, step.slot, parts, effects);
+                self.generated(at, step.slot, &parts, effects);
             }
             Parsed::Orchestration { .. } | Parsed::Memory(_) => {}
         }

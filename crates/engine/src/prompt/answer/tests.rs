@@ -1,3 +1,5 @@
+//! Texts of models and what is read in them, whole and in pieces.
+
 use super::*;
 
 const SAMPLES: [&str; 19] = [

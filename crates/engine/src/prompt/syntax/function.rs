@@ -188,12 +188,11 @@ fn extent(text: &str) -> Option<usize> {
             (Some(_), _) if escaped => escaped = false,
             (Some(_), '\\') => escaped = true,
             (Some(open), closing) if open == closing => quote = None,
-            (Some(_), _) => {}
             (None, '"') => quote = Some('"'),
             (None, '[' | '{' | '(') => depth += 1,
             (None, ')' | ',') if depth == 0 => return Some(at),
             (None, ']' | '}' | ')') => depth = depth.saturating_sub(1),
-            (None, _) => {}
+            (_, _) => {}
         }
     }
     None

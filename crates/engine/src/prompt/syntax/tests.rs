@@ -1,3 +1,5 @@
+//! Calls in each syntax: written, read, refused.
+
 use outcrop_model::converse::ToolResultStatus;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Templates of every family: parsed, filled, refused.
+
 use outcrop_model::control::PromptType;
 
 use super::*;

@@ -67,7 +67,7 @@ impl Fleet {
         self.plan(path).definition.orchestrator_lambda.is_some()
     }
 
-    pub(super) fn alias_arn(&self, path: &str) -> String {
+    pub(super) fn alias_arn(path: &str) -> String {
         let id = path.replace('/', "-");
         format!("arn:aws:bedrock:us-west-2:111111111111:agent-alias/{id}/TSTALIASID")
     }

@@ -259,7 +259,7 @@ impl World {
         }
         match pending.ask {
             CollaboratorAsk::Message { text, history } => {
-                let caller = self.caller(path, &below);
+                let caller = Self::caller(path, &below);
                 self.begin(
                     &below,
                     &text,
@@ -286,11 +286,11 @@ impl World {
         }
     }
 
-    fn caller(&self, path: &str, below: &str) -> Caller {
+    fn caller(path: &str, below: &str) -> Caller {
         let names: Vec<&str> = path.split('/').collect();
         let mut arns = Vec::new();
         for depth in 1..=names.len() {
-            arns.push(self.fleet.alias_arn(&names[..depth].join("/")));
+            arns.push(Fleet::alias_arn(&names[..depth].join("/")));
         }
         let first = below.split('/').nth(1).unwrap_or_default();
         Caller {
@@ -319,15 +319,12 @@ impl World {
         let node = self.nodes.get_mut(path).expect("an unfinished turn");
         let spent = node.run.spent().since(node.reported);
         node.reported = node.run.spent();
-        match node.waiting.take() {
-            Some((above, index)) => {
-                let result = CollaboratorResult::ReturnedControl(Box::new(payload));
-                self.reply(&above, index, spent, result);
-            }
-            None => {
-                assert_eq!(path, ROOT, "only the client's turn waits for nobody");
-                self.returned = Some(payload);
-            }
+        if let Some((above, index)) = node.waiting.take() {
+            let result = CollaboratorResult::ReturnedControl(Box::new(payload));
+            self.reply(&above, index, spent, result);
+        } else {
+            assert_eq!(path, ROOT, "only the client's turn waits for nobody");
+            self.returned = Some(payload);
         }
     }
 

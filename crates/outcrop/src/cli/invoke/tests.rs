@@ -137,7 +137,7 @@ fn the_other_kinds_of_step() {
             {"location": {"type": "WEB", "webLocation": {"url": "https://shop.example/faq"}}}]}]}}),
         ),
     ];
-    expect![[r#"
+    expect![[r"
           guardrail input blocked: customWords gold  9 ms
           guardrail output passed
           model     
@@ -152,7 +152,7 @@ fn the_other_kinds_of_step() {
           file      plot.png  image/png
           source    https://shop.example/faq
         1 model call, 5.2 s
-    "#]]
+    "]]
     .assert_eq(&draw(&events, 80));
 }
 
@@ -198,7 +198,7 @@ fn collaborators_are_named_and_indented() {
         below(flights, &thinks("More of them.")),
         below(travel, &returned),
     ];
-    expect![[r#"
+    expect![[r"
             step 1    travel  m
               asks      hotels: A room in Oslo?
               asks      flights: A flight to Oslo?
@@ -211,7 +211,7 @@ fn collaborators_are_named_and_indented() {
                   thinks    More of them.
               answers   hotels: (calls for the caller, and their results)
         5.2 s
-    "#]]
+    "]]
     .assert_eq(&draw(&events, 80));
 }
 
@@ -236,12 +236,12 @@ fn the_answer_is_shown_with_its_sources() {
         "chunk",
         json!({"bytes": "", "attribution": {"citations": citations}}),
     )];
-    expect![[r#"
+    expect![[r"
           cites     Goods may be returned within thirty days.
           source    s3://shop/faq.md
           source    s3://shop/terms.md
         5.2 s
-    "#]]
+    "]]
     .assert_eq(&draw(&events, 80));
 }
 

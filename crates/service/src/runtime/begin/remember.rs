@@ -57,17 +57,16 @@ impl Beginning<'_> {
                 started_at,
             });
         }
-        let summaries = match &session.recalled {
-            Some(recalled) => recalled.clone(),
-            None => {
-                let owner = Owner {
-                    scope: self.scope,
-                    parent: &session.key.parent,
-                    memory_id,
-                };
-                let except = Some(session.doc.journal.as_str());
-                self.shared.recall(&owner, terms.recent, except).await?
-            }
+        let summaries = if let Some(recalled) = &session.recalled {
+            recalled.clone()
+        } else {
+            let owner = Owner {
+                scope: self.scope,
+                parent: &session.key.parent,
+                memory_id,
+            };
+            let except = Some(session.doc.journal.as_str());
+            self.shared.recall(&owner, terms.recent, except).await?
         };
         Ok(Recalled {
             id: Some(memory_id.clone()),

@@ -139,13 +139,12 @@ fn collaborator(
     plans: &BTreeMap<String, String>,
 ) -> CollaboratorDefinition {
     let name = configuration.collaborator_name;
-    let (alias_arn, plan) = match configuration.agent_alias_arn {
-        Some(arn) => (arn, None),
-        None => {
-            // As AWS's traces call an inline collaborator.
-            let arn = AgentAliasArn::new(&cx.region, &cx.account_id, INLINE_AGENT, &name);
-            (arn.to_string(), plans.get(&name).cloned())
-        }
+    let (alias_arn, plan) = if let Some(arn) = configuration.agent_alias_arn {
+        (arn, None)
+    } else {
+        // As AWS's traces call an inline collaborator.
+        let arn = AgentAliasArn::new(&cx.region, &cx.account_id, INLINE_AGENT, &name);
+        (arn.to_string(), plans.get(&name).cloned())
     };
     let relay = configuration.relay_conversation_history;
     CollaboratorDefinition {

@@ -28,7 +28,6 @@ pub(super) struct Citation {
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[expect(clippy::enum_variant_names, reason = "the vendor's names")]
 enum Kind {
     CharLocation,
     PageLocation,

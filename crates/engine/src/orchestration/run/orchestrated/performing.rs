@@ -42,7 +42,7 @@ impl Run {
         match decided.decision {
             Decision::InvokeModel(request) => self.call_given_model(at, *request, effects),
             Decision::InvokeTool(tool_use) => {
-                self.call_tool(at, tool_use, decided.invocation_id, effects);
+                self.call_tool(at, &tool_use, decided.invocation_id, effects);
             }
             Decision::StreamAnswer { tool_use_id, text } => {
                 self.send_piece(text, effects);
@@ -125,7 +125,7 @@ impl Run {
     fn call_tool(
         &mut self,
         at: Timestamp,
-        tool_use: ToolUseBlock,
+        tool_use: &ToolUseBlock,
         invocation_id: &str,
         effects: &mut Effects,
     ) {
@@ -146,7 +146,7 @@ impl Run {
             self.orchestrated.turn.agent_output.push_str(&question);
             return self.ask_user(at, question, effects);
         }
-        let slots = vec![CallSlot::new(&self.plan, &tool_use)];
+        let slots = vec![CallSlot::new(&self.plan, tool_use)];
         self.run_calls(at, slots, invocation_id, effects);
     }
 
