@@ -91,6 +91,7 @@ fn every_key_is_read() {
         aws_limits = "strict"
         durability = "power"
         shutdown_s = 5
+        stream_final_response = true
         [log]
         filter = "debug"
         format = "json"
@@ -154,6 +155,7 @@ fn every_key_is_read() {
     assert_eq!(s3.region, config.region);
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.shutdown.as_secs(), 5);
+    assert!(config.stream_final_response);
     assert_eq!(config.durability, Durability::Power);
     let database = config.database_url.as_ref().map(ToString::to_string);
     assert_eq!(
@@ -429,7 +431,7 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 24),
+            ("", 25),
             ("log", 2),
             ("limits", 16),
             ("local", 2),

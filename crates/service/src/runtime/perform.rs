@@ -23,23 +23,15 @@ pub(super) async fn call_action(
     let client_request_id = ports.ids.uuid();
     let started_at = ports.clock.now();
     let index = pending.index;
-    let refused = match &caller {
-        Some(agent) => grants::refusal(&ports, agent, &pending.function).await,
-        None => None,
+    let call = ActionCall {
+        function: pending.function,
+        event: pending.event.into(),
+        idempotency_key: pending.idempotency_key,
+        client_context: None,
+        request_id: client_request_id.clone(),
+        action: Some(pending.action),
     };
-    let result = if let Some(error) = refused {
-        ActionResult::Error(error)
-    } else {
-        let call = ActionCall {
-            function: pending.function,
-            event: pending.event.into(),
-            idempotency_key: pending.idempotency_key,
-            client_context: None,
-            request_id: client_request_id.clone(),
-            action: Some(pending.action),
-        };
-        invoke(&ports, call).await
-    };
+    let result = invoke(&ports, call, caller).await;
     EventKind::ActionReturned(Box::new(ActionReturned {
         index,
         client_request_id,
@@ -79,23 +71,15 @@ pub(super) async fn call_function(
     caller: Option<AgentArn>,
 ) -> Box<FunctionReturned> {
     let started_at = ports.clock.now();
-    let refused = match &caller {
-        Some(agent) => grants::refusal(&ports, agent, &pending.function).await,
-        None => None,
+    let call = ActionCall {
+        function: pending.function,
+        event: pending.event.into(),
+        idempotency_key: pending.idempotency_key,
+        client_context: None,
+        request_id: ports.ids.uuid(),
+        action: None,
     };
-    let result = if let Some(error) = refused {
-        ActionResult::Error(error)
-    } else {
-        let call = ActionCall {
-            function: pending.function,
-            event: pending.event.into(),
-            idempotency_key: pending.idempotency_key,
-            client_context: None,
-            request_id: ports.ids.uuid(),
-            action: None,
-        };
-        invoke(&ports, call).await
-    };
+    let result = invoke(&ports, call, caller).await;
     Box::new(FunctionReturned {
         started_at,
         ended_at: ports.clock.now(),
@@ -129,7 +113,13 @@ pub(super) async fn retrieve(
     }))
 }
 
-async fn invoke(ports: &Ports, call: ActionCall) -> ActionResult {
+/// Invokes a function, unless its policy keeps `caller` from it.
+async fn invoke(ports: &Ports, call: ActionCall, caller: Option<AgentArn>) -> ActionResult {
+    if let Some(agent) = &caller
+        && let Some(error) = grants::refusal(ports, agent, &call.function).await
+    {
+        return ActionResult::Error(error);
+    }
     match ports.actions.invoke(call).await {
         Ok(reply) => ActionResult::Replied {
             payload: String::from_utf8_lossy(&reply.payload).into_owned(),
