@@ -67,11 +67,7 @@ impl Run {
         if !overridden {
             self.show_reply(at, reply, effects);
         }
-        if let Some(text) = rationale(
-            &decoded.message,
-            &reading,
-            acts || decoded.malformed.is_some(),
-        ) {
+        if let Some(text) = rationale(&decoded.message, &reading, acts) {
             self.show_rationale(at, text, effects);
         }
         if over_budget {

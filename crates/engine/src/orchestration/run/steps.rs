@@ -9,7 +9,7 @@ use outcrop_model::timestamp::Timestamp;
 
 use super::{Phase, Run};
 use crate::citation::{self, GeneratedPart};
-use crate::converse::text_of;
+use crate::converse::{text_of, user_text};
 use crate::history::{Utterance, alternating};
 use crate::orchestration::effect::{Effect, Effects, ModelCall};
 use crate::orchestration::event::ModelReplied;
@@ -267,8 +267,7 @@ impl Run {
                     ParsedRoute::Reprompt(text) => {
                         step.again
                             .push(Utterance::shared(Arc::clone(&reply.message)));
-                        step.again
-                            .push(Utterance::new(crate::converse::user_text(text)));
+                        step.again.push(Utterance::new(user_text(text)));
                         self.ask_step(at, step, effects);
                     }
                 }
@@ -346,7 +345,11 @@ impl Run {
         Texts {
             question: started.input_text.clone(),
             history: conversation::for_history(self.said()),
-            conversation: conversation::for_routing(self.said()),
+            // The classifier reads the request as the last message too, as on AWS.
+            conversation: {
+                let request = user_text(started.input_text.clone());
+                conversation::for_routing(self.said().chain([&request]))
+            },
             agents: listing::reachable_agents(self.plan.collaborators()),
             attributes: trace::prompt_attributes(&started.prompt_session_attributes),
             knowledge_bases: listing::knowledge_base_routing(self.plan.knowledge_bases()),
