@@ -107,7 +107,7 @@ async fn answer(ports: &Ports, request: &ModelRequest) -> Result<String, ModelEr
     pin_mut!(read);
     match select(read, limit).await {
         Either::Left((answer, _)) => answer,
-        Either::Right(((), _)) => Err(ModelError::Malformed {
+        Either::Right(((), _)) => Err(ModelError::Timeout {
             detail: format!("no answer within {} seconds", WAIT_MAX.as_secs()),
         }),
     }
