@@ -7,17 +7,22 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate → the outcrop crates it may use (ADR 0001).
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("outcrop-model", &[]),
     ("outcrop-wire", &["outcrop-model"]),
-    ("outcrop-engine", &["outcrop-model"]),
+    ("outcrop-knowledge", &["outcrop-model"]),
+    ("outcrop-engine", &["outcrop-model", "outcrop-knowledge"]),
     ("outcrop-guardrail", &["outcrop-model"]),
     ("outcrop-store", &[]),
-    ("outcrop-adapters", &["outcrop-model", "outcrop-engine"]),
+    (
+        "outcrop-adapters",
+        &["outcrop-model", "outcrop-knowledge", "outcrop-engine"],
+    ),
     (
         "outcrop-service",
         &[
             "outcrop-model",
+            "outcrop-knowledge",
             "outcrop-engine",
             "outcrop-guardrail",
             "outcrop-store",
@@ -39,7 +44,11 @@ const ALLOWED: [(&str, &[&str]); 9] = [
 ];
 
 /// Crate → foreign crates that would break what it is for.
-const BANNED: [(&str, &[&str]); 7] = [
+const BANNED: [(&str, &[&str]); 8] = [
+    (
+        "outcrop-knowledge",
+        &["tokio", "http", "reqwest", "axum", "rand", "uuid"],
+    ),
     (
         "outcrop-guardrail",
         &["tokio", "http", "reqwest", "axum", "rand", "uuid"],

@@ -5,6 +5,7 @@
 
 mod code;
 mod judge;
+mod knowledge;
 mod request;
 
 use std::path::PathBuf;
@@ -29,6 +30,12 @@ pub use code::{
 pub use judge::{
     Assessment, GuardrailError, GuardrailSource, NoRetriever, RetrieveCall, RetrieveError,
     Retriever,
+};
+pub use knowledge::{
+    ChunkIndex, DocumentKey, Embedder, EmbeddingChoice, EmbeddingIdentity, EmbeddingModel,
+    EmbeddingPurpose, ExtractCall, ExtractError, Extraction, Extractor, Hit, IndexError,
+    IndexPlace, IndexedChunk, NoKnowledge, ParentChunk, Ranked, RerankCall, RerankDocument,
+    Reranker, Search, SearchBy,
 };
 pub use request::{ConverseFields, Latency, PromptCache};
 
@@ -372,8 +379,61 @@ pub trait ActionExecutor: Send + Sync {
     }
 }
 
-/// Reads whole objects by `s3://` location: API schemas, later files and documents.
+/// An object of a bucket, without its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectInfo {
+    /// Its key.
+    pub key: String,
+    /// Its length, bytes.
+    pub size: u64,
+    /// Changes whenever the content does: S3's ETag, or what a folder has like it.
+    pub version: String,
+}
+
+/// Some objects of a bucket, in the order of their keys.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ObjectPage {
+    /// They.
+    pub objects: Vec<ObjectInfo>,
+    /// What to ask for the next ones with; `None` where these are the last.
+    pub next: Option<String>,
+}
+
+/// Reads whole objects by `s3://` location: API schemas, files, documents. A source that can only be
+/// read leaves out the rest, and says so when asked.
 pub trait DocumentSource: Send + Sync {
+    /// Objects whose keys begin with `prefix`, at most a thousand at once; `after` is
+    /// [`ObjectPage::next`] of the page before.
+    fn list<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<ObjectPage, SourceError>> {
+        let _ = after;
+        read_only(bucket, prefix)
+    }
+
+    /// Writes an object, in place of one that is there.
+    fn write<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        content: Bytes,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        drop(content);
+        read_only(bucket, key)
+    }
+
+    /// Removes an object; one that is not there is fine.
+    fn remove<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        read_only(bucket, key)
+    }
+
     /// The object's bytes, refused above `limit_bytes`.
     fn read<'a>(
         &'a self,
@@ -381,6 +441,14 @@ pub trait DocumentSource: Send + Sync {
         key: &'a str,
         limit_bytes: u64,
     ) -> BoxFuture<'a, Result<Bytes, SourceError>>;
+}
+
+fn read_only<'a, T: Send + 'a>(bucket: &str, key: &str) -> BoxFuture<'a, Result<T, SourceError>> {
+    Box::pin(std::future::ready(Err(SourceError::Unreadable {
+        bucket: bucket.to_owned(),
+        key: key.to_owned(),
+        detail: "objects here can be read one by one and nothing else".to_owned(),
+    })))
 }
 
 /// Unpacks the archives of uploaded functions into folders of this machine, each once.

@@ -118,6 +118,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let code = Arc::new(code_interpreter(config, sandbox.clone()));
     let ports = Ports {
         retriever: Arc::new(outcrop_engine::port::NoRetriever),
+        knowledge: outcrop_service::ports::KnowledgePorts::none(),
         store: store.clone(),
         models: Arc::new(models(config)?),
         actions: functions.clone(),

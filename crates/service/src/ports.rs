@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use outcrop_engine::port::{
-    ActionExecutor, Clock, CodeInterpreter, DocumentSource, FunctionPackages, Ids, ModelProvider,
-    Retriever,
+    ActionExecutor, ChunkIndex, Clock, CodeInterpreter, DocumentSource, Embedder, Extractor,
+    FunctionPackages, Ids, ModelProvider, NoKnowledge, Reranker, Retriever,
 };
 use outcrop_store::Store;
 
@@ -21,6 +21,8 @@ pub struct Ports {
     pub code: Arc<dyn CodeInterpreter>,
     /// Searches in knowledge bases.
     pub retriever: Arc<dyn Retriever>,
+    /// What knowledge bases are made of.
+    pub knowledge: KnowledgePorts,
     /// S3 objects.
     pub documents: Arc<dyn DocumentSource>,
     /// The code of uploaded functions, unpacked.
@@ -29,4 +31,29 @@ pub struct Ports {
     pub clock: Arc<dyn Clock>,
     /// Identifiers and jitter.
     pub ids: Arc<dyn Ids>,
+}
+
+/// What knowledge bases are made of.
+#[derive(Clone)]
+pub struct KnowledgePorts {
+    /// Vectors of texts.
+    pub embedder: Arc<dyn Embedder>,
+    /// Orders what was found.
+    pub reranker: Arc<dyn Reranker>,
+    /// Keeps and finds chunks.
+    pub index: Arc<dyn ChunkIndex>,
+    /// The text of files.
+    pub extractor: Arc<dyn Extractor>,
+}
+
+impl KnowledgePorts {
+    /// For a server without knowledge bases: whatever needs one of these says so.
+    pub fn none() -> Self {
+        Self {
+            embedder: Arc::new(NoKnowledge),
+            reranker: Arc::new(NoKnowledge),
+            index: Arc::new(NoKnowledge),
+            extractor: Arc::new(NoKnowledge),
+        }
+    }
 }

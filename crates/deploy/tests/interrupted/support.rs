@@ -78,6 +78,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let ports = Ports {
             retriever: Arc::new(outcrop_engine::port::NoRetriever),
+            knowledge: outcrop_service::ports::KnowledgePorts::none(),
             store: Arc::new(MemoryStore::default()),
             models: Arc::new(Nothing),
             actions: Arc::new(Nothing),

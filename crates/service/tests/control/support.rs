@@ -60,6 +60,7 @@ impl World {
         let clock = Arc::new(TestClock::default());
         let ports = Ports {
             retriever: Arc::new(outcrop_engine::port::NoRetriever),
+            knowledge: outcrop_service::ports::KnowledgePorts::none(),
             store: Arc::clone(&store) as _,
             models: Arc::new(Nothing),
             actions: Arc::new(Nothing),
@@ -225,6 +226,7 @@ pub(crate) fn processes(store: &Arc<dyn Store>, count: usize) -> Vec<Service> {
     let service = || {
         let ports = Ports {
             retriever: Arc::new(outcrop_engine::port::NoRetriever),
+            knowledge: outcrop_service::ports::KnowledgePorts::none(),
             store: Arc::clone(store),
             models: Arc::new(Nothing),
             actions: Arc::new(Nothing),

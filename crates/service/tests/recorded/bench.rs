@@ -273,6 +273,7 @@ impl Bench {
             actions: Arc::clone(&functions) as Arc<dyn ActionExecutor>,
             code: Arc::new(NoCodeInterpreter),
             retriever: Arc::clone(&searches) as Arc<dyn Retriever>,
+            knowledge: outcrop_service::ports::KnowledgePorts::none(),
             documents: Arc::new(Nothing),
             packages: Arc::new(Nothing),
             clock: Arc::new(StillClock(AtomicI64::new(1_700_000_000_000_000_000))),
