@@ -111,13 +111,14 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     .with_registered(Arc::new(Registered(directory)));
     let functions = Arc::new(functions);
     let root = config.buckets.clone();
-    let buckets = BucketFolder::new(root.unwrap_or_else(|| config.data_dir.join("buckets")))?;
+    let buckets = BucketFolder::new(root.unwrap_or_else(|| config.data_dir.join("buckets")))?
+        .with_links(config.data_dir.join("bucket-links"));
     let documents = Buckets::new(buckets.clone(), s3(config)?);
     let documents: Arc<dyn DocumentSource> = Arc::new(documents);
     #[cfg(target_os = "linux")]
     let code = Arc::new(code_interpreter(config, sandbox.clone()));
     let ports = Ports {
-        retriever: Arc::new(outcrop_engine::port::NoRetriever),
+        retriever: None,
         knowledge: outcrop_service::ports::KnowledgePorts::none(),
         store: store.clone(),
         models: Arc::new(models(config)?),
@@ -127,7 +128,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
         // Code is run in the sandbox or not at all.
         #[cfg(not(target_os = "linux"))]
         code: Arc::new(outcrop_engine::port::NoCodeInterpreter),
-        documents,
+        documents: documents.clone(),
         packages,
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
@@ -141,6 +142,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
         own: Own {
             service: service.clone(),
             buckets,
+            documents,
             register_functions: config.register_functions,
             configured: config.functions.clone(),
         },

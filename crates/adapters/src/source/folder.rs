@@ -22,6 +22,16 @@ const MAX_BUCKET_BYTES: usize = 63;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketFolder {
     root: PathBuf,
+    /// Symbolic links, each named as a bucket; `None`: no bucket lies elsewhere.
+    links: Option<PathBuf>,
+}
+
+/// Where a bucket's objects are.
+pub(super) struct BucketPlace {
+    /// As it is shown in errors.
+    pub(super) path: PathBuf,
+    /// Without links. All objects of the bucket lie below it.
+    pub(super) real: PathBuf,
 }
 
 /// The working directory, against which a relative root is read, is not known.
@@ -44,6 +54,15 @@ pub enum BucketError {
     /// It holds objects.
     #[error("the bucket {0} is not empty")]
     NotEmpty(String),
+    /// There is a bucket of that name, in another place.
+    #[error("the bucket {0} exists, and is not that folder")]
+    Exists(String),
+    /// No bucket can be linked to it.
+    #[error("{} is no folder on the server's machine", .0.display())]
+    NoFolder(PathBuf),
+    /// This server keeps no links.
+    #[error("this server's buckets lie in one folder")]
+    NoLinks,
     /// The file system says no.
     #[error("{}: {source}", path.display())]
     Failed {
@@ -62,12 +81,62 @@ impl BucketFolder {
     pub fn new(root: impl AsRef<Path>) -> Result<Self, RootError> {
         let root = root.as_ref();
         match std::path::absolute(root) {
-            Ok(root) => Ok(Self { root }),
+            Ok(root) => Ok(Self { root, links: None }),
             Err(source) => Err(RootError {
                 root: root.to_owned(),
                 source,
             }),
         }
+    }
+
+    /// Keeps links to buckets elsewhere in the folder `links`, which need not exist yet and must not
+    /// lie where a bucket can.
+    #[must_use]
+    pub fn with_links(self, links: PathBuf) -> Self {
+        Self {
+            links: Some(links),
+            ..self
+        }
+    }
+
+    /// Makes `folder` a bucket, as it is and as it will be. One that is there already, and is that
+    /// folder, is fine.
+    ///
+    /// # Errors
+    /// The name is none of a bucket or another's, there is no such folder, or the link cannot be made.
+    pub async fn link(&self, bucket: &str, folder: &Path) -> Result<(), BucketError> {
+        let path = self.bucket(bucket)?;
+        let links = self.links.as_ref().ok_or(BucketError::NoLinks)?;
+        let link = links.join(bucket);
+        let failed = |source| BucketError::Failed {
+            path: link.clone(),
+            source,
+        };
+        let no_folder = || BucketError::NoFolder(folder.to_owned());
+        let real = tokio::fs::canonicalize(folder).await;
+        let real = real.map_err(|_| no_folder())?;
+        let found = tokio::fs::metadata(&real).await;
+        if !folder.is_absolute() || !found.is_ok_and(|found| found.is_dir()) {
+            return Err(no_folder());
+        }
+        let exists = || BucketError::Exists(bucket.to_owned());
+        if tokio::fs::symlink_metadata(&path).await.is_ok() {
+            return Err(exists());
+        }
+        tokio::fs::create_dir_all(links).await.map_err(failed)?;
+        match tokio::fs::symlink(&real, &link).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let stands = tokio::fs::read_link(&link).await.map_err(failed)?;
+                (stands == real).then_some(()).ok_or_else(exists)
+            }
+            outcome => outcome.map_err(failed),
+        }
+    }
+
+    /// The folder that a bucket is linked to.
+    async fn linked(&self, bucket: &str) -> Option<PathBuf> {
+        let links = self.links.as_ref()?;
+        tokio::fs::read_link(links.join(bucket)).await.ok()
     }
 
     /// Makes a bucket; one that is there already is fine.
@@ -76,17 +145,25 @@ impl BucketFolder {
     /// The name is none of a bucket, or the folder cannot be made.
     pub async fn create(&self, bucket: &str) -> Result<(), BucketError> {
         let path = self.bucket(bucket)?;
+        if self.linked(bucket).await.is_some() {
+            return Ok(());
+        }
         tokio::fs::create_dir_all(&path)
             .await
             .map_err(|source| BucketError::Failed { path, source })
     }
 
-    /// Removes an empty bucket.
+    /// Removes an empty bucket, or the link to one that lies elsewhere.
     ///
     /// # Errors
     /// There is none, or it holds objects.
     pub async fn remove(&self, bucket: &str) -> Result<(), BucketError> {
         let path = self.bucket(bucket)?;
+        if let (Some(links), Some(_)) = (&self.links, self.linked(bucket).await) {
+            let link = links.join(bucket);
+            let outcome = tokio::fs::remove_file(&link).await;
+            return outcome.map_err(|source| BucketError::Failed { path: link, source });
+        }
         let outcome = tokio::fs::remove_dir(&path).await;
         outcome.map_err(|source| match source.kind() {
             io::ErrorKind::NotFound => BucketError::NotFound(bucket.to_owned()),
@@ -100,8 +177,27 @@ impl BucketFolder {
         let Some(name) = plain_name(bucket) else {
             return false;
         };
+        if self.linked(name).await.is_some() {
+            return true;
+        }
         let found = tokio::fs::metadata(self.root.join(name)).await;
         found.is_ok_and(|found| found.is_dir())
+    }
+
+    /// Where a bucket is, links followed.
+    pub(super) async fn place(&self, object: Object<'_>) -> Result<BucketPlace, SourceError> {
+        let name = plain_name(object.bucket).ok_or_else(|| {
+            object.unreadable("the bucket is not named as a bucket can be".to_owned())
+        })?;
+        let linked = self.linked(name).await;
+        let is_linked = linked.is_some();
+        let path = linked.unwrap_or_else(|| self.root.join(name));
+        let real = tokio::fs::canonicalize(&path).await;
+        let real = real.map_err(|e| object.failed(&path, &e))?;
+        if !is_linked && !real.starts_with(self.real_root(object).await?) {
+            return Err(object.unreadable(format!("{} leads out of the buckets", path.display())));
+        }
+        Ok(BucketPlace { path, real })
     }
 
     fn bucket(&self, bucket: &str) -> Result<PathBuf, BucketError> {
@@ -117,22 +213,14 @@ impl BucketFolder {
         limit_bytes: u64,
     ) -> Result<Bytes, SourceError> {
         let object = Object { bucket, key };
-        let bucket_path = self.root.join(plain_name(bucket).ok_or_else(|| {
-            object.unreadable("the bucket is not named as a bucket can be".to_owned())
-        })?);
-        let path =
-            bucket_path.join(plain_key(key).ok_or_else(|| {
-                object.unreadable("the key is not a plain relative path".to_owned())
-            })?);
-        let real_bucket = tokio::fs::canonicalize(&bucket_path)
-            .await
-            .map_err(|e| object.failed(&bucket_path, &e))?;
+        let plain = plain_key(key)
+            .ok_or_else(|| object.unreadable("the key is not a plain relative path".to_owned()))?;
+        let place = self.place(object).await?;
+        let path = place.path.join(plain);
         let real = tokio::fs::canonicalize(&path)
             .await
             .map_err(|e| object.failed(&path, &e))?;
-        if !real.starts_with(&real_bucket)
-            || !real_bucket.starts_with(self.real_root(object).await?)
-        {
+        if !real.starts_with(&place.real) {
             return Err(object.unreadable(format!("{} leads out of the bucket", path.display())));
         }
         // Before opening: opening a named pipe would wait for a writer.

@@ -131,3 +131,53 @@ async fn buckets_are_made_and_removed_when_they_are_empty() {
         source.remove(name).await.expect_err(name);
     }
 }
+
+#[tokio::test]
+async fn a_bucket_may_be_a_folder_elsewhere() {
+    let (folder, source) = buckets();
+    let source = source.with_links(folder.path().join("links"));
+    let policies = folder.path().join("policies");
+    write(&policies.join("leave/parental.md"), b"16 weeks");
+    symlink(folder.path().join("secret"), policies.join("out")).expect("a link");
+    source.link("hr", &policies).await.expect("is linked");
+    source.link("hr", &policies).await.expect("may be already");
+    source.create("hr").await.expect("is there already");
+    let content = Ok(Bytes::from_static(b"16 weeks"));
+    assert_eq!(read(&source, "hr", "leave/parental.md").await, content);
+    for key in ["out", "../secret", "leave/../../secret"] {
+        let refused = read(&source, "hr", key).await;
+        assert!(
+            matches!(refused, Err(SourceError::Unreadable { .. })),
+            "{key}"
+        );
+    }
+    write(&policies.join("leave/parental.md"), b"18 weeks");
+    let content = Ok(Bytes::from_static(b"18 weeks"));
+    assert_eq!(read(&source, "hr", "leave/parental.md").await, content);
+    source.remove("hr").await.expect("is removed");
+    assert!(policies.join("leave/parental.md").exists());
+    assert!(read(&source, "hr", "leave/parental.md").await.is_err());
+}
+
+#[tokio::test]
+async fn what_cannot_be_linked() {
+    let (folder, source) = buckets();
+    let policies = folder.path().join("policies");
+    write(&policies.join("a.md"), b"a");
+    let refused = source.link("hr", &policies).await;
+    assert!(matches!(refused, Err(super::BucketError::NoLinks)));
+    let source = source.with_links(folder.path().join("links"));
+    for (bucket, place, expected) in [
+        ("a/b", "policies", "\"a/b\" is no name of a bucket"),
+        ("hr", "nowhere", "is no folder on the server's machine"),
+        ("hr", "secret", "is no folder on the server's machine"),
+        ("schemas", "policies", "exists, and is not that folder"),
+    ] {
+        let refused = source.link(bucket, &folder.path().join(place)).await;
+        let text = refused.expect_err(bucket).to_string();
+        assert!(text.contains(expected), "{text}");
+    }
+    source.link("hr", &policies).await.expect("is linked");
+    let other = source.link("hr", folder.path()).await;
+    assert!(matches!(other, Err(super::BucketError::Exists(_))));
+}

@@ -19,7 +19,8 @@ use crate::config::HttpLimits;
 /// The budget is counted in these: a permit a byte would not fit a semaphore's counter.
 const UNIT: usize = 1024;
 
-/// Lambda's limit of a request that carries an archive, in bytes: 50 MB in Base64 and some JSON.
+/// Lambda's limit of a request that carries an archive, in bytes: 50 MB in Base64 and some JSON. A
+/// document of a knowledge base has the same limit.
 const CODE_BODY_BYTES: usize = 70_167_211;
 
 /// What all requests share.
@@ -109,16 +110,18 @@ impl BodyReader {
         })
     }
 
-    /// How many bytes this request may bring: more where it may bring an archive.
+    /// How many bytes this request may bring: more where it may bring an archive or a document.
     fn limit_bytes(&self, head: &Parts) -> usize {
         let path = head.uri.path().trim_end_matches('/');
+        let bucket = path.strip_prefix("/_outcrop/v1/buckets/");
+        let brings_object = bucket.is_some_and(|rest| rest.ends_with("/objects"));
         let rest = path.strip_prefix("/2015-03-31/functions");
         let brings_code = match (head.method.as_str(), rest) {
             ("POST", Some("")) => true,
             ("PUT", Some(rest)) => rest.ends_with("/code"),
             _ => false,
         };
-        if brings_code {
+        if brings_code || brings_object {
             self.limit_bytes.max(CODE_BODY_BYTES)
         } else {
             self.limit_bytes

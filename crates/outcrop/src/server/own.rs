@@ -2,16 +2,19 @@
 //! versions of copied agents, as JSON.
 //!
 //! The same rules as for AWS's operations decide who may call. Registering a function makes this
-//! machine run a folder's code for whoever may call, so that it is for loopback listeners, or where
-//! the configuration says so.
+//! machine run a folder's code for whoever may call, and a folder that becomes a bucket can be read by
+//! whoever may call, so that both are for loopback listeners, or where the configuration says so.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, IF_MATCH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use outcrop_adapters::source::{BucketError, BucketFolder};
+use outcrop_engine::port::{DocumentSource, SourceError};
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::CallContext;
 use outcrop_service::Service;
@@ -33,10 +36,28 @@ pub(crate) struct Own {
     pub(crate) service: Arc<Service>,
     /// The root of buckets.
     pub(crate) buckets: BucketFolder,
-    /// Whether clients may register folders of this machine as functions.
+    /// All buckets, this machine's and S3's.
+    pub(crate) documents: Arc<dyn DocumentSource>,
+    /// Whether clients may register folders of this machine, as functions and as buckets.
     pub(crate) register_functions: bool,
     /// The configuration's `[[functions]]`.
     pub(crate) configured: Vec<Function>,
+}
+
+/// A bucket that is a folder of this machine.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LinkRequest {
+    folder: PathBuf,
+}
+
+/// An object, whole.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ObjectRequest {
+    key: String,
+    /// Base64.
+    content: String,
 }
 
 #[derive(Deserialize)]
@@ -106,7 +127,14 @@ impl Own {
                 Value::Null
             }
             (&Method::PUT, ["buckets", name]) => {
-                self.buckets.create(name).await.map_err(bucket)?;
+                match body.is_empty() {
+                    true => self.buckets.create(name).await.map_err(bucket)?,
+                    false => self.link_bucket(name, &read(body)?).await?,
+                }
+                Value::Null
+            }
+            (&Method::PUT, ["buckets", name, "objects"]) => {
+                self.put_object(name, &read(body)?).await?;
                 Value::Null
             }
             (&Method::DELETE, ["buckets", name]) => {
@@ -198,6 +226,34 @@ impl Own {
         })
     }
 
+    /// Makes a folder of this machine a bucket: whoever may call can then read what lies below it.
+    async fn link_bucket(&self, name: &str, asked: &LinkRequest) -> Result<(), Exception> {
+        if !self.register_functions {
+            return Err(Exception::new(
+                ExceptionKind::AccessDenied,
+                "This server takes no folders from clients, because it listens beyond loopback. Set \
+                 `register_functions = true` in its configuration to let everybody who may sign requests \
+                 name folders of its machine.",
+            ));
+        }
+        let linked = self.buckets.link(name, &asked.folder).await;
+        linked.map_err(bucket)
+    }
+
+    async fn put_object(&self, name: &str, asked: &ObjectRequest) -> Result<(), Exception> {
+        let content = STANDARD.decode(&asked.content).map_err(|error| {
+            Exception::validation(format!("content: expected Base64, but {error}"))
+        })?;
+        let written = self.documents.write(name, &asked.key, content.into());
+        written.await.map_err(|error| {
+            let text = error.to_string();
+            match error {
+                SourceError::NotFound { .. } => Exception::not_found(text),
+                _ => Exception::validation(text),
+            }
+        })
+    }
+
     async fn put_function(
         &self,
         cx: &CallContext,
@@ -266,9 +322,11 @@ fn unreadable(error: serde_json::Error) -> Exception {
 fn bucket(error: BucketError) -> Exception {
     let text = error.to_string();
     match error {
-        BucketError::Name(_) => Exception::validation(text),
+        BucketError::Name(_) | BucketError::NoFolder(_) | BucketError::NoLinks => {
+            Exception::validation(text)
+        }
         BucketError::NotFound(_) => Exception::not_found(text),
-        BucketError::NotEmpty(_) => Exception::conflict(text),
+        BucketError::NotEmpty(_) | BucketError::Exists(_) => Exception::conflict(text),
         BucketError::Failed { .. } => Exception::internal(text),
     }
 }
