@@ -36,6 +36,9 @@ const QUIET_LIMIT: Duration = Duration::from_secs(90);
 /// How long the server rests before its idle memory is read.
 const SETTLE: Duration = Duration::from_secs(1);
 
+/// In the report: what follows is measured by something else.
+const KEPT: &str = "<!-- `cargo xtask bench` leaves what follows as it is. -->";
+
 /// Options of `cargo xtask bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -127,10 +130,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("{text}");
     } else {
         let path = environment.root.join("docs/benchmarks.md");
+        let text = text + &kept(&path)?;
         fs::write(&path, text).with_context(|| path.display().to_string())?;
         println!("wrote {}", path.display());
     }
     Ok(())
+}
+
+/// What other measurements have written below the line that says so; with that line.
+fn kept(path: &Path) -> Result<String> {
+    let before = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let kept = before.find(KEPT).and_then(|at| before.get(at..));
+    Ok(kept.map_or_else(String::new, |kept| format!("\n{kept}")))
 }
 
 /// The processes' programs and folder.
