@@ -13,6 +13,7 @@ use crate::definition::{
     PromptDefinition,
 };
 use crate::port::{Inference, VendorTool};
+use crate::prompt::family::Family;
 use crate::prompt::guideline::Situation;
 use crate::prompt::syntax::{self, CallSyntax};
 use crate::prompt::template::{Template, TemplateError};
@@ -305,8 +306,8 @@ impl AgentPlan {
             && !self.collaborators().is_empty()
     }
 
-    /// The knowledge base that answers without the loop: the agent's only one, where it has nothing
-    /// else and its prompt is the default one (behaviour.md 9.10).
+    /// The knowledge base that is searched before any model is asked: the agent's only one, where it
+    /// has nothing else and its prompt is the default one (behaviour.md 9.10).
     pub fn sole_knowledge_base(&self) -> Option<&KnowledgeBaseDefinition> {
         let [base] = self.knowledge_bases() else {
             return None;
@@ -319,6 +320,12 @@ impl AgentPlan {
                 .step(PromptType::KnowledgeBaseResponseGeneration)
                 .is_some();
         alone.then_some(base)
+    }
+
+    /// Whether what is found in [`AgentPlan::sole_knowledge_base`] is answered from in place of the
+    /// loop. AWS was recorded to do so for every model but Nova, which plans with the results.
+    pub fn answers_from_search(&self) -> bool {
+        Family::of(self.model()) != Family::Nova
     }
 
     /// The tools as the request carries them: none, where the template has the model write its calls

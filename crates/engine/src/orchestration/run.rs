@@ -18,6 +18,7 @@ mod opening;
 mod orchestrated;
 mod parsing;
 mod planning;
+mod searching;
 mod steps;
 
 use std::sync::Arc;

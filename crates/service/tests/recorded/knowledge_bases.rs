@@ -233,3 +233,24 @@ async fn a_found_answer_is_written_first() {
     ];
     judge(&recording, &ours, &meant);
 }
+
+#[tokio::test]
+async fn nova_plans_with_what_was_searched_first() {
+    let Some(recording) =
+        Recording::open("nb-04-create-agent-with-single-knowledge-base-6f946a-c55")
+    else {
+        return;
+    };
+    let model = "amazon.nova-pro-v1:0";
+    let scout = Bench::of(&recording);
+    let (_, base_id) = agent(&scout, model, None, json!({})).await;
+    let recording = renamed(&recording, &base_id);
+    let bench = Bench::of(&recording);
+    let (agent_id, _) = agent(&bench, model, None, json!({})).await;
+    let question = "How can I evaluate models on Bedrock?";
+    let ours = bench.turn(&agent_id, question).await;
+    judge(&recording, &ours, &[]);
+    let calls = bench.searches.calls.lock().expect("unpoisoned");
+    assert_eq!(calls.len(), 1);
+    assert_eq!(calls[0].query, question);
+}

@@ -106,13 +106,13 @@ impl Run {
         self.enter_loop(at, effects);
     }
 
-    /// The loop, or the agent's only knowledge base in its place.
+    /// The loop, or a search in the agent's only knowledge base before it or in its place.
     pub(super) fn enter_loop(&mut self, at: Timestamp, effects: &mut Effects) {
         let sole = self.plan.sole_knowledge_base().cloned();
         match (sole, &self.started) {
             (Some(base), Some(started)) => {
                 let query = started.input_text.clone();
-                self.search_directly(at, base, query, effects);
+                self.search_first(at, base, query, effects);
             }
             _ => self.plan_next(at, effects),
         }
