@@ -28,8 +28,7 @@ pub use code::{
     NoCodeInterpreter, OUTPUT_FILE_BYTES_MAX, OUTPUT_FILES_MAX,
 };
 pub use judge::{
-    Assessment, GuardrailError, GuardrailSource, NoRetriever, RetrieveCall, RetrieveError,
-    Retriever,
+    Assessment, GuardrailError, GuardrailSource, RetrieveCall, RetrieveError, Retriever,
 };
 pub use knowledge::{
     ChunkIndex, DocumentKey, Embedder, EmbeddingChoice, EmbeddingIdentity, EmbeddingModel,

@@ -19,8 +19,9 @@ pub struct Ports {
     pub actions: Arc<dyn ActionExecutor>,
     /// Python that models write.
     pub code: Arc<dyn CodeInterpreter>,
-    /// Searches in knowledge bases.
-    pub retriever: Arc<dyn Retriever>,
+    /// What turns search knowledge bases with, in place of the service's own retrieval over
+    /// [`Ports::knowledge`].
+    pub retriever: Option<Arc<dyn Retriever>>,
     /// What knowledge bases are made of.
     pub knowledge: KnowledgePorts,
     /// S3 objects.

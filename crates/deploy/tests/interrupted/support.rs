@@ -77,7 +77,7 @@ struct Server {
 impl World {
     pub(crate) fn new() -> Self {
         let ports = Ports {
-            retriever: Arc::new(outcrop_engine::port::NoRetriever),
+            retriever: None,
             knowledge: outcrop_service::ports::KnowledgePorts::none(),
             store: Arc::new(MemoryStore::default()),
             models: Arc::new(Nothing),

@@ -94,35 +94,9 @@ pub enum RetrieveError {
 
 /// Searches knowledge bases.
 pub trait Retriever: Send + Sync {
-    /// Whether this server can search knowledge bases at all. A turn on an agent that has some is
-    /// refused where it cannot.
-    fn serves(&self) -> bool {
-        true
-    }
-
     /// Searches once. Dropping the future cancels the search.
     fn retrieve(
         &self,
         call: RetrieveCall,
     ) -> BoxFuture<'_, Result<Vec<RetrievedReference>, RetrieveError>>;
-}
-
-/// A server that searches nothing.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoRetriever;
-
-impl Retriever for NoRetriever {
-    fn serves(&self) -> bool {
-        false
-    }
-
-    fn retrieve(
-        &self,
-        call: RetrieveCall,
-    ) -> BoxFuture<'_, Result<Vec<RetrievedReference>, RetrieveError>> {
-        Box::pin(std::future::ready(Err(RetrieveError::Failed {
-            knowledge_base_id: call.knowledge_base_id,
-            detail: "searching knowledge bases is not supported by Outcrop".to_owned(),
-        })))
-    }
 }

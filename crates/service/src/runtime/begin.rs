@@ -2,7 +2,6 @@
 //! beginning durable before anything is done.
 
 mod remember;
-mod unsupported;
 
 use std::sync::Arc;
 
@@ -323,7 +322,6 @@ impl Beginning<'_> {
 
     async fn plan(&self) -> Result<Arc<AgentPlan>, Exception> {
         let plan = self.shared.plan(self.scope, &self.target.plan).await?;
-        unsupported::check(&plan.definition, self.shared.ports.retriever.as_ref())?;
         check_model(self.shared, &plan)?;
         Ok(plan)
     }

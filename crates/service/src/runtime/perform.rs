@@ -7,7 +7,7 @@ use outcrop_engine::orchestration::{
     ActionResult, ActionReturned, CodeExecuted, EventKind, FunctionReturned, PendingAction,
     PendingCode, PendingFunction, PendingRetrieval, Retrieved,
 };
-use outcrop_engine::port::{ActionCall, CodeCall, RetrieveCall};
+use outcrop_engine::port::{ActionCall, CodeCall, RetrieveCall, RetrieveError};
 use outcrop_model::arn::AgentArn;
 
 use crate::lambda::grants;
@@ -103,7 +103,13 @@ pub(super) async fn retrieve(
         query: pending.query,
         configuration: pending.configuration,
     };
-    let result = ports.retriever.retrieve(call).await;
+    let result = match &ports.retriever {
+        Some(retriever) => retriever.retrieve(call).await,
+        None => Err(RetrieveError::Failed {
+            knowledge_base_id: call.knowledge_base_id,
+            detail: "on its way".to_owned(),
+        }),
+    };
     EventKind::Retrieved(Box::new(Retrieved {
         index: pending.index,
         client_request_id,

@@ -59,7 +59,7 @@ impl World {
         let objects = Arc::new(Objects::default());
         let clock = Arc::new(TestClock::default());
         let ports = Ports {
-            retriever: Arc::new(outcrop_engine::port::NoRetriever),
+            retriever: None,
             knowledge: outcrop_service::ports::KnowledgePorts::none(),
             store: Arc::clone(&store) as _,
             models: Arc::new(Nothing),
@@ -225,7 +225,7 @@ pub(crate) fn processes(store: &Arc<dyn Store>, count: usize) -> Vec<Service> {
     let ids = Arc::new(TestIds::default());
     let service = || {
         let ports = Ports {
-            retriever: Arc::new(outcrop_engine::port::NoRetriever),
+            retriever: None,
             knowledge: outcrop_service::ports::KnowledgePorts::none(),
             store: Arc::clone(store),
             models: Arc::new(Nothing),

@@ -272,7 +272,7 @@ impl Bench {
             models: model,
             actions: Arc::clone(&functions) as Arc<dyn ActionExecutor>,
             code: Arc::new(NoCodeInterpreter),
-            retriever: Arc::clone(&searches) as Arc<dyn Retriever>,
+            retriever: Some(Arc::clone(&searches) as Arc<dyn Retriever>),
             knowledge: outcrop_service::ports::KnowledgePorts::none(),
             documents: Arc::new(Nothing),
             packages: Arc::new(Nothing),

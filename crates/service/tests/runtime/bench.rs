@@ -329,7 +329,7 @@ impl Bench {
         });
         let clock = Arc::new(StillClock(AtomicI64::new(1_700_000_000_000_000_000)));
         let ports = Ports {
-            retriever: Arc::new(outcrop_engine::port::NoRetriever),
+            retriever: None,
             knowledge: outcrop_service::ports::KnowledgePorts::none(),
             store,
             models: Arc::clone(&model) as Arc<dyn ModelProvider>,

@@ -12,4 +12,3 @@ mod models;
 mod processes;
 mod sessions;
 mod typed_arguments;
-mod unsupported;
