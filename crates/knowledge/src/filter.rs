@@ -1,10 +1,18 @@
 //! Which documents a search may find: `RetrievalFilter`, checked (behaviour.md 9.7).
 //!
 //! [`Filter::matches`] is the definition of every operator. An index that evaluates filters its own
-//! way is tested against it.
+//! way is tested against it. [`Filter::parse`] is the only way in for a client's filter;
+//! [`Filter::explain`] tells a person which condition kept a document out.
+
+mod explain;
+mod parse;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::explain::Exclusion;
+pub use self::parse::{FilterError, Limits};
 use crate::metadata::{Metadata, MetadataValue};
 
 /// A checked filter.
@@ -61,6 +69,36 @@ impl Filter {
             Self::Attribute { key, condition } => condition.matches(metadata.get(key)),
         }
     }
+
+    /// The filter that holds where each of these does; `None` where there are none.
+    pub fn all_of(filters: impl IntoIterator<Item = Self>) -> Option<Self> {
+        let mut filters: Vec<Self> = filters.into_iter().collect();
+        if filters.len() > 1 {
+            Some(Self::All(filters))
+        } else {
+            filters.pop()
+        }
+    }
+
+    /// The attributes it asks about.
+    pub fn keys(&self) -> BTreeSet<&str> {
+        let mut keys = BTreeSet::new();
+        self.collect_keys(&mut keys);
+        keys
+    }
+
+    fn collect_keys<'a>(&'a self, keys: &mut BTreeSet<&'a str>) {
+        match self {
+            Self::All(filters) | Self::Any(filters) => {
+                for filter in filters {
+                    filter.collect_keys(keys);
+                }
+            }
+            Self::Attribute { key, .. } => {
+                keys.insert(key);
+            }
+        }
+    }
 }
 
 impl Condition {
@@ -87,3 +125,6 @@ impl Condition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,8 @@
 //! knowledge bases (behaviour.md 9).
 //!
 //! No I/O, no models, no index. [`document`] is what a file's text looks like once it is read,
-//! [`metadata`] what is known of it besides, [`filter`] which documents a search may find.
+//! [`metadata`] what is known of it besides, [`filter`] which documents a search may find, [`chunk`]
+//! cuts documents up, [`rank`] makes one order of several.
 //! Invariant: [`filter::Filter::matches`] is the meaning of every operator; each index, whatever it
 //! is made of, finds the same documents.
 
@@ -10,3 +11,4 @@ pub mod chunk;
 pub mod document;
 pub mod filter;
 pub mod metadata;
+pub mod rank;
