@@ -4,6 +4,7 @@
 //! knows the other. Model traffic is in Converse shapes, action traffic in Lambda's.
 
 mod code;
+mod crawl;
 mod judge;
 mod knowledge;
 mod request;
@@ -27,6 +28,7 @@ pub use code::{
     BASE_PATH, CodeCall, CodeError, CodeFile, CodeInterpreter, CodeOutputFile, CodeReply,
     NoCodeInterpreter, OUTPUT_FILE_BYTES_MAX, OUTPUT_FILES_MAX,
 };
+pub use crawl::{CrawlError, CrawlEvent, Crawler, WebPage};
 pub use judge::{
     Assessment, GuardrailError, GuardrailSource, RetrieveCall, RetrieveError, Retriever,
 };
