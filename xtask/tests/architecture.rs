@@ -7,10 +7,11 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate → the outcrop crates it may use (ADR 0001).
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("outcrop-model", &[]),
     ("outcrop-wire", &["outcrop-model"]),
     ("outcrop-knowledge", &["outcrop-model"]),
+    ("outcrop-extract", &["outcrop-knowledge"]),
     ("outcrop-engine", &["outcrop-model", "outcrop-knowledge"]),
     ("outcrop-guardrail", &["outcrop-model"]),
     ("outcrop-store", &[]),
@@ -33,6 +34,7 @@ const ALLOWED: [(&str, &[&str]); 10] = [
         "outcrop",
         &[
             "outcrop-deploy",
+            "outcrop-extract",
             "outcrop-model",
             "outcrop-wire",
             "outcrop-engine",
@@ -44,7 +46,8 @@ const ALLOWED: [(&str, &[&str]); 10] = [
 ];
 
 /// Crate → foreign crates that would break what it is for.
-const BANNED: [(&str, &[&str]); 8] = [
+const BANNED: [(&str, &[&str]); 9] = [
+    ("outcrop-extract", &["tokio", "reqwest", "axum", "tempfile"]),
     (
         "outcrop-knowledge",
         &["tokio", "http", "reqwest", "axum", "rand", "uuid"],
