@@ -14,10 +14,16 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("outcrop-extract", &["outcrop-knowledge"]),
     ("outcrop-engine", &["outcrop-model", "outcrop-knowledge"]),
     ("outcrop-guardrail", &["outcrop-model"]),
-    ("outcrop-store", &[]),
+    ("outcrop-postgres", &[]),
+    ("outcrop-store", &["outcrop-postgres"]),
     (
         "outcrop-adapters",
-        &["outcrop-model", "outcrop-knowledge", "outcrop-engine"],
+        &[
+            "outcrop-model",
+            "outcrop-knowledge",
+            "outcrop-engine",
+            "outcrop-postgres",
+        ],
     ),
     (
         "outcrop-service",
@@ -37,6 +43,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
             "outcrop-extract",
             "outcrop-model",
             "outcrop-wire",
+            "outcrop-knowledge",
             "outcrop-engine",
             "outcrop-store",
             "outcrop-adapters",

@@ -28,14 +28,10 @@ mod failure;
 mod pool;
 mod reader;
 mod schema;
-mod text;
-mod tls;
-mod url;
 
 use failure::Failure;
+pub use outcrop_postgres::{DatabaseUrl, TlsError, UrlError};
 use pool::{Connector, Pool, Query};
-pub use tls::TlsError;
-pub use url::{DatabaseUrl, UrlError};
 
 /// How often a batch is evaluated when other transactions come between each time.
 const ATTEMPTS_MAX: u32 = 6;
@@ -131,10 +127,9 @@ struct Inner {
 impl PostgresStore {
     /// Connects and brings the schema up to date.
     pub async fn open(options: PostgresOptions) -> Result<Self, OpenError> {
-        let schema = options.url.schema.clone();
+        let schema = options.url.schema().to_owned();
         let connector = Connector {
-            tls: tls::MakeTls::new(&options.url.trust)?,
-            url: options.url,
+            database: outcrop_postgres::Connector::new(options.url)?,
             flush: options.durability == Durability::Power,
         };
         let mut first = connector.connect().await?;
@@ -158,7 +153,7 @@ impl PostgresStore {
 impl fmt::Debug for PostgresStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("PostgresStore")
-            .field("url", &self.inner.pool.connector().url)
+            .field("url", self.inner.pool.connector().database.url())
             .finish_non_exhaustive()
     }
 }
@@ -209,7 +204,7 @@ impl Inner {
         let Ok(lease) = i64::try_from(lease) else {
             return Ok(false);
         };
-        let id = text::escape(id);
+        let id = outcrop_postgres::escape(id);
         let lent = self.pool.lend().await.map_err(Failure::into_error)?;
         let rows = lent
             .rows(Query::Renew, &[&id, &lease, &until_ms])

@@ -5,10 +5,10 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use outcrop_postgres::{escape, unescape};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
-use super::text::{escape, unescape};
 use crate::batch::{Batch, Committed, Expect, Write};
 use crate::document::Key;
 use crate::error::StoreError;

@@ -17,8 +17,6 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Row, Statement};
 
 use super::failure::Failure;
-use super::tls::MakeTls;
-use super::url::DatabaseUrl;
 use crate::error::StoreError;
 
 /// The longest a call waits for a connection to be free.
@@ -65,8 +63,7 @@ pub(super) enum Query {
 
 /// How connections are made.
 pub(super) struct Connector {
-    pub(super) url: DatabaseUrl,
-    pub(super) tls: MakeTls,
+    pub(super) database: outcrop_postgres::Connector,
     /// Whether a commit waits for the disk whatever the database's own setting is.
     pub(super) flush: bool,
 }
@@ -74,12 +71,7 @@ pub(super) struct Connector {
 impl Connector {
     /// A connection with its session set up, and no statements yet.
     pub(super) async fn connect(&self) -> Result<Connection, tokio_postgres::Error> {
-        let (client, driver) = self.url.config.connect(self.tls.clone()).await?;
-        let driver = tokio::spawn(async move {
-            if let Err(cause) = driver.await {
-                tracing::warn!(%cause, "a database connection has ended");
-            }
-        });
+        let (client, driver) = self.database.connect().await?;
         let connection = Connection {
             client,
             statements: Vec::new(),
@@ -103,7 +95,7 @@ impl Connector {
 
     /// A statement of this program's files, for this schema.
     pub(super) fn sql(&self, text: &str) -> String {
-        text.replace("outcrop.", &format!("{}.", self.url.schema))
+        text.replace("outcrop.", &format!("{}.", self.database.url().schema()))
     }
 
     fn session(&self) -> String {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use outcrop_postgres::{escape, unescape};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error, Row};
 
 use super::failure::Failure;
 use super::pool::{Pool, Query};
-use super::text::{escape, unescape};
 use crate::document::{Key, Listing, Order, Page, Record, Scan};
 use crate::error::StoreError;
 use crate::job::Job;

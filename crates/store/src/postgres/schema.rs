@@ -45,7 +45,7 @@ pub(super) async fn migrate(connector: &Connector, client: &mut Client) -> Resul
              SET LOCAL statement_timeout = {MIGRATION_TIMEOUT_MS};"
         ))
         .await?;
-    let schema = connector.url.schema.as_str();
+    let schema = connector.database.url().schema();
     let lock = family(&["migration", schema]);
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&lock])
@@ -98,7 +98,7 @@ async fn version(connector: &Connector, client: &Client) -> Result<Option<i32>, 
                 SELECT FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
                 WHERE n.nspname = $1 AND c.relname = 'schema_versions'
             )",
-            &[&connector.url.schema],
+            &[&connector.database.url().schema()],
         )
         .await?;
     if !there.try_get::<_, bool>(0)? {
@@ -118,7 +118,7 @@ async fn version(connector: &Connector, client: &Client) -> Result<Option<i32>, 
 
 /// Makes the schema, unless it is there, made for this by an administrator; it must then be empty.
 async fn create(connector: &Connector, client: &Client) -> Result<(), OpenError> {
-    let schema = connector.url.schema.as_str();
+    let schema = connector.database.url().schema();
     let row = client
         .query_one(
             "SELECT

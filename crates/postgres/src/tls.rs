@@ -43,11 +43,11 @@ pub enum TlsError {
 
 /// Makes the TLS half of connections.
 #[derive(Clone)]
-pub(super) struct MakeTls(Arc<ClientConfig>);
+pub(crate) struct Tls(Arc<ClientConfig>);
 
-impl MakeTls {
+impl Tls {
     /// Reads certificates where there are any to read.
-    pub(super) fn new(trust: &Trust) -> Result<Self, TlsError> {
+    pub(crate) fn new(trust: &Trust) -> Result<Self, TlsError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match trust {
             Trust::Anyone => Arc::new(Lenient {
@@ -152,7 +152,7 @@ impl ServerCertVerifier for Lenient {
     }
 }
 
-impl MakeTlsConnect<Socket> for MakeTls {
+impl MakeTlsConnect<Socket> for Tls {
     type Stream = Encrypted;
     type TlsConnect = Connect;
     type Error = rustls::pki_types::InvalidDnsNameError;
@@ -171,7 +171,7 @@ impl MakeTlsConnect<Socket> for MakeTls {
 }
 
 /// The TLS half of one connection.
-pub(super) struct Connect {
+pub(crate) struct Connect {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
@@ -190,7 +190,7 @@ impl TlsConnect<Socket> for Connect {
 }
 
 /// An encrypted connection.
-pub(super) struct Encrypted(Box<client::TlsStream<Socket>>);
+pub(crate) struct Encrypted(Box<client::TlsStream<Socket>>);
 
 impl TlsStream for Encrypted {
     fn channel_binding(&self) -> ChannelBinding {

@@ -1,6 +1,6 @@
 //! The address of a database: what a `postgres://` URL says, as libpq understands it.
 //!
-//! `sslmode` and `sslrootcert` have libpq's meanings; `schema` is this store's own. Everything else is
+//! `sslmode` and `sslrootcert` have libpq's meanings; `schema` is this program's own. Everything else is
 //! the driver's to read (host, port, user, password, dbname, `application_name`, `connect_timeout`,
 //! `keepalives…`, `options`, `target_session_attrs`, several hosts). A parameter nobody knows is an
 //! error. Never shows a password.
@@ -13,8 +13,8 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 use tokio_postgres::config::SslMode;
 
-/// Where the tables are unless the URL's `schema` says otherwise. The SQL files name it.
-pub(super) const SCHEMA_DEFAULT: &str = "outcrop";
+/// Where the tables are unless the URL's `schema` says otherwise. The store's SQL files name it.
+const SCHEMA_DEFAULT: &str = "outcrop";
 
 /// Longest name PostgreSQL keeps whole.
 const SCHEMA_BYTES_MAX: usize = 63;
@@ -28,14 +28,14 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// The address of a database, checked. Shown without its password.
 #[derive(Clone)]
 pub struct DatabaseUrl {
-    pub(super) config: tokio_postgres::Config,
-    pub(super) trust: Trust,
-    pub(super) schema: String,
+    pub(crate) config: tokio_postgres::Config,
+    pub(crate) trust: Trust,
+    schema: String,
 }
 
 /// What is asked of the server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(crate) enum Trust {
     /// Nothing: the connection is encrypted against listeners, not against impostors
     /// (`sslmode=prefer` and `require`, as in libpq).
     Anyone,
@@ -99,6 +99,18 @@ impl FromStr for DatabaseUrl {
             trust,
             schema: own.schema()?,
         })
+    }
+}
+
+impl DatabaseUrl {
+    /// Where this program's tables are.
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Whether the URL says which database of the server it means.
+    pub fn names_database(&self) -> bool {
+        self.config.get_dbname().is_some()
     }
 }
 

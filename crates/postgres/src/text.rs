@@ -1,7 +1,7 @@
-//! Text as the database can hold it: PostgreSQL's text takes no zero byte, the store's keys may.
+//! Text as the database can hold it: PostgreSQL's text takes no zero byte, other text may.
 //!
 //! Two bytes are written as two each, which keeps the order of texts by their bytes: zero becomes `1 1`
-//! and one becomes `1 2`. JSON holds neither, so bodies are stored as they are.
+//! and one becomes `1 2`. JSON as it is written holds neither.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ const ZERO: char = '\u{1}';
 const ONE: char = '\u{2}';
 
 /// The stored form.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
+pub fn escape(text: &str) -> Cow<'_, str> {
     if !text.bytes().any(|byte| byte < 2) {
         return Cow::Borrowed(text);
     }
@@ -26,7 +26,7 @@ pub(super) fn escape(text: &str) -> Cow<'_, str> {
 }
 
 /// The text of a stored form.
-pub(super) fn unescape(stored: &str) -> Cow<'_, str> {
+pub fn unescape(stored: &str) -> Cow<'_, str> {
     if !stored.contains(ESCAPE) {
         return Cow::Borrowed(stored);
     }
