@@ -403,8 +403,8 @@ pub struct ObjectPage {
 /// Reads whole objects by `s3://` location: API schemas, files, documents. A source that can only be
 /// read leaves out the rest, and says so when asked.
 pub trait DocumentSource: Send + Sync {
-    /// Objects whose keys begin with `prefix`, at most a thousand at once; `after` is
-    /// [`ObjectPage::next`] of the page before.
+    /// Objects whose keys begin with `prefix`, in the order of their keys' bytes, at most a thousand at
+    /// once; those behind `after`: [`ObjectPage::next`] of the page before, or any other key.
     fn list<'a>(
         &'a self,
         bucket: &'a str,

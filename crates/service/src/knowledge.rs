@@ -6,6 +6,12 @@
 //! written before the Store, and both writes can be repeated, so that work cut short is done again
 //! to the same end.
 
+mod generate;
+pub(crate) mod ingest;
+mod model;
+mod rerank;
+pub(crate) mod retrieve;
+
 use std::sync::Arc;
 
 use outcrop_engine::port::{EmbeddingChoice, IndexPlace};

@@ -25,6 +25,7 @@ use outcrop_model::timestamp::Timestamp;
 
 use control::Lines;
 use guardrails::Guardrails;
+use knowledge::ingest::Ingestion;
 use ports::Ports;
 use records::Scope;
 use runtime::Runtime;
@@ -39,6 +40,7 @@ pub struct Service {
     settings: Arc<Settings>,
     runtime: Runtime,
     guardrails: Guardrails,
+    ingestion: Ingestion,
     lines: Arc<Lines>,
 }
 
@@ -53,19 +55,23 @@ impl Service {
             Arc::clone(&settings),
             guardrails.clone(),
         );
+        let ingestion = Ingestion::new(Arc::clone(&ports), Arc::clone(&settings));
         Self {
             ports,
             settings,
             runtime,
             guardrails,
+            ingestion,
             lines: Arc::new(Lines::new()),
         }
     }
 
-    /// Begins what goes on in the background: sessions that have ended are summarised. To be called
+    /// Begins what goes on in the background: sessions that have ended are
+    /// summarised, documents of knowledge bases are indexed. To be called
     /// once, where tasks can be spawned; until then nothing happens by itself.
     pub fn start(&self) {
         self.runtime.start();
+        self.ingestion.start();
     }
 
     /// Makes the summaries that are due now, and gives how many jobs there were: what the background
@@ -79,6 +85,7 @@ impl Service {
 
     /// Stops the turns in flight, each after journaling that it was stopped, and waits for them.
     pub async fn shutdown(&self) {
+        self.ingestion.shutdown().await;
         self.runtime.shutdown().await;
     }
 

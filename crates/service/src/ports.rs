@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outcrop_engine::port::{
-    ActionExecutor, ChunkIndex, Clock, CodeInterpreter, DocumentSource, Embedder, Extractor,
+    ActionExecutor, ChunkIndex, Clock, CodeInterpreter, Crawler, DocumentSource, Embedder, Extractor,
     FunctionPackages, Ids, ModelProvider, NoKnowledge, Reranker, Retriever,
 };
 use outcrop_store::Store;
@@ -45,6 +45,8 @@ pub struct KnowledgePorts {
     pub index: Arc<dyn ChunkIndex>,
     /// The text of files.
     pub extractor: Arc<dyn Extractor>,
+    /// Fetches pages of the web; `None` where this server does not.
+    pub crawler: Option<Arc<dyn Crawler>>,
 }
 
 impl KnowledgePorts {
@@ -55,6 +57,7 @@ impl KnowledgePorts {
             reranker: Arc::new(NoKnowledge),
             index: Arc::new(NoKnowledge),
             extractor: Arc::new(NoKnowledge),
+            crawler: None,
         }
     }
 }

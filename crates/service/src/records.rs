@@ -77,6 +77,20 @@ pub(crate) mod kind {
     pub(crate) const KNOWLEDGE_BASE_REGION: &str = "knowledge-base-region";
     /// `DataSource`, parent the knowledge base id, id the data source's, unique name.
     pub(crate) const DATA_SOURCE: &str = "data-source";
+    /// [`crate::knowledge`]'s `SessionDoc` of `RetrieveAndGenerate`, parent empty, id the session id.
+    pub(crate) const RAG_SESSION: &str = "rag-session";
+    /// [`crate::knowledge::ingest`]'s `JobDoc`, parent `knowledgeBaseId/dataSourceId`, id the job's.
+    pub(crate) const INGESTION_JOB: &str = "ingestion-job";
+    /// Id of the job at work on a data source: parent empty, id `knowledgeBaseId/dataSourceId`, body a
+    /// JSON string.
+    pub(crate) const INGESTION_ACTIVE: &str = "ingestion-active";
+    /// [`crate::knowledge::ingest`]'s `DocumentDoc`, parent `knowledgeBaseId/dataSourceId`, id the
+    /// document's location.
+    pub(crate) const KB_DOCUMENT: &str = "kb-document";
+    /// [`crate::knowledge::ingest`]'s `UploadDoc`, with the parent and id of its document.
+    pub(crate) const KB_UPLOAD: &str = "kb-upload";
+    /// That the index may hold something of a knowledge base: parent empty, id its id, body null.
+    pub(crate) const KB_INDEXED: &str = "kb-indexed";
     /// [`super::GuardrailDoc`], parent empty, id the guardrail id, unique name the guardrail's.
     pub(crate) const GUARDRAIL: &str = "guardrail";
     /// `GetGuardrailResponse`, parent the guardrail id, id the number.

@@ -4,12 +4,14 @@
 //! a file is refused if, links followed, it lies outside its bucket's folder. The check and the read
 //! are two steps: whoever can write into the folder can race them, and can read it anyway.
 
+mod objects;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
-use outcrop_engine::port::{DocumentSource, SourceError};
+use outcrop_engine::port::{DocumentSource, ObjectPage, SourceError};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
 
@@ -258,6 +260,32 @@ impl BucketFolder {
 }
 
 impl DocumentSource for BucketFolder {
+    fn list<'a>(
+        &'a self,
+        bucket: &'a str,
+        prefix: &'a str,
+        after: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<ObjectPage, SourceError>> {
+        Box::pin(self.list(bucket, prefix, after))
+    }
+
+    fn write<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+        content: Bytes,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(self.write(bucket, key, content))
+    }
+
+    fn remove<'a>(
+        &'a self,
+        bucket: &'a str,
+        key: &'a str,
+    ) -> BoxFuture<'a, Result<(), SourceError>> {
+        Box::pin(self.delete(bucket, key))
+    }
+
     fn read<'a>(
         &'a self,
         bucket: &'a str,

@@ -2,9 +2,10 @@
 //!
 //! The connections are those of [`crate::http`], TLS included; the credentials are AWS's usual chain.
 //! A server named by an endpoint is asked in path style, since its buckets rarely have host names.
-//! Buckets are only read. Nothing is kept of what was read: schemas are read when they change.
+//! Nothing is kept of what was read: schemas are read when they change.
 
 mod credentials;
+mod objects;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpClient, HttpConnector};
 use object_store::path::Path;
 use object_store::{
@@ -144,7 +145,7 @@ impl S3Buckets {
         }
     }
 
-    fn store(&self, bucket: &str) -> Result<impl ObjectStore, Error> {
+    fn store(&self, bucket: &str) -> Result<AmazonS3, Error> {
         let retry = RetryConfig {
             backoff: BackoffConfig::default(),
             max_retries: RETRIES,

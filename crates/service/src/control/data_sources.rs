@@ -1,7 +1,9 @@
 //! Data sources of knowledge bases: where documents come from and how they are to be cut up, kept and
 //! shown. Ingestion is not here.
 //!
-//! What ties members together is in [`rules`].
+//! What ties members together is in [`rules`]. One whose knowledge base has never had a document is
+//! deleted at once; any other is DELETING until its chunks are out of the index
+//! ([`crate::knowledge::ingest`]).
 
 mod rules;
 
@@ -19,6 +21,8 @@ use outcrop_store::{Expect, Key, Order, StoreError, Write};
 
 use super::paging::List;
 use super::{Refused, knowledge_bases, quotas};
+use crate::knowledge::ingest::queue::Task;
+use crate::knowledge::ingest::stored::SourceRef;
 use crate::records::{Scope, Stored, kind, put};
 use crate::{Service, scope};
 
@@ -90,6 +94,7 @@ impl Handle<op::DeleteDataSource> for Service {
             self.delete_data_source(cx, &input)
         })
         .await?;
+        self.ingestion.wake();
         Ok(DeleteDataSourceResponse {
             data_source_id: input.data_source_id,
             knowledge_base_id: input.knowledge_base_id,
@@ -122,7 +127,8 @@ impl Handle<op::ListDataSources> for Service {
 }
 
 impl Service {
-    async fn data_source(
+    /// The data source, or the 404 that names it.
+    pub(super) async fn data_source(
         &self,
         scope: &Scope,
         knowledge_base: &str,
@@ -153,6 +159,7 @@ impl Service {
         {
             return Ok(found.body);
         }
+        knowledge_bases::check_stays(&knowledge_base.body)?;
         rules::check_fit(
             knowledge_base.body.knowledge_base_configuration.type_,
             input.data_source_configuration.type_,
@@ -191,6 +198,7 @@ impl Service {
         let mut stored = self
             .data_source(&scope(cx), knowledge_base_id, &input.data_source_id)
             .await?;
+        check_stays(&stored.body)?;
         rules::check_update(&stored.body, input)?;
         replace(&mut stored.body, input, self.now());
         let writes = vec![
@@ -210,19 +218,48 @@ impl Service {
     ) -> Result<(), Refused> {
         let knowledge_base_id = input.knowledge_base_id.as_str();
         let knowledge_base = self.knowledge_base(cx, knowledge_base_id).await?;
-        let stored = self
-            .data_source(&scope(cx), knowledge_base_id, &input.data_source_id)
+        let scope = scope(cx);
+        let mut stored = self
+            .data_source(&scope, knowledge_base_id, &input.data_source_id)
             .await?;
-        self.write(vec![
-            knowledge_bases::guard(&knowledge_base),
-            Write::Delete {
+        let mut writes = vec![knowledge_bases::guard(&knowledge_base)];
+        if !self.may_be_indexed(&scope, knowledge_base_id).await? {
+            writes.push(Write::Delete {
                 key: stored.key,
                 expect: Expect::Revision(stored.revision),
+            });
+            self.write(writes).await?;
+            return Ok(());
+        }
+        let now = self.now();
+        stored.body.status = DataSourceStatus::Deleting;
+        stored.body.failure_reasons = None;
+        stored.body.updated_at = now;
+        writes.push(stored.put(Some(&stored.body.name)));
+        let task = Task::DeleteSource {
+            source: SourceRef {
+                account_id: cx.account_id.clone(),
+                region: cx.region.clone(),
+                knowledge_base_id: knowledge_base_id.to_owned(),
+                data_source_id: input.data_source_id.clone(),
             },
-        ])
-        .await?;
+            failures: 0,
+        };
+        writes.push(task.enqueue(now.as_millis()));
+        self.write(writes).await?;
         Ok(())
     }
+}
+
+/// Refuses to change what is being deleted.
+fn check_stays(source: &DataSource) -> Result<(), Exception> {
+    if source.status == DataSourceStatus::Deleting {
+        return Err(Exception::conflict(format!(
+            "DataSource with id {} is being deleted.",
+            source.data_source_id
+        )));
+    }
+    Ok(())
 }
 
 /// What is left out is cleared, but for the ingestion: it cannot be changed, so leaving it out leaves

@@ -1,5 +1,7 @@
 //! Knowledge bases: what they are made of, kept and shown. Nothing is stored in or read from a vector
 //! store here.
+//! One that has never had a document is deleted at once; any other is DELETING until its chunks are
+//! out of the index ([`crate::knowledge::ingest`]).
 //!
 //! What ties members together is in [`rules`]. Invariant: a write to a data source carries its
 //! knowledge base's document at the revision that was read, so nothing is made below one that is
@@ -22,6 +24,8 @@ use outcrop_store::{Expect, Key, Order, StoreError, Write};
 
 use super::paging::List;
 use super::{Refused, attempts, quotas, tags, tags_key};
+use crate::knowledge::ingest::queue::Task;
+use crate::knowledge::ingest::stored::indexed_key;
 use crate::records::{Scope, Stored, kind, put};
 use crate::{Service, scope};
 
@@ -78,6 +82,7 @@ impl Handle<op::DeleteKnowledgeBase> for Service {
         let id = input.knowledge_base_id.as_str();
         self.in_turn(&scope(cx), id, || self.delete_knowledge_base(cx, id))
             .await?;
+        self.ingestion.wake();
         Ok(DeleteKnowledgeBaseResponse {
             knowledge_base_id: input.knowledge_base_id,
             status: KnowledgeBaseStatus::Deleting,
@@ -175,6 +180,7 @@ impl Service {
         input: &UpdateKnowledgeBaseRequest,
     ) -> Result<KnowledgeBase, Refused> {
         let mut stored = self.knowledge_base(cx, &input.knowledge_base_id).await?;
+        check_stays(&stored.body)?;
         rules::check_update(&stored.body, input)?;
         let body = &mut stored.body;
         body.name.clone_from(&input.name);
@@ -193,17 +199,38 @@ impl Service {
         })
     }
 
+    /// Whether the index may hold something of a knowledge base.
+    pub(super) async fn may_be_indexed(&self, scope: &Scope, id: &str) -> Result<bool, Exception> {
+        let found = self.load::<()>(indexed_key(scope, id)).await?;
+        Ok(found.is_some())
+    }
+
     /// Data sources go with their knowledge base: what the service model says of
     /// `dataDeletionPolicy` speaks of the deletion of either.
     async fn delete_knowledge_base(&self, cx: &CallContext, id: &str) -> Result<(), Refused> {
         let scope = scope(cx);
-        let stored = self.knowledge_base(cx, id).await?;
+        let mut stored = self.knowledge_base(cx, id).await?;
         if let Some(agent) = self.agent_with_knowledge_base(&scope, id).await? {
             return Err(Exception::conflict(format!(
                 "Could not perform Delete operation, since the knowledge base {} (id: {id}) is in use by the agent with id {agent}",
                 stored.body.name
             ))
             .into());
+        }
+        if self.may_be_indexed(&scope, id).await? {
+            let now = self.now();
+            stored.body.status = KnowledgeBaseStatus::Deleting;
+            stored.body.failure_reasons = None;
+            stored.body.updated_at = now;
+            let task = Task::DeleteBase {
+                account_id: cx.account_id.clone(),
+                region: cx.region.clone(),
+                knowledge_base_id: id.to_owned(),
+                failures: 0,
+            };
+            self.write(vec![guard(&stored), task.enqueue(now.as_millis())])
+                .await?;
+            return Ok(());
         }
         let delete = |key| Write::Delete {
             key,
@@ -225,6 +252,17 @@ impl Service {
         .await?;
         Ok(())
     }
+}
+
+/// Refuses to change what is being deleted.
+pub(super) fn check_stays(body: &KnowledgeBase) -> Result<(), Exception> {
+    if body.status == KnowledgeBaseStatus::Deleting {
+        return Err(Exception::conflict(format!(
+            "KnowledgeBase with id {} is being deleted.",
+            body.knowledge_base_id
+        )));
+    }
+    Ok(())
 }
 
 /// Writes the knowledge base as it is (or as the caller changed it) if nobody else has written it

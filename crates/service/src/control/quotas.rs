@@ -58,6 +58,9 @@ pub(super) const GUARDRAIL_VERSIONS: Quota = Quota::of("versions per guardrail",
 pub(super) const KNOWLEDGE_BASES: Quota = Quota::of("knowledge bases per account", 100, usize::MAX);
 /// Data sources of one knowledge base.
 pub(super) const DATA_SOURCES: Quota = Quota::of("data sources per knowledge base", 5, 1_000);
+/// Ingestion jobs of one account that are at work at a time.
+pub(super) const INGESTION_JOBS: Quota =
+    Quota::of("concurrent ingestion jobs per account", 5, usize::MAX);
 /// Tags of one resource.
 pub(super) const TAGS: Quota = Quota::of("tags per resource", 50, 200);
 

@@ -81,7 +81,9 @@ impl Lines {
         }
     }
 
-    async fn stand_in(&self, what: impl Hash) -> MutexGuard<'_, ()> {
+    /// Waits for its turn with `what`. Things may share a line: whoever holds a turn must not wait for
+    /// another.
+    pub(crate) async fn stand_in(&self, what: impl Hash) -> MutexGuard<'_, ()> {
         let hash = self.hasher.hash_one(what);
         let index = usize::try_from(hash % LINES as u64).unwrap_or(0);
         let line = self.lines.get(index);

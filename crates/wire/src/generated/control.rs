@@ -24,6 +24,7 @@ pub trait ControlService:
     + Handle<ops::DeleteAgentVersion>
     + Handle<ops::DeleteDataSource>
     + Handle<ops::DeleteKnowledgeBase>
+    + Handle<ops::DeleteKnowledgeBaseDocuments>
     + Handle<ops::DeletePrompt>
     + Handle<ops::DisassociateAgentCollaborator>
     + Handle<ops::DisassociateAgentKnowledgeBase>
@@ -34,8 +35,11 @@ pub trait ControlService:
     + Handle<ops::GetAgentKnowledgeBase>
     + Handle<ops::GetAgentVersion>
     + Handle<ops::GetDataSource>
+    + Handle<ops::GetIngestionJob>
     + Handle<ops::GetKnowledgeBase>
+    + Handle<ops::GetKnowledgeBaseDocuments>
     + Handle<ops::GetPrompt>
+    + Handle<ops::IngestKnowledgeBaseDocuments>
     + Handle<ops::ListAgentActionGroups>
     + Handle<ops::ListAgentAliases>
     + Handle<ops::ListAgentCollaborators>
@@ -43,10 +47,14 @@ pub trait ControlService:
     + Handle<ops::ListAgentVersions>
     + Handle<ops::ListAgents>
     + Handle<ops::ListDataSources>
+    + Handle<ops::ListIngestionJobs>
+    + Handle<ops::ListKnowledgeBaseDocuments>
     + Handle<ops::ListKnowledgeBases>
     + Handle<ops::ListPrompts>
     + Handle<ops::ListTagsForResource>
     + Handle<ops::PrepareAgent>
+    + Handle<ops::StartIngestionJob>
+    + Handle<ops::StopIngestionJob>
     + Handle<ops::TagResource>
     + Handle<ops::UntagResource>
     + Handle<ops::UpdateAgent>
@@ -79,6 +87,7 @@ impl<
         + Handle<ops::DeleteAgentVersion>
         + Handle<ops::DeleteDataSource>
         + Handle<ops::DeleteKnowledgeBase>
+        + Handle<ops::DeleteKnowledgeBaseDocuments>
         + Handle<ops::DeletePrompt>
         + Handle<ops::DisassociateAgentCollaborator>
         + Handle<ops::DisassociateAgentKnowledgeBase>
@@ -89,8 +98,11 @@ impl<
         + Handle<ops::GetAgentKnowledgeBase>
         + Handle<ops::GetAgentVersion>
         + Handle<ops::GetDataSource>
+        + Handle<ops::GetIngestionJob>
         + Handle<ops::GetKnowledgeBase>
+        + Handle<ops::GetKnowledgeBaseDocuments>
         + Handle<ops::GetPrompt>
+        + Handle<ops::IngestKnowledgeBaseDocuments>
         + Handle<ops::ListAgentActionGroups>
         + Handle<ops::ListAgentAliases>
         + Handle<ops::ListAgentCollaborators>
@@ -98,10 +110,14 @@ impl<
         + Handle<ops::ListAgentVersions>
         + Handle<ops::ListAgents>
         + Handle<ops::ListDataSources>
+        + Handle<ops::ListIngestionJobs>
+        + Handle<ops::ListKnowledgeBaseDocuments>
         + Handle<ops::ListKnowledgeBases>
         + Handle<ops::ListPrompts>
         + Handle<ops::ListTagsForResource>
         + Handle<ops::PrepareAgent>
+        + Handle<ops::StartIngestionJob>
+        + Handle<ops::StopIngestionJob>
         + Handle<ops::TagResource>
         + Handle<ops::UntagResource>
         + Handle<ops::UpdateAgent>
@@ -137,6 +153,7 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::DeleteAgentVersion>(),
         Route::new::<ops::DeleteDataSource>(),
         Route::new::<ops::DeleteKnowledgeBase>(),
+        Route::new::<ops::DeleteKnowledgeBaseDocuments>(),
         Route::new::<ops::DeletePrompt>(),
         Route::new::<ops::DisassociateAgentCollaborator>(),
         Route::new::<ops::DisassociateAgentKnowledgeBase>(),
@@ -147,8 +164,11 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::GetAgentKnowledgeBase>(),
         Route::new::<ops::GetAgentVersion>(),
         Route::new::<ops::GetDataSource>(),
+        Route::new::<ops::GetIngestionJob>(),
         Route::new::<ops::GetKnowledgeBase>(),
+        Route::new::<ops::GetKnowledgeBaseDocuments>(),
         Route::new::<ops::GetPrompt>(),
+        Route::new::<ops::IngestKnowledgeBaseDocuments>(),
         Route::new::<ops::ListAgentActionGroups>(),
         Route::new::<ops::ListAgentAliases>(),
         Route::new::<ops::ListAgentCollaborators>(),
@@ -156,10 +176,14 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::new::<ops::ListAgentVersions>(),
         Route::new::<ops::ListAgents>(),
         Route::new::<ops::ListDataSources>(),
+        Route::new::<ops::ListIngestionJobs>(),
+        Route::new::<ops::ListKnowledgeBaseDocuments>(),
         Route::new::<ops::ListKnowledgeBases>(),
         Route::new::<ops::ListPrompts>(),
         Route::new::<ops::ListTagsForResource>(),
         Route::new::<ops::PrepareAgent>(),
+        Route::new::<ops::StartIngestionJob>(),
+        Route::new::<ops::StopIngestionJob>(),
         Route::new::<ops::TagResource>(),
         Route::new::<ops::UntagResource>(),
         Route::new::<ops::UpdateAgent>(),
@@ -179,31 +203,23 @@ pub fn routes<S: ControlService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::DELETE_FLOW),
         Route::not_implemented(&tables::DELETE_FLOW_ALIAS),
         Route::not_implemented(&tables::DELETE_FLOW_VERSION),
-        Route::not_implemented(&tables::DELETE_KNOWLEDGE_BASE_DOCUMENTS),
         Route::not_implemented(&tables::DELETE_RESOURCE_POLICY),
         Route::not_implemented(&tables::DELETE_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::DELETE_VPC_CONFIGURATION),
         Route::not_implemented(&tables::GET_FLOW),
         Route::not_implemented(&tables::GET_FLOW_ALIAS),
         Route::not_implemented(&tables::GET_FLOW_VERSION),
-        Route::not_implemented(&tables::GET_INGESTION_JOB),
-        Route::not_implemented(&tables::GET_KNOWLEDGE_BASE_DOCUMENTS),
         Route::not_implemented(&tables::GET_RESOURCE_POLICY),
         Route::not_implemented(&tables::GET_RETRIEVAL_INSTRUCTION),
         Route::not_implemented(&tables::GET_VPC_CONFIGURATION),
-        Route::not_implemented(&tables::INGEST_KNOWLEDGE_BASE_DOCUMENTS),
         Route::not_implemented(&tables::LIST_FLOW_ALIASES),
         Route::not_implemented(&tables::LIST_FLOW_VERSIONS),
         Route::not_implemented(&tables::LIST_FLOWS),
-        Route::not_implemented(&tables::LIST_INGESTION_JOBS),
-        Route::not_implemented(&tables::LIST_KNOWLEDGE_BASE_DOCUMENTS),
         Route::not_implemented(&tables::LIST_RETRIEVAL_INSTRUCTION_VERSIONS),
         Route::not_implemented(&tables::LIST_RETRIEVAL_INSTRUCTIONS),
         Route::not_implemented(&tables::LIST_VPC_CONFIGURATIONS),
         Route::not_implemented(&tables::PREPARE_FLOW),
         Route::not_implemented(&tables::PUT_RESOURCE_POLICY),
-        Route::not_implemented(&tables::START_INGESTION_JOB),
-        Route::not_implemented(&tables::STOP_INGESTION_JOB),
         Route::not_implemented(&tables::UPDATE_FLOW),
         Route::not_implemented(&tables::UPDATE_FLOW_ALIAS),
         Route::not_implemented(&tables::UPDATE_RETRIEVAL_INSTRUCTION),

@@ -13,6 +13,10 @@ pub trait RuntimeService:
     + Handle<ops::GetAgentMemory>
     + HandleStream<ops::InvokeAgent>
     + HandleStream<ops::InvokeInlineAgent>
+    + Handle<ops::Rerank>
+    + Handle<ops::Retrieve>
+    + Handle<ops::RetrieveAndGenerate>
+    + HandleStream<ops::RetrieveAndGenerateStream>
     + Send
     + Sync
     + 'static
@@ -24,6 +28,10 @@ impl<
         + Handle<ops::GetAgentMemory>
         + HandleStream<ops::InvokeAgent>
         + HandleStream<ops::InvokeInlineAgent>
+        + Handle<ops::Rerank>
+        + Handle<ops::Retrieve>
+        + Handle<ops::RetrieveAndGenerate>
+        + HandleStream<ops::RetrieveAndGenerateStream>
         + Send
         + Sync
         + 'static,
@@ -38,6 +46,10 @@ pub fn routes<S: RuntimeService>() -> Vec<Route<S>> {
         Route::new::<ops::GetAgentMemory>(),
         Route::streaming::<ops::InvokeAgent>(),
         Route::streaming::<ops::InvokeInlineAgent>(),
+        Route::new::<ops::Rerank>(),
+        Route::new::<ops::Retrieve>(),
+        Route::new::<ops::RetrieveAndGenerate>(),
+        Route::streaming::<ops::RetrieveAndGenerateStream>(),
         Route::not_implemented(&tables::AGENTIC_RETRIEVE_STREAM),
         Route::not_implemented(&tables::CHECK_INGESTED_DOCUMENT_ACL),
         Route::not_implemented(&tables::CREATE_INVOCATION),
@@ -60,10 +72,6 @@ pub fn routes<S: RuntimeService>() -> Vec<Route<S>> {
         Route::not_implemented(&tables::LIST_TAGS_FOR_RESOURCE),
         Route::not_implemented(&tables::OPTIMIZE_PROMPT),
         Route::not_implemented(&tables::PUT_INVOCATION_STEP),
-        Route::not_implemented(&tables::RERANK),
-        Route::not_implemented(&tables::RETRIEVE),
-        Route::not_implemented(&tables::RETRIEVE_AND_GENERATE),
-        Route::not_implemented(&tables::RETRIEVE_AND_GENERATE_STREAM),
         Route::not_implemented(&tables::START_FLOW_EXECUTION),
         Route::not_implemented(&tables::STOP_FLOW_EXECUTION),
         Route::not_implemented(&tables::TAG_RESOURCE),

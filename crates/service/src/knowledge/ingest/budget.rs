@@ -1,0 +1,52 @@
+//! How much of documents is in memory at once, whatever the number of jobs.
+//!
+//! A document of a few kilobytes takes a place and next to no room; one of fifty megabytes takes most
+//! of it and works with few others beside it.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Documents in work at once, of all jobs. Reading and extracting wait for disks, networks and child
+/// processes; more of them than this gain nothing.
+pub(super) const DOCUMENTS_AT_ONCE: usize = 16;
+/// The room all of them share. A document's text and chunks take a small multiple of its size besides.
+const ROOM_BYTES: usize = 96 * 1024 * 1024;
+/// What room is given out in.
+const UNIT_BYTES: usize = 64 * 1024;
+
+/// See the module.
+pub(super) struct Budget {
+    room: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+}
+
+/// A document's share. Dropping it gives it back.
+#[derive(Debug)]
+pub(super) struct Share {
+    _room: Option<OwnedSemaphorePermit>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Budget {
+    pub(super) fn new() -> Self {
+        Self {
+            room: Arc::new(Semaphore::new(ROOM_BYTES / UNIT_BYTES)),
+            places: Arc::new(Semaphore::new(DOCUMENTS_AT_ONCE)),
+        }
+    }
+
+    /// Waits until there is room for a document of this size.
+    pub(super) async fn share(&self, size_bytes: u64) -> Share {
+        let size = usize::try_from(size_bytes).unwrap_or(usize::MAX);
+        let units = size.div_ceil(UNIT_BYTES).clamp(1, ROOM_BYTES / UNIT_BYTES);
+        let units = u32::try_from(units).unwrap_or(u32::MAX);
+        // Neither is ever closed, so both are always had in the end.
+        let room = Arc::clone(&self.room).acquire_many_owned(units).await;
+        let place = Arc::clone(&self.places).acquire_owned().await;
+        Share {
+            _room: room.ok(),
+            _place: place.ok(),
+        }
+    }
+}
