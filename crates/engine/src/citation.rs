@@ -150,14 +150,7 @@ fn citation(text: &str, part: &AnswerPart, shown: &Shown) -> Option<Citation> {
     let before = text.get(..part.start)?.chars().count();
     let said = text.get(part.start..part.end)?;
     let last = (before + said.chars().count()).checked_sub(1)?;
-    let mut references: Vec<RetrievedReference> = Vec::new();
-    for source in &part.sources {
-        for reference in resolved(source, shown) {
-            if !references.contains(reference) {
-                references.push(reference.clone());
-            }
-        }
-    }
+    let references = references(&part.sources, shown);
     (!references.is_empty()).then(|| Citation {
         generated_response_part: Some(GeneratedResponsePart {
             text_response_part: Some(TextResponsePart {
@@ -170,6 +163,19 @@ fn citation(text: &str, part: &AnswerPart, shown: &Shown) -> Option<Citation> {
         }),
         retrieved_references: Some(references),
     })
+}
+
+/// The results of those ids, each once, in the order of the ids. An id that was not shown names none.
+pub fn references(sources: &[String], shown: &Shown) -> Vec<RetrievedReference> {
+    let mut references: Vec<RetrievedReference> = Vec::new();
+    for source in sources {
+        for reference in resolved(source, shown) {
+            if !references.contains(reference) {
+                references.push(reference.clone());
+            }
+        }
+    }
+    references
 }
 
 /// One `<source>` may hold several ids.

@@ -74,7 +74,16 @@ impl AnswerScanner {
         }
     }
 
-    /// The same for a reply that goes on from `prefill`, an assistant's text the prompt ends with
+    /// A reader that gives out the texts of an answer's parts with the white space that the model
+    /// writes around them, as `RetrieveAndGenerateStream` does (behaviour.md 9.9).
+    pub fn verbatim() -> Self {
+        Self {
+            body: Body::verbatim(),
+            ..Self::new(false)
+        }
+    }
+
+    /// As [`AnswerScanner::new`] for a reply that goes on from `prefill`, an assistant's text the prompt ends with
     /// (Nova's begins a thought): the reply is read from where that leaves off, and holds none of it.
     pub fn continuing(prefill: &str, may_call_tools: bool) -> Self {
         let mut begun = Self::new(may_call_tools);

@@ -7,9 +7,10 @@ use outcrop_engine::orchestration::{
     ActionResult, ActionReturned, CodeExecuted, EventKind, FunctionReturned, PendingAction,
     PendingCode, PendingFunction, PendingRetrieval, Retrieved,
 };
-use outcrop_engine::port::{ActionCall, CodeCall, RetrieveCall, RetrieveError};
+use outcrop_engine::port::{ActionCall, CodeCall, RetrieveCall};
 use outcrop_model::arn::AgentArn;
 
+use crate::knowledge;
 use crate::lambda::grants;
 use crate::ports::Ports;
 
@@ -103,13 +104,7 @@ pub(super) async fn retrieve(
         query: pending.query,
         configuration: pending.configuration,
     };
-    let result = match &ports.retriever {
-        Some(retriever) => retriever.retrieve(call).await,
-        None => Err(RetrieveError::Failed {
-            knowledge_base_id: call.knowledge_base_id,
-            detail: "on its way".to_owned(),
-        }),
-    };
+    let result = knowledge::retrieve::for_turn(&ports, call).await;
     EventKind::Retrieved(Box::new(Retrieved {
         index: pending.index,
         client_request_id,

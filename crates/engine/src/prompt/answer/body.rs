@@ -63,6 +63,10 @@ enum Place {
 /// Reads the inside of one answer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Body {
+    /// Whether the white space in texts of parts is given out as it comes.
+    verbatim: bool,
+    /// Whether such a text is being read: between `<text>` and `</text>`.
+    in_text: bool,
     place: Place,
     /// Whether the sources being read stand inside a part.
     in_part: bool,
@@ -84,6 +88,14 @@ pub(super) struct Body {
 }
 
 impl Body {
+    /// A reader that leaves the texts of parts as the model writes them.
+    pub(super) fn verbatim() -> Self {
+        Self {
+            verbatim: true,
+            ..Self::default()
+        }
+    }
+
     /// Reads more.
     pub(super) fn feed(&mut self, text: &str) {
         let joined;
@@ -187,7 +199,13 @@ impl Body {
                 self.end_source();
                 self.place = Place::Sources;
             }
-            Tag::Text => self.gap.clear(),
+            Tag::Text => {
+                self.gap.clear();
+                self.in_text = self.verbatim && self.place == Place::Part && !self.in_text;
+            }
+        }
+        if self.place != Place::Part {
+            self.in_text = false;
         }
     }
 
@@ -225,8 +243,26 @@ impl Body {
         match self.place {
             Place::Sources => {}
             Place::Source => self.source.push_str(text),
+            Place::Plain | Place::Part if self.in_text => self.written(text),
             Place::Plain | Place::Part => self.spoken(text),
         }
+    }
+
+    /// The text of a part as it stands, set off from the one before where the model has not done so.
+    fn written(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        if self.breaks
+            && !self.text.is_empty()
+            && !self.text.ends_with(char::is_whitespace)
+            && !text.starts_with(char::is_whitespace)
+        {
+            self.end_part(text);
+        }
+        self.breaks = false;
+        self.start.get_or_insert(self.text.len());
+        self.text.push_str(text);
     }
 
     fn spoken(&mut self, text: &str) {

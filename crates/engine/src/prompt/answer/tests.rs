@@ -242,3 +242,41 @@ fn whatever_the_model_writes_its_pieces_do_not_matter() {
         }
     }
 }
+
+#[test]
+fn the_texts_of_parts_can_be_left_as_they_are() {
+    let text = "<thinking>hm</thinking>\n<answer>\n<answer_part>\n<text>\none two\n</text>\n<sources>\n<source>1</source>\n</sources>\n</answer_part>\n<answer_part>\n<text>\nthree\n</text>\n<sources><source>2</source></sources>\n</answer_part>\n</answer>";
+    for pieces in [1, 3, 7, text.len()] {
+        let mut scanner = AnswerScanner::verbatim();
+        for piece in text.as_bytes().chunks(pieces) {
+            scanner.feed(std::str::from_utf8(piece).expect("ASCII"));
+        }
+        let reading = scanner.finish();
+        assert_eq!(reading.answer, "\none two\n\nthree\n", "{pieces}");
+        let parts: Vec<(usize, usize)> = reading
+            .parts
+            .iter()
+            .map(|part| (part.start, part.end))
+            .collect();
+        assert_eq!(parts, [(0, 8), (9, 15)], "{pieces}");
+    }
+    for (text, answer) in [
+        ("plain words", "plain words"),
+        (
+            "<answer>a<answer_part><text>b</text></answer_part><answer_part><text>c</text></answer_part>",
+            "a b c",
+        ),
+        (
+            "<answer><answer_part><text>b<sources><source>1</source></sources>c</answer_part>",
+            "b c",
+        ),
+        (
+            "<answer_part>bare<sources><source>1</source></sources></answer_part>",
+            "bare",
+        ),
+    ] {
+        let mut scanner = AnswerScanner::verbatim();
+        scanner.feed(text);
+        assert_eq!(scanner.finish().answer, answer, "{text}");
+    }
+}
