@@ -3,6 +3,7 @@
 mod cli;
 mod compose;
 mod config;
+mod extract;
 mod functions;
 mod server;
 mod telemetry;
@@ -18,6 +19,9 @@ fn main() -> ExitCode {
     // Children are started through this binary, before it is anything else.
     #[cfg(target_os = "linux")]
     if let Some(code) = outcrop_adapters::sandbox::launcher::run_if_asked() {
+        return code;
+    }
+    if let Some(code) = outcrop_adapters::extract::child::run_if_asked(extract::parse) {
         return code;
     }
     cli::run()
