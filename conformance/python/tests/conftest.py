@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from outcrop_e2e import postgres, recordings
+from outcrop_e2e import agents, knowledge, postgres, recordings
 from outcrop_e2e.clients import Clients, acceptance_check
+from outcrop_e2e.embeddings import Embeddings
 from outcrop_e2e.process import Outcrop, Stub
 from outcrop_e2e.samples import clones
 from outcrop_e2e.terraform import tools
@@ -145,6 +146,36 @@ def launch(request, tmp_path_factory):
 def server(stub, launch):
     """The module's server, over the OpenAI protocol, with tools at the stub's Lambda."""
     return launch(config(stub))
+
+
+@pytest.fixture(scope="module")
+def embedder():
+    """An embedding model whose calls a test can count, hold and refuse."""
+    made = Embeddings()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def knowing(stub, launch, embedder):
+    """A server with an embedding model, for knowledge bases."""
+    return launch(config(stub) + knowledge.embeddings(embedder.url))
+
+
+@pytest.fixture
+def bucket(request, tmp_path):
+    """Makes folders buckets of a server: files -> (the bucket's name, its folder)."""
+
+    def make(files, server=None):
+        server = server or request.getfixturevalue("knowing")
+        name = agents.unique("bucket")
+        folder = tmp_path / name
+        folder.mkdir()
+        knowledge.write(folder, files)
+        knowledge.link(server, name, folder)
+        return name, folder
+
+    return make
 
 
 @pytest.fixture
