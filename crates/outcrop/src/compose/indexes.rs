@@ -1,0 +1,36 @@
+//! The engines that keep vectors, and the choice between them.
+
+use std::sync::Arc;
+
+use outcrop_adapters::index::opensearch::OpenSearchIndex;
+use outcrop_adapters::index::postgres::{PostgresIndex, PostgresIndexOptions};
+use outcrop_adapters::index::routing::IndexRouter;
+use outcrop_engine::port::ChunkIndex;
+
+use crate::config::{Config, INDEX_CONNECTIONS, IndexEngine};
+
+/// The index of all knowledge bases. What `[[indexes]]` does not name is in the database that is the
+/// store, where there is one, for `embedded` belongs to one machine; else in `embedded`. Contacts
+/// nothing.
+pub(super) fn index(
+    config: &Config,
+    embedded: Arc<dyn ChunkIndex>,
+) -> anyhow::Result<Arc<dyn ChunkIndex>> {
+    let mut routes = Vec::with_capacity(config.indexes.len());
+    for route in &config.indexes {
+        let index: Arc<dyn ChunkIndex> = match &route.engine {
+            IndexEngine::Embedded => Arc::clone(&embedded),
+            IndexEngine::Postgres(options) => Arc::new(PostgresIndex::new(options.clone())?),
+            IndexEngine::OpenSearch(options) => Arc::new(OpenSearchIndex::new(options.clone())?),
+        };
+        routes.push((route.pattern.clone(), index));
+    }
+    let otherwise: Arc<dyn ChunkIndex> = match &config.database_url {
+        Some(url) => Arc::new(PostgresIndex::new(PostgresIndexOptions {
+            url: url.clone(),
+            connections: INDEX_CONNECTIONS,
+        })?),
+        None => embedded,
+    };
+    Ok(Arc::new(IndexRouter::new(routes, otherwise)?))
+}
