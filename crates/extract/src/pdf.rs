@@ -7,6 +7,7 @@
 mod furniture;
 mod glyphs;
 mod layout;
+mod script;
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -161,6 +162,8 @@ fn title(bytes: &[u8]) -> Option<String> {
             .into_owned(),
     };
     let lower = text.trim().to_lowercase();
-    let none = lower.is_empty() || NO_TITLES.iter().any(|none| lower.starts_with(none));
+    // What a program writes that has no letters of the language.
+    let unknown = lower.matches('?').count() * 3 > lower.len();
+    let none = unknown || lower.is_empty() || NO_TITLES.iter().any(|none| lower.starts_with(none));
     (!none).then_some(text)
 }

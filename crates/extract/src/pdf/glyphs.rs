@@ -15,6 +15,7 @@ use hayro_interpret::{
     BlendMode, ClipPath, Device, DrawMode, DrawProps, Image, ImageDrawProps, SoftMask,
 };
 
+use super::script::{is_leftward, logical};
 use crate::blocks::text_budget;
 use crate::error::Error;
 use crate::limits::{Budget, Limits, amount};
@@ -28,6 +29,8 @@ const GAP_OF_WORDS: f64 = 0.17;
 const SAME_LINE: f64 = 0.45;
 /// How far back a glyph may stand and still follow: kerning, accents.
 const BACK: f64 = 1.0;
+/// How far to the left of a line the next word stands, where the line runs to the left.
+const LEFTWARD_GAP: f64 = 1.5;
 /// How far apart the same text drawn twice is.
 const DRAWN_AGAIN: f64 = 0.2;
 
@@ -72,9 +75,19 @@ pub(super) struct Glyphs {
 #[derive(Debug)]
 struct Open {
     line: Line,
-    /// Of each glyph so far: its size, to find that of most.
+    /// The sizes of all glyphs together, to find that of most.
     sizes: f64,
-    glyphs: u32,
+    glyphs: Vec<Part>,
+    /// Whether letters are among them that run from right to left.
+    leftward: bool,
+}
+
+/// A glyph of a line: where it stands, and where its text ends in the line's.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    start: f64,
+    end: f64,
+    text_end: usize,
 }
 
 /// A glyph in the frame of its text.
@@ -137,8 +150,7 @@ impl Glyphs {
         let Some(open) = self.open.take() else {
             return;
         };
-        let mut line = open.line;
-        line.size = open.sizes / f64::from(open.glyphs.max(1));
+        let line = open.finish();
         if !line.text.trim().is_empty() {
             self.lines.push(line);
         }
@@ -192,8 +204,19 @@ impl Open {
                 size: glyph.size,
             },
             sizes: 0.0,
-            glyphs: 0,
+            glyphs: Vec::new(),
+            leftward: false,
         }
+    }
+
+    fn finish(self) -> Line {
+        let mut line = self.line;
+        let count = u32::try_from(self.glyphs.len()).unwrap_or(u32::MAX);
+        line.size = self.sizes / f64::from(count.max(1));
+        if self.leftward {
+            line.text = logical(&seen(&line.text, &self.glyphs, line.size));
+        }
+        line
     }
 
     /// Whether `glyph` stands on this line.
@@ -201,7 +224,21 @@ impl Open {
         let size = self.line.size.max(glyph.size);
         self.line.direction.dot(glyph.direction) > STRAIGHT
             && (glyph.height - self.line.height).abs() < SAME_LINE * size
-            && glyph.start > self.line.end - BACK * size
+            && (glyph.start > self.line.end - BACK * size || self.goes_left(glyph, size))
+    }
+
+    /// Whether `glyph` goes on to the left of this line. Producers draw such lines in either order.
+    fn goes_left(&self, glyph: &Placed, size: f64) -> bool {
+        if !self.leftward && !glyph.is_leftward() {
+            return false;
+        }
+        let gap = self.line.start - glyph.end;
+        // A number within the line runs to the right again.
+        let follows = self
+            .glyphs
+            .last()
+            .is_some_and(|last| (glyph.start - last.end).abs() < BACK * size);
+        follows || gap > -BACK * size && gap < LEFTWARD_GAP * size
     }
 
     fn add(&mut self, glyph: &Placed) {
@@ -220,10 +257,49 @@ impl Open {
             }
             None => {}
         }
+        line.start = line.start.min(glyph.start);
         line.end = line.end.max(glyph.end);
         self.sizes += glyph.size;
-        self.glyphs = self.glyphs.saturating_add(1);
+        self.leftward |= glyph.is_leftward();
+        self.glyphs.push(Part {
+            start: glyph.start,
+            end: glyph.end,
+            text_end: line.text.len(),
+        });
     }
+}
+
+impl Placed {
+    fn is_leftward(&self) -> bool {
+        match &self.text {
+            Some(BfString::Char(character)) => is_leftward(*character),
+            Some(BfString::String(string)) => string.chars().any(is_leftward),
+            None => false,
+        }
+    }
+}
+
+/// The glyphs' texts from left to right, with spaces where there are gaps.
+fn seen(text: &str, glyphs: &[Part], size: f64) -> String {
+    let mut begin = 0;
+    let mut parts: Vec<(f64, f64, &str)> = Vec::with_capacity(glyphs.len());
+    for glyph in glyphs {
+        let part = text.get(begin..glyph.text_end).unwrap_or_default();
+        parts.push((glyph.start, glyph.end, part));
+        begin = glyph.text_end;
+    }
+    parts.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut seen = String::with_capacity(text.len());
+    let mut right = f64::INFINITY;
+    for (start, end, part) in parts {
+        let part = part.trim();
+        if part.is_empty() || start - right > GAP_OF_WORDS * size {
+            seen.push(' ');
+        }
+        seen.push_str(part);
+        right = end;
+    }
+    seen
 }
 
 /// Adds a character: white space once, ligatures as their letters.

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use outcrop_knowledge::document::BlockKind;
 
 use super::glyphs::Line;
+use super::script::{is_ideograph, without_spread};
 use crate::blocks::Blocks;
 use crate::error::Error;
 
@@ -52,7 +53,7 @@ pub(super) fn write(pages: &[Vec<Line>], blocks: &mut Blocks) -> Result<(), Erro
                 length += 1;
             }
             let (paragraph, others) = rest.split_at(length);
-            let text = joined(paragraph, &columns);
+            let text = without_spread(&joined(paragraph, &columns));
             let kind = measures.kind(first, &text);
             if kind == (BlockKind::Heading { level: 1 }) && !level_one_seen {
                 level_one_seen = true;
@@ -204,9 +205,10 @@ fn join(text: &mut String, next: &str) {
     let divided = text.ends_with(['-', '\u{2010}', '\u{AD}'])
         && text.chars().rev().nth(1).is_some_and(char::is_alphabetic)
         && next.trim_start().starts_with(char::is_lowercase);
+    let together = text.ends_with(is_ideograph) && next.trim_start().starts_with(is_ideograph);
     if divided {
         text.pop();
-    } else {
+    } else if !together {
         text.push(' ');
     }
 }
