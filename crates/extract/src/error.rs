@@ -22,6 +22,15 @@ pub enum Error {
         /// The file's name.
         name: String,
     },
+    /// The name has an ending that belongs to no format that is read.
+    #[error(
+        "files that end in \".{ending}\" are not read; those in txt, md, html, csv, json, pdf, docx, xlsx and \
+         xls are"
+    )]
+    Ending {
+        /// What the name ends in, after the last point.
+        ending: String,
+    },
     /// Records were asked for of something that has none.
     #[error("records need a CSV file, and \"{name}\" is {format}")]
     NoRecords {

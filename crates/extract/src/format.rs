@@ -1,5 +1,5 @@
 //! Which format a file has: by its content where that is unmistakable, else by its name, then by the
-//! MIME type that came with it.
+//! MIME type that came with it. A text whose name ends in something else is not taken for one.
 //!
 //! Invariant: a parser of a binary format is only ever given bytes that begin as that format does, so
 //! a PDF that is named `.txt` is read as a PDF, and a text that is named `.pdf` as a text.
@@ -120,6 +120,11 @@ fn textual(
         None => {
             if let Some((_, format, advice)) = KNOWN_UNREAD.iter().find(|known| known.0 == ending) {
                 return Err(Error::Unsupported { format, advice });
+            }
+            if !ending.is_empty() {
+                return Err(Error::Ending {
+                    ending: ending.to_owned(),
+                });
             }
             sniff(content).ok_or_else(|| Error::Unknown {
                 name: name.to_owned(),

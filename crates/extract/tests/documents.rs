@@ -349,6 +349,8 @@ fn what_the_content_is_counts_more_than_its_name() {
         is("a.pptx", None, b"PK\x03\x04ppt/presentation.xml"),
         is("a.png", None, b"\x89PNG\r\n\x1a\n"),
         is("a.txt", None, b"A text on the %PDF- mark"),
+        is("a.xyz", None, b"A text of no known format"),
+        is("a.xyz", Some("text/html"), b"A page"),
     ];
     expect![[r#"
         PDF
@@ -365,6 +367,8 @@ fn what_the_content_is_counts_more_than_its_name() {
         PowerPoint (.pptx) files are not read; save it as PDF
         Image files are not read; put their text beside them in text files
         text file
+        files that end in ".xyz" are not read; those in txt, md, html, csv, json, pdf, docx, xlsx and xls are
+        HTML file
     "#]].assert_eq(&(told.join("\n") + "\n"));
 }
 

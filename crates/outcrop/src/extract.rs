@@ -23,6 +23,7 @@ pub(crate) fn parse(call: ExtractCall) -> Result<Extraction, ExtractError> {
         match error {
             Error::Unsupported { .. }
             | Error::Unknown { .. }
+            | Error::Ending { .. }
             | Error::NoRecords { .. }
             | Error::NoText(_) => ExtractError::Unsupported(text),
             Error::TooLarge { .. } => ExtractError::TooLarge(text),
