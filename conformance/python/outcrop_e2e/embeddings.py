@@ -1,4 +1,5 @@
-"""A server of embeddings over OpenAI's protocol: texts with the same words have near vectors.
+"""A server of embeddings over OpenAI's protocol, and of rerankers over Cohere's: texts with the same words are
+near each other.
 
 It runs in the tests' own process, so that a test can count calls, hold them, or let them fail.
 """
@@ -46,7 +47,7 @@ class Embeddings:
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                status, answer = owner.answer(body)
+                status, answer = owner.rerank(body) if self.path.endswith("/rerank") else owner.answer(body)
                 data = json.dumps(answer).encode()
                 try:
                     self.send_response(status)
@@ -83,6 +84,15 @@ class Embeddings:
         tokens = sum(len(text.split()) for text in texts)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return 200, {"object": "list", "model": body["model"], "data": data, "usage": usage}
+
+    def rerank(self, body):
+        """The order of documents by how many words they share with the question."""
+        asked = vector(body["query"])
+        scores = [
+            max(0.0, sum(one * other for one, other in zip(asked, vector(text)))) for text in body["documents"]
+        ]
+        order = sorted(range(len(scores)), key=lambda place: -scores[place])[: body.get("top_n")]
+        return 200, {"results": [{"index": place, "relevance_score": scores[place]} for place in order]}
 
     def reset(self):
         """Forgets what was asked, and lets everybody go."""

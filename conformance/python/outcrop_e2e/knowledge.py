@@ -16,6 +16,11 @@ def embeddings(url):
     return f'[[embeddings]]\nmatch = "*"\nprovider = "openai"\nbase_url = "{url}"\napi_key_env = "STUB_API_KEY"\n'
 
 
+def rerankers(url):
+    """The `[[rerankers]]` entry that sends every reranker to a server of Cohere's protocol."""
+    return f'[[rerankers]]\nmatch = "*"\nprovider = "cohere"\nbase_url = "{url}"\napi_key_env = "STUB_API_KEY"\n'
+
+
 def link(server, bucket, folder):
     """Makes a folder a bucket of a server on this machine."""
     status, _, body = request("PUT", f"{server.url}/_outcrop/v1/buckets/{bucket}", {"folder": str(folder)})

@@ -7,7 +7,7 @@ import time
 import pytest
 from conftest import config
 
-from outcrop_e2e import knowledge
+from outcrop_e2e import agents, knowledge
 
 # Enough that a job is still at work when the server dies.
 FILES = 150
@@ -22,8 +22,10 @@ def clients(knowing, connect, embedder):
     return connect(knowing)
 
 
-def documents(count, version=0):
-    return {f"{number:03}.txt": f"Animal {number} of version {version} rests." for number in range(count)}
+def documents(count):
+    """Texts of their own: vectors are kept, and those that are there already are not asked for."""
+    herd = agents.unique("herd")
+    return {f"{number:03}.txt": f"Animal {number} of {herd} rests." for number in range(count)}
 
 
 def check(control, runtime, base, source, name, files):
@@ -106,7 +108,8 @@ def test_documents_api_survives_a_kill(knowing, connect, embedder):
     base = knowledge.create(control)
     source = knowledge.source(control, base, {"type": "CUSTOM"})
     embedder.hold()
-    given = [knowledge.custom(f"d{number}", f"Document {number} waits.") for number in range(3)]
+    herd = agents.unique("herd")
+    given = [knowledge.custom(f"d{number}", f"Document {number} of {herd} waits.") for number in range(3)]
     control.ingest_knowledge_base_documents(knowledgeBaseId=base, dataSourceId=source, documents=given)
     embedder.wait()
     knowing.kill()
@@ -127,11 +130,12 @@ def test_two_servers_on_one_database(stub, launch, connect, embedder, database, 
     """A job begun on one server is finished by the other when the first one dies."""
     embedder.reset()
     env = {"OUTCROP_DATABASE_URL": database(), "OUTCROP_LIMITS_SESSION_LEASE_S": "2"}
-    files = knowledge.write(tmp_path / "shared", documents(12))
+    files = documents(12)
+    folder = knowledge.write(tmp_path / "shared", files)
     servers = []
     for _ in range(2):
         server = launch(config(stub) + knowledge.embeddings(embedder.url), env)
-        knowledge.link(server, "shared", files)
+        knowledge.link(server, "shared", folder)
         servers.append(server)
     first, second = (connect(server) for server in servers)
     base = knowledge.create(first.control)
@@ -144,7 +148,7 @@ def test_two_servers_on_one_database(stub, launch, connect, embedder, database, 
     embedder.release()
     ended = knowledge.end(second.control, base, source, started, WITHIN_S)
     assert ended["status"] == "COMPLETE", ended
-    check(second.control, second.runtime, base, source, "shared", documents(12))
+    check(second.control, second.runtime, base, source, "shared", files)
     servers[0].start()
     again = connect(servers[0])
-    check(again.control, again.runtime, base, source, "shared", documents(12))
+    check(again.control, again.runtime, base, source, "shared", files)
