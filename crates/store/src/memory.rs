@@ -142,9 +142,11 @@ impl State {
         name: Option<&Arc<str>>,
         index: usize,
     ) -> Result<(), StoreError> {
+        if name.is_none() {
+            return Ok(());
+        }
         let holder = self.documents.iter().find(|(other, document)| {
-            name.is_some()
-                && document.name.as_ref() == name
+            document.name.as_ref() == name
                 && (&other.scope, other.kind, &other.parent) == (&key.scope, key.kind, &key.parent)
                 && other.id != key.id
         });

@@ -140,6 +140,7 @@ impl Service {
                 reason: None,
                 updated_at: self.now(),
                 indexed: None,
+                before: None,
                 again: false,
                 failed_in: None,
             },
@@ -240,7 +241,8 @@ fn asked(location: &DocumentLocation, status: DocumentStatus, now: Timestamp) ->
         reason: None,
         updated_at: now,
         indexed: None,
-        again: false,
+        before: None,
+        again: true,
         failed_in: None,
     }
 }

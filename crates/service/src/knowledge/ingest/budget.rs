@@ -50,3 +50,34 @@ impl Budget {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn large_documents_wait_for_each_other_and_small_ones_for_a_place() {
+        let budget = Budget::new();
+        let large = || pin_now(budget.share(40 * 1024 * 1024));
+        let (first, second) = (large(), large());
+        assert!(first.is_some() && second.is_some());
+        assert!(large().is_none());
+        drop(first);
+        assert!(large().is_some());
+        drop(second);
+        // Larger than there is room: it gets all of it.
+        let all = pin_now(budget.share(u64::MAX));
+        assert!(all.is_some() && pin_now(budget.share(1)).is_none());
+        drop(all);
+        let small: Vec<_> = (0..20).filter_map(|_| pin_now(budget.share(1))).collect();
+        assert_eq!(small.len(), DOCUMENTS_AT_ONCE);
+    }
+
+    fn pin_now<T>(future: impl Future<Output = T>) -> Option<T> {
+        pin!(future).now_or_never()
+    }
+}

@@ -62,10 +62,18 @@ pub(super) async fn perform(
     let document = key.id;
     match errand.run().await {
         Ok(()) => {}
-        Err(Trouble::Lost) => debug!(document = &*document, "a document is seen to by somebody else"),
+        Err(Trouble::Lost) => debug!(
+            document = &*document,
+            "a document is seen to by somebody else"
+        ),
         Err(Trouble::Stopped) => shared.settle(claim, vec![finish(claim)]).await,
-        Err(Trouble::Store(cause)) => warn!(document = &*document, %cause, "a document waits for the store"),
-        Err(Trouble::Failed(cause)) => warn!(document = &*document, cause, "a document could not be seen to"),
+        Err(Trouble::Store(cause)) => {
+            warn!(document = &*document, %cause, "a document waits for the store")
+        }
+        Err(Trouble::Failed(cause)) => warn!(
+            document = &*document,
+            cause, "a document could not be seen to"
+        ),
     }
 }
 
@@ -101,7 +109,7 @@ impl Errand<'_> {
             .patiently(|| index.remove(&base.place, &documents))
             .await;
         if let Err(cause) = removed {
-            return self.later(doc, cause.to_string(), None).await;
+            return self.later(doc, cause.to_string()).await;
         }
         let delete = Write::Delete {
             key: doc.key,
@@ -115,11 +123,14 @@ impl Errand<'_> {
         let (base, source) = self.shared.open_source(&self.source).await?;
         if self.claim.attempts > CLAIMS_MAX {
             return self
-                .fail(doc, "the document was begun too often".to_owned(), None)
+                .fail(doc, "the document was begun too often".to_owned())
                 .await;
         }
-        let old = doc.body.indexed.take();
-        doc.body.again |= old.is_some();
+        // From here on the index may hold what was there, what was sent, or nothing.
+        doc.body.again = true;
+        if let Some(held) = doc.body.indexed.take() {
+            doc.body.before = Some(held);
+        }
         doc.body.status = DocumentStatus::InProgress;
         doc.body.updated_at = self.shared.now();
         let committed = self.shared.commit(vec![doc.put(None)]).await;
@@ -133,7 +144,7 @@ impl Errand<'_> {
             Kitchen::open(self.shared, &self.source, NO_JOB, &base.body, &source.body).await;
         let kitchen = match kitchen {
             Ok(kitchen) => kitchen,
-            Err(Trouble::Failed(cause)) => return self.later(doc, cause, old).await,
+            Err(Trouble::Failed(cause)) => return self.later(doc, cause).await,
             Err(trouble) => return Err(trouble),
         };
         match self.bring_in(&kitchen).await {
@@ -143,11 +154,11 @@ impl Errand<'_> {
             Err(Failure::Document(DocumentError::Unfit(cause))) => {
                 let cleared = kitchen.clear(&[kitchen.key(&self.location)]).await;
                 match cleared {
-                    Ok(()) => self.fail(doc, cause, None).await,
-                    Err(_) => self.later(doc, cause, None).await,
+                    Ok(()) => self.fail(doc, cause).await,
+                    Err(_) => self.later(doc, cause).await,
                 }
             }
-            Err(Failure::Document(cause)) => self.later(doc, cause.text().to_owned(), old).await,
+            Err(Failure::Document(cause)) => self.later(doc, cause.text().to_owned()).await,
         }
     }
 
@@ -242,7 +253,9 @@ impl Errand<'_> {
         doc.body.reason = None;
         doc.body.updated_at = self.shared.now();
         doc.body.indexed = Some(mark);
+        doc.body.before = None;
         doc.body.again = false;
+        doc.body.before = None;
         doc.body.failed_in = None;
         let writes = vec![doc.put(None), self.drop_upload(), finish(self.claim)];
         match self.commit(writes).await {
@@ -261,15 +274,10 @@ impl Errand<'_> {
     }
 
     /// Has it tried again after a while, unless it has been tried often enough.
-    async fn later(
-        &self,
-        mut doc: Stored<DocumentDoc>,
-        cause: String,
-        old: Option<Mark>,
-    ) -> Result<(), Trouble> {
+    async fn later(&self, mut doc: Stored<DocumentDoc>, cause: String) -> Result<(), Trouble> {
         let failures = self.failures.saturating_add(1);
         if failures >= ATTEMPTS_MAX {
-            return self.fail(doc, cause, old).await;
+            return self.fail(doc, cause).await;
         }
         let wait = BACKOFF.saturating_mul(4_u32.saturating_pow(failures - 1));
         let now = self.shared.now();
@@ -287,17 +295,10 @@ impl Errand<'_> {
         self.commit(vec![doc.put(None), task.enqueue(due_at)]).await
     }
 
-    async fn fail(
-        &self,
-        mut doc: Stored<DocumentDoc>,
-        cause: String,
-        old: Option<Mark>,
-    ) -> Result<(), Trouble> {
-        doc.body.again = old.is_some() || doc.body.status == DocumentStatus::Deleting;
+    async fn fail(&self, mut doc: Stored<DocumentDoc>, cause: String) -> Result<(), Trouble> {
         doc.body.status = DocumentStatus::Failed;
         doc.body.reason = Some(cause);
         doc.body.updated_at = self.shared.now();
-        doc.body.indexed = old;
         self.commit(vec![doc.put(None), self.drop_upload(), finish(self.claim)])
             .await
     }

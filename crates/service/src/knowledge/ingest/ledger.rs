@@ -57,8 +57,20 @@ pub(super) enum Outcome {
     Gone,
     /// It is not in the index.
     Unfit(String),
-    /// It could not be indexed; the index holds what it did.
-    Unlucky(String),
+    /// It could not be indexed this time.
+    Unlucky {
+        /// Why.
+        reason: String,
+        /// Whether the index still holds what it did.
+        index: Touched,
+    },
+}
+
+/// Whether a document in the index may be another than before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Touched {
+    No,
+    Perhaps,
 }
 
 impl Ledger {
@@ -101,6 +113,7 @@ impl Ledger {
                 reason: None,
                 updated_at: now,
                 indexed: None,
+                before: work.before().cloned(),
                 again: work.again(),
                 failed_in: None,
             };
@@ -148,7 +161,7 @@ impl Ledger {
     fn enter(&mut self, intended: Intended, outcome: Outcome) -> Result<(), Trouble> {
         let Intended { work, revision } = intended;
         let again = work.again();
-        let old = work.mark().cloned();
+        let before = work.before().cloned();
         let key = self.source.document_key(&work.location);
         let expect = Expect::Revision(revision);
         let mut doc = DocumentDoc {
@@ -157,6 +170,7 @@ impl Ledger {
             reason: None,
             updated_at: self.shared.now(),
             indexed: None,
+            before: None,
             again: false,
             failed_in: None,
         };
@@ -168,7 +182,7 @@ impl Ledger {
         let mut unlucky = None;
         match outcome {
             Outcome::Indexed(mark) => {
-                self.count(again, old.as_ref(), &mark);
+                self.count(again, before.as_ref(), &mark);
                 doc.indexed = Some(versions(mark));
             }
             Outcome::Same(mark) => doc.indexed = Some(versions(mark)),
@@ -185,11 +199,12 @@ impl Ledger {
             Outcome::Unfit(reason) => {
                 self.fail(&mut doc, reason);
             }
-            Outcome::Unlucky(reason) => {
+            Outcome::Unlucky { reason, index } => {
                 unlucky = Some(reason.clone());
                 self.fail(&mut doc, reason);
-                doc.again = again;
-                doc.indexed = old;
+                doc.again = again || index == Touched::Perhaps;
+                doc.indexed = work.held().filter(|_| index == Touched::No).cloned();
+                doc.before = before;
             }
         }
         self.writes
@@ -279,6 +294,7 @@ impl Ledger {
             reason: None,
             updated_at: now,
             indexed: None,
+            before: None,
             again: true,
             failed_in: None,
         };
@@ -342,11 +358,16 @@ impl Ledger {
     }
 }
 
-impl From<DocumentError> for Outcome {
-    fn from(error: DocumentError) -> Self {
+impl Outcome {
+    /// What a failure amounts to.
+    ///
+    /// # Errors
+    /// [`Trouble::Failed`] where it is not the document's alone.
+    pub(super) fn of(error: DocumentError, index: Touched) -> Result<Self, Trouble> {
         match error {
-            DocumentError::Unfit(text) => Self::Unfit(text),
-            DocumentError::Unlucky(text) | DocumentError::Hopeless(text) => Self::Unlucky(text),
+            DocumentError::Unfit(text) => Ok(Self::Unfit(text)),
+            DocumentError::Unlucky(reason) => Ok(Self::Unlucky { reason, index }),
+            DocumentError::Hopeless(text) => Err(Trouble::Failed(text)),
         }
     }
 }

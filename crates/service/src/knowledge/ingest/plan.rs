@@ -55,16 +55,21 @@ pub(super) struct Work {
 }
 
 impl Work {
-    /// What was indexed of it before.
-    pub(super) fn mark(&self) -> Option<&Mark> {
+    /// What the index holds of it for certain.
+    pub(super) fn held(&self) -> Option<&Mark> {
         self.known.as_ref()?.body.indexed.as_ref()
+    }
+
+    /// What was indexed of it last.
+    pub(super) fn before(&self) -> Option<&Mark> {
+        let before = || self.known.as_ref()?.body.before.as_ref();
+        self.held().or_else(before)
     }
 
     /// Whether the index may hold something of it.
     pub(super) fn again(&self) -> bool {
-        self.known
-            .as_ref()
-            .is_some_and(|known| known.body.indexed.is_some() || known.body.again)
+        let is_marked = self.known.as_ref().is_some_and(|known| known.body.again);
+        is_marked || self.before().is_some()
     }
 }
 

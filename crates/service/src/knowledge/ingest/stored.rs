@@ -153,11 +153,13 @@ pub(crate) struct DocumentDoc {
     pub(crate) reason: Option<String>,
     /// When the status changed.
     pub(crate) updated_at: Timestamp,
-    /// What the index holds of it, as far as that is known. `None` while it is not: then the index
-    /// may hold some of it, of whatever age.
+    /// What the index holds of it, where that is known for certain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) indexed: Option<Mark>,
-    /// Whether something of it had been indexed when the work that is going on began.
+    /// What the index held of it when the work that is going on began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<Mark>,
+    /// Whether the index may hold something of it that no mark tells of.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) again: bool,
     /// The job that failed to index it, which does not try again.

@@ -19,7 +19,7 @@ use tracing::{debug, info, warn};
 use super::budget::{DOCUMENTS_AT_ONCE, Share};
 use super::content::{self, About, Unread};
 use super::kitchen::{Kitchen, Pieces};
-use super::ledger::{Intended, Ledger, Outcome};
+use super::ledger::{Intended, Ledger, Outcome, Touched};
 use super::plan::{Place, Planner, Window};
 use super::stored::{JobDoc, Mark, SourceRef};
 use super::worker::finish;
@@ -205,7 +205,7 @@ struct Underway<'a> {
     _share: Share,
 }
 
-type Ended = (Intended, Result<Outcome, DocumentError>);
+type Ended = (Intended, Result<Outcome, Trouble>);
 
 async fn index(kitchen: &Kitchen, ledger: &mut Ledger, window: &mut Window) -> Result<(), Trouble> {
     let works = std::mem::take(&mut window.index);
@@ -222,12 +222,7 @@ async fn index(kitchen: &Kitchen, ledger: &mut Ledger, window: &mut Window) -> R
         .flat_map(stream::iter)
         .boxed();
     while let Some((intended, outcome)) = ended.next().await {
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(DocumentError::Hopeless(cause)) => return Err(Trouble::Failed(cause)),
-            Err(cause) => cause.into(),
-        };
-        ledger.record(intended, outcome).await?;
+        ledger.record(intended, outcome?).await?;
     }
     Ok(())
 }
@@ -248,10 +243,13 @@ async fn take_up(kitchen: &Kitchen, intended: Intended) -> Result<Underway<'_>, 
         }),
         Ok(Taken::Same(mark)) => Err((intended, Ok(Outcome::Same(mark)))),
         Ok(Taken::Gone) => {
-            let cleared = clear(kitchen, &intended).await;
-            Err((intended, cleared.map(|()| Outcome::Gone)))
+            let outcome = match clear(kitchen, &intended).await {
+                Ok(()) => Ok(Outcome::Gone),
+                Err(cause) => Outcome::of(cause, Touched::Perhaps),
+            };
+            Err((intended, outcome))
         }
-        Err(cause) => Err(failed(kitchen, intended, cause).await),
+        Err(cause) => Err(failed(kitchen, intended, cause, Touched::No).await),
     }
 }
 
@@ -283,7 +281,7 @@ async fn cut(kitchen: &Kitchen, intended: &Intended) -> Result<Taken, DocumentEr
         Err(Unread::Failed(cause)) => return Err(cause),
     };
     let new = kitchen.mark(&file);
-    if let Some(old) = work.mark()
+    if let Some(old) = work.held()
         && (&old.content, &old.metadata, &old.recipe) == (&new.content, &new.metadata, &new.recipe)
     {
         return Ok(Taken::Same(old.clone()));
@@ -300,13 +298,18 @@ async fn clear(kitchen: &Kitchen, intended: &Intended) -> Result<(), DocumentErr
 
 /// What a failure means for the index: a document that cannot be read as it is now must not be found
 /// as it was.
-async fn failed(kitchen: &Kitchen, intended: Intended, cause: DocumentError) -> Ended {
+async fn failed(
+    kitchen: &Kitchen,
+    intended: Intended,
+    cause: DocumentError,
+    index: Touched,
+) -> Ended {
     if let DocumentError::Unfit(_) = &cause
         && let Err(cause) = clear(kitchen, &intended).await
     {
-        return (intended, Err(cause));
+        return (intended, Outcome::of(cause, Touched::Perhaps));
     }
-    (intended, Err(cause))
+    (intended, Outcome::of(cause, index))
 }
 
 /// Embeds what is ready and puts it into the index.
@@ -333,13 +336,12 @@ async fn bring_in(kitchen: &Kitchen, group: Vec<Result<Underway<'_>, Ended>>) ->
     }
     let served = kitchen.embed(all).await;
     for ((intended, _turn, _share), served) in held.into_iter().zip(served) {
-        let put = match served {
-            Ok(served) => kitchen.put(served).await,
-            Err(cause) => Err(cause),
-        };
-        ended.push(match put {
-            Ok(mark) => (intended, Ok(Outcome::Indexed(mark))),
-            Err(cause) => failed(kitchen, intended, cause).await,
+        ended.push(match served {
+            Ok(served) => match kitchen.put(served).await {
+                Ok(mark) => (intended, Ok(Outcome::Indexed(mark))),
+                Err(cause) => failed(kitchen, intended, cause, Touched::Perhaps).await,
+            },
+            Err(cause) => failed(kitchen, intended, cause, Touched::No).await,
         });
     }
     ended
