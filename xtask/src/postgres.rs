@@ -30,6 +30,8 @@ const VECTOR: &str = "--vector";
 #[derive(Debug)]
 pub(crate) struct Postgres {
     url: String,
+    /// Whether it has pgvector, as far as is known.
+    vector: bool,
     /// Serves until its input ends.
     process: Option<Child>,
 }
@@ -42,6 +44,7 @@ impl Postgres {
                 println!("skipped: tests that need PostgreSQL ({URL}={NONE})");
             }
             return Self {
+                vector: given != NONE,
                 url: given,
                 process: None,
             };
@@ -65,6 +68,7 @@ impl Postgres {
             println!("skipped: tests that need PostgreSQL, for none can be started: {error:#}");
             Self {
                 url: NONE.to_owned(),
+                vector: false,
                 process: None,
             }
         })
@@ -73,6 +77,11 @@ impl Postgres {
     /// The value of [`URL`] for tests.
     pub(crate) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether vectors can be tested on it.
+    pub(crate) fn has_vector(&self) -> bool {
+        self.vector
     }
 
     /// Whether there is a server.
@@ -101,6 +110,7 @@ fn start(environment: &Environment, python: &Path, arguments: &[&str]) -> Result
     if url.starts_with("postgres://") {
         return Ok(Postgres {
             url: url.trim().to_owned(),
+            vector: arguments.contains(&VECTOR),
             process: Some(process),
         });
     }

@@ -52,6 +52,12 @@ const ON_POSTGRES: [&str; 5] = [
     "tests/test_kill.py::test_killed_while_control_is_returned",
 ];
 
+/// The same, where it has pgvector: knowledge bases whose index is in the database.
+const ON_PGVECTOR: [&str; 2] = [
+    "tests/test_knowledge_stores.py",
+    "tests/test_knowledge_ingestion.py",
+];
+
 const STEPS: [Step; 6] = [
     Step::Codegen,
     Step::Format,
@@ -202,6 +208,9 @@ fn on_postgres(environment: &Environment, postgres: &Postgres, args: &Args) -> R
     let mut arguments = vec!["--store".to_owned(), "postgres".to_owned()];
     if args.pytest.is_empty() {
         arguments.extend(ON_POSTGRES.map(str::to_owned));
+        if postgres.has_vector() {
+            arguments.extend(ON_PGVECTOR.map(str::to_owned));
+        }
     }
     arguments.extend_from_slice(&args.pytest);
     python(environment, postgres, args.all, &arguments)

@@ -424,3 +424,113 @@ async fn lost_connections_are_made_again_and_nothing_is_half_written() {
         ids(&index, &place).await
     );
 }
+
+/// How well and how fast the index of neighbours finds: `cargo test --test index -- --ignored`, alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes a minute; prints what it measures"]
+async fn neighbours_are_found_at_size() {
+    const ROWS: usize = 12_000;
+    const WIDE: usize = 384;
+    let Some(database) = database().await else {
+        return;
+    };
+    let index = open(&database.url);
+    let place = place("MEASURED01", None);
+    let wide = outcrop_engine::port::EmbeddingIdentity {
+        model: "test/wide@1".to_owned(),
+        dimensions: u32::try_from(WIDE).expect("a few"),
+    };
+    let mut random = Random::new(12);
+    let centres: Vec<Vec<f32>> = (0..100).map(|_| random.vector(WIDE)).collect();
+    let near = |random: &mut Random| {
+        let centre = &centres[random.below(centres.len())];
+        let noise = random.vector(WIDE);
+        let mixed: Vec<f32> = centre
+            .iter()
+            .zip(&noise)
+            .map(|(one, other)| one + 0.7 * other)
+            .collect();
+        let length = mixed.iter().map(|value| value * value).sum::<f32>().sqrt();
+        mixed
+            .iter()
+            .map(|value| value / length)
+            .collect::<Vec<f32>>()
+    };
+    let begun = std::time::Instant::now();
+    let mut all = Vec::with_capacity(ROWS);
+    for number in 0..ROWS / 500 {
+        let mut chunks = random.chunks(&format!("d{number:03}"), 500, 1);
+        for (place, chunk) in chunks.iter_mut().enumerate() {
+            chunk.vector = near(&mut random);
+            let tenth = MetadataValue::Number((place % 10) as f64);
+            let common = MetadataValue::Boolean(place % 20 != 0);
+            let pairs = [("tenth".to_owned(), tenth), ("common".to_owned(), common)];
+            chunk.metadata = Arc::new(pairs.into());
+        }
+        all.extend(chunks.clone());
+        let key = document("S", &format!("d{number}"));
+        index.put(&place, &wide, &key, chunks).await.expect("a put");
+    }
+    println!("{ROWS} rows in {:?}", begun.elapsed());
+    let equals = |key: &str, value| Filter::Attribute {
+        key: key.to_owned(),
+        condition: Condition::Equals(value),
+    };
+    for (name, filter) in [
+        ("all", None),
+        ("95 %", Some(equals("common", MetadataValue::Boolean(true)))),
+        ("10 %", Some(equals("tenth", MetadataValue::Number(3.0)))),
+    ] {
+        let (mut found, mut times) = (0, Vec::new());
+        for _ in 0..50 {
+            let asked = near(&mut random);
+            let allowed = all.iter().filter(|chunk| {
+                filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.matches(&chunk.metadata))
+            });
+            let mut exact: Vec<(f32, &str)> = allowed
+                .map(|chunk| {
+                    let dot = chunk
+                        .vector
+                        .iter()
+                        .zip(&asked)
+                        .map(|(one, other)| one * other)
+                        .sum();
+                    (dot, chunk.id.as_str())
+                })
+                .collect();
+            exact.sort_by(|one, other| other.0.total_cmp(&one.0));
+            let search = Search {
+                by: SearchBy::Vector(asked),
+                filter: filter.clone(),
+                limit: 10,
+            };
+            let begun = std::time::Instant::now();
+            let hits = index.search(&place, search).await.expect("a search");
+            times.push(begun.elapsed());
+            let near = &exact[..10];
+            found += hits
+                .iter()
+                .filter(|hit| near.iter().any(|(_, id)| *id == hit.chunk_id))
+                .count();
+        }
+        times.sort();
+        println!(
+            "{name}: recall {:.3}, p50 {:?}, max {:?}",
+            found as f64 / 500.0,
+            times[25],
+            times[49]
+        );
+        assert!(found >= 490, "{name}: {found} of 500");
+    }
+    let mut times = Vec::new();
+    for _ in 0..30 {
+        let by = SearchBy::Text(random.text());
+        let begun = std::time::Instant::now();
+        find(&index, &place, by, 10).await;
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    println!("words: p50 {:?}, max {:?}", times[15], times[29]);
+}

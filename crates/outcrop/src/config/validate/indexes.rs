@@ -19,7 +19,7 @@ const INDEXES: &str = "indexes";
 const CONNECTIONS: Range = Range(1, 1_000, 8);
 
 /// Connections of an index in the database that is the store.
-pub(in super::super) const INDEX_CONNECTIONS: usize = CONNECTIONS.2 as usize;
+pub(crate) const INDEX_CONNECTIONS: usize = CONNECTIONS.2 as usize;
 
 impl Checker<'_> {
     /// `store` is the database that the server itself uses, if any.
@@ -85,14 +85,16 @@ impl Checker<'_> {
             OpenSearch => "opensearch",
         };
         let remote: &[LowIndexEngine] = &[Postgres, OpenSearch];
+        let postgres: &[LowIndexEngine] = &[Postgres];
+        let opensearch: &[LowIndexEngine] = &[OpenSearch];
         for (key, written, engines) in [
             ("url", low.url.is_some(), remote),
             ("url_env", low.url_env.is_some(), remote),
-            ("connections", low.connections.is_some(), &[Postgres]),
-            ("auth", low.auth.is_some(), &[OpenSearch]),
-            ("username", low.username.is_some(), &[OpenSearch]),
-            ("password_env", low.password_env.is_some(), &[OpenSearch]),
-            ("region", low.region.is_some(), &[OpenSearch]),
+            ("connections", low.connections.is_some(), postgres),
+            ("auth", low.auth.is_some(), opensearch),
+            ("username", low.username.is_some(), opensearch),
+            ("password_env", low.password_env.is_some(), opensearch),
+            ("region", low.region.is_some(), opensearch),
         ] {
             if written && !engines.contains(&engine) {
                 let at = At::entry(INDEXES, entry, key);
@@ -131,7 +133,7 @@ impl Checker<'_> {
         let at = |key| At::entry(INDEXES, entry, key);
         let connections = size(self.number(at("connections"), low.connections, CONNECTIONS));
         let url = match self.index_url(entry, low) {
-            Some((text, key)) => match text.parse() {
+            Some((text, key)) => match text.parse::<DatabaseUrl>() {
                 Ok(url) => url,
                 Err(error) => {
                     self.fault(at(key), format!("`{key}`: {error}"));
