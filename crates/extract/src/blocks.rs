@@ -3,6 +3,8 @@
 //! Invariant: no block is empty, none begins or ends with white space, and all together hold no more
 //! than the limits allow.
 
+use std::ops::Range;
+
 use outcrop_knowledge::document::{Block, BlockKind, Extracted};
 
 use crate::error::Error;
@@ -57,6 +59,31 @@ impl Blocks {
         let page = self.page;
         self.blocks.push(Block { kind, text, page });
         Ok(())
+    }
+
+    /// How many blocks there are.
+    pub(crate) fn count(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Of the blocks from `first` on, keeps those in `kept` alone, if they hold enough text.
+    pub(crate) fn keep(&mut self, first: usize, kept: Range<usize>, enough_bytes: usize) {
+        let bytes: usize = self
+            .blocks
+            .get(kept.clone())
+            .unwrap_or_default()
+            .iter()
+            .map(|block| block.text.len())
+            .sum();
+        if bytes < enough_bytes {
+            return;
+        }
+        let mut at = 0;
+        self.blocks.retain(|_| {
+            let stays = at < first || kept.contains(&at);
+            at += 1;
+            stays
+        });
     }
 
     /// The document.

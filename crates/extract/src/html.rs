@@ -1,10 +1,14 @@
-//! HTML as its readers see it: no scripts, styles, navigation or controls.
+//! HTML as its readers see it: no scripts, styles, navigation or controls, and where a page marks its
+//! main part, that alone.
 //!
 //! Works on the tokens of the page, without a tree, so that no nesting is too deep for it. Invariant:
-//! whatever tags are missing or crossed, each visible character is in exactly one block.
+//! whatever tags are missing or crossed, each character of the part that is read is in exactly one
+//! block.
 
 mod cells;
 mod elements;
+
+use std::ops::Range;
 
 use html5gum::emitters::default::DefaultEmitter;
 use html5gum::{EndTag, HtmlString, StartTag, Token, Tokenizer};
@@ -15,6 +19,9 @@ use crate::error::Error;
 use crate::limits::Limits;
 use cells::Tables;
 use elements::Element;
+
+/// A main part with less text than this, bytes, is there to be filled by a script, or a mistake.
+const MAIN_BYTES: usize = 200;
 
 /// The name of the charset that the beginning of a page tells, if it does.
 pub(crate) fn charset(content: &[u8]) -> Option<String> {
@@ -35,6 +42,7 @@ pub(crate) fn read(text: &str, limits: &Limits, blocks: &mut Blocks) -> Result<(
     let mut emitter = DefaultEmitter::default();
     // Scripts and the like must not be taken for tags.
     emitter.naively_switch_states(true);
+    let first = blocks.count();
     let mut reader = Reader {
         blocks,
         text: String::new(),
@@ -44,6 +52,8 @@ pub(crate) fn read(text: &str, limits: &Limits, blocks: &mut Blocks) -> Result<(
         preformatted: 0,
         skipped: None,
         title: None,
+        first,
+        main: None,
         tables: Tables::new(limits),
     };
     for token in Tokenizer::new_with_emitter(text, emitter) {
@@ -85,6 +95,10 @@ struct Reader<'a> {
     preformatted: u32,
     skipped: Option<Skipped>,
     title: Option<String>,
+    /// The page's first block.
+    first: usize,
+    /// The blocks of its main part, so far.
+    main: Option<Range<usize>>,
     tables: Tables,
 }
 
@@ -124,6 +138,12 @@ impl Reader<'_> {
         }
         match element {
             Element::Title => self.title = Some(String::new()),
+            Element::Main => {
+                self.flush()?;
+                let here = self.blocks.count();
+                // Several are a mistake; all of them count.
+                self.main.get_or_insert(here..usize::MAX).end = usize::MAX;
+            }
             Element::Heading(level) => {
                 self.flush()?;
                 self.flow = Flow::Heading(level);
@@ -188,6 +208,12 @@ impl Reader<'_> {
                 self.flush()?;
                 self.item = self.lists.pop().unwrap_or(false);
             }
+            Element::Main => {
+                self.flush()?;
+                if let Some(main) = &mut self.main {
+                    main.end = self.blocks.count();
+                }
+            }
             Element::Item => {
                 self.flush()?;
                 self.item = false;
@@ -234,7 +260,12 @@ impl Reader<'_> {
 
     fn finish(mut self) -> Result<(), Error> {
         self.flush()?;
-        self.tables.finish(self.blocks)
+        self.tables.finish(self.blocks)?;
+        if let Some(main) = self.main {
+            let end = main.end.min(self.blocks.count());
+            self.blocks.keep(self.first, main.start..end, MAIN_BYTES);
+        }
+        Ok(())
     }
 }
 

@@ -204,6 +204,24 @@ fn html() {
 }
 
 #[test]
+fn the_main_part_of_a_page() {
+    let words = "Words of the page itself. ".repeat(10);
+    let page = format!(
+        "<title>T</title><header><p>Shop Cart</header><main><h1>Page</h1><p>{words}</main><footer>Imprint</footer>"
+    );
+    check("a.html", &page, &expect![[r#"
+        title: T
+        h1: Page
+        p: Words of the page itself. Words of the page itself. Words of the page itself. Words of the
+    "#]]);
+    let empty = "<header><p>Shop</header><main><div id=app></div></main><p>Text beside it";
+    check("a.html", empty, &expect![[r#"
+        p: Shop
+        p: Text beside it
+    "#]]);
+}
+
+#[test]
 fn csv() {
     check(
         "a.csv",

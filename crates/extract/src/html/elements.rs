@@ -7,6 +7,8 @@ pub(super) enum Element {
     Unseen,
     /// The page's title.
     Title,
+    /// The part of the page that no other page has.
+    Main,
     /// `<h1>` to `<h6>`.
     Heading(u8),
     /// A list.
@@ -46,6 +48,7 @@ impl Element {
             | b"object" | b"canvas" | b"audio" | b"video" | b"nav" | b"select" | b"button"
             | b"textarea" | b"dialog" | b"datalist" => Self::Unseen,
             b"title" => Self::Title,
+            b"main" => Self::Main,
             b"h1" => Self::Heading(1),
             b"h2" => Self::Heading(2),
             b"h3" => Self::Heading(3),
@@ -64,10 +67,11 @@ impl Element {
             b"p" | b"dt" | b"html" | b"head" | b"body" | b"thead" | b"tbody" | b"tfoot" | b"hr" => {
                 Self::Loose
             }
-            b"div" | b"section" | b"article" | b"main" | b"header" | b"footer" | b"aside"
-            | b"blockquote" | b"form" | b"fieldset" | b"legend" | b"figure" | b"figcaption"
-            | b"address" | b"details" | b"summary" | b"caption" | b"center" | b"hgroup"
-            | b"search" => Self::Block,
+            b"div" | b"section" | b"article" | b"header" | b"footer" | b"aside" | b"blockquote"
+            | b"form" | b"fieldset" | b"legend" | b"figure" | b"figcaption" | b"address"
+            | b"details" | b"summary" | b"caption" | b"center" | b"hgroup" | b"search" => {
+                Self::Block
+            }
             b"option" | b"label" | b"input" => Self::Spaced,
             _ => Self::Inline,
         }
@@ -78,6 +82,7 @@ impl Element {
         match self {
             Self::Unseen
             | Self::Title
+            | Self::Main
             | Self::Heading(_)
             | Self::List
             | Self::Preformatted
