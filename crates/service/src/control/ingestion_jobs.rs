@@ -21,6 +21,7 @@ use outcrop_store::{Cursor, Expect, Order, Page, Scan, Write};
 use super::paging::List;
 use super::{Refused, knowledge_bases, quotas};
 use crate::knowledge::Base;
+use crate::knowledge::ingest::kitchen::check_served;
 use crate::knowledge::ingest::queue::Task;
 use crate::knowledge::ingest::report::Report;
 use crate::knowledge::ingest::statistics;
@@ -145,6 +146,7 @@ impl OpenSource {
                 source.status
             )));
         }
+        check_served(source).map_err(Exception::validation)?;
         let reference = &self.reference;
         Base::of(&reference.account_id, &reference.region, base).map(drop)
     }

@@ -2,7 +2,7 @@
 //!
 //! Everything is durable work: the Store's queue says what is to be done ([`queue`]), any process that
 //! is up takes it ([`worker`]), and one that dies leaves it to be taken again. [`sync`] compares a
-//! bucket with what the Store says of it, [`direct`] does what the documents API asks for, [`delete`]
+//! bucket, and [`web`] a web site, with what the Store says of it, [`direct`] does what the documents API asks for, [`delete`]
 //! takes out what belonged to a data source or knowledge base, and [`kitchen`] makes chunks of a
 //! document. What clients see of it is in [`crate::control`].
 //!
@@ -13,7 +13,7 @@ mod budget;
 mod content;
 pub(super) mod delete;
 mod direct;
-mod kitchen;
+pub(crate) mod kitchen;
 mod ledger;
 mod listing;
 mod plan;
@@ -23,6 +23,7 @@ pub(crate) mod statistics;
 pub(crate) mod stored;
 mod sync;
 mod transform;
+mod web;
 mod worker;
 
 use std::sync::Arc;

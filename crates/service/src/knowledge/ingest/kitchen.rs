@@ -15,9 +15,7 @@ use outcrop_knowledge::document::{DocumentLocation, Extracted, Record};
 use outcrop_knowledge::metadata::{
     DATA_SOURCE_ID, Metadata, MetadataValue, PAGE_NUMBER, SOURCE_URI,
 };
-use outcrop_model::control::{
-    CustomTransformationConfiguration, DataSource, KnowledgeBase, ParsingStrategy,
-};
+use outcrop_model::control::{CustomTransformationConfiguration, DataSource, KnowledgeBase};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -84,12 +82,9 @@ impl Kitchen {
         let base = Base::of(&source.account_id, &source.region, knowledge_base)?;
         let ingestion = data_source.vector_ingestion_configuration.as_ref();
         let chunking = ingestion.and_then(|given| given.chunking_configuration.as_ref());
-        let parsing = ingestion.and_then(|given| given.parsing_configuration.as_ref());
         let transformation =
             ingestion.and_then(|given| given.custom_transformation_configuration.clone());
-        if let Some(parsing) = parsing {
-            check_parsing(parsing.parsing_strategy)?;
-        }
+        check_served(data_source).map_err(Trouble::Failed)?;
         let strategy =
             Strategy::of(chunking).map_err(|cause| Trouble::Failed(cause.to_string()))?;
         let knowledge = &shared.ports.knowledge;
@@ -396,11 +391,23 @@ impl Pieces {
     }
 }
 
-/// Refuses to read documents in a way that is not served here.
-fn check_parsing(strategy: ParsingStrategy) -> Result<(), Trouble> {
-    Err(Trouble::Failed(format!(
-        "the parsing strategy {strategy} is not supported by Outcrop; leave parsingConfiguration out"
-    )))
+/// Refuses to read documents in a way that is not served here. The text is for the client.
+pub(crate) fn check_served(source: &DataSource) -> Result<(), String> {
+    let ingestion = source.vector_ingestion_configuration.as_ref();
+    let parsing = ingestion.and_then(|given| given.parsing_configuration.as_ref());
+    if let Some(parsing) = parsing {
+        return Err(format!(
+            "The parsing strategy {} is not supported by Outcrop. Create the data source without parsingConfiguration.",
+            parsing.parsing_strategy
+        ));
+    }
+    if ingestion.is_some_and(|given| given.context_enrichment_configuration.is_some()) {
+        return Err(
+            "contextEnrichmentConfiguration is not supported by Outcrop. Create the data source without it."
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// How a row is cut: it is one record, whatever its sentences are about.

@@ -245,6 +245,20 @@ impl Ledger {
         doc.failed_in = Some(self.job.body.job.ingestion_job_id.clone());
     }
 
+    /// That all is looked at once more, from the beginning.
+    pub(super) fn look_anew(&mut self) {
+        let counted = self.job.body.job.statistics.as_mut();
+        if let Some(scanned) = counted.map(|counted| &mut counted.number_of_documents_scanned) {
+            *scanned = Some(0);
+        }
+    }
+
+    /// That a page could not be fetched.
+    pub(super) fn unfetched(&mut self, url: &str, reason: &str) {
+        self.counts.failed += 1;
+        self.job.body.report.add(url, reason);
+    }
+
     /// That a window is done.
     pub(super) async fn close(&mut self, window: Window) -> Result<(), Trouble> {
         let counts = window.counts;

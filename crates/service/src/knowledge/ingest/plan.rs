@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use outcrop_engine::port::{ObjectInfo, SourceError};
 use outcrop_knowledge::document::DocumentLocation;
 use outcrop_model::control::DocumentStatus;
@@ -52,6 +53,15 @@ pub(super) struct Work {
     pub(super) metadata: Option<String>,
     /// What the Store says of it.
     pub(super) known: Option<Stored<DocumentDoc>>,
+    /// Its content, where that has been fetched already.
+    pub(super) page: Option<Page>,
+}
+
+/// A page of the web.
+#[derive(Clone, Debug)]
+pub(super) struct Page {
+    pub(super) mime_type: Option<String>,
+    pub(super) content: Bytes,
 }
 
 impl Work {
@@ -173,6 +183,7 @@ impl Planner {
                 object,
                 metadata,
                 known,
+                page: None,
             });
         }
         Ok(())

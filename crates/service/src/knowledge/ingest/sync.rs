@@ -23,7 +23,7 @@ use super::ledger::{Intended, Ledger, Outcome, Touched};
 use super::plan::{Place, Planner, Window};
 use super::stored::{JobDoc, Mark, SourceRef};
 use super::worker::finish;
-use super::{DocumentError, Shared, Trouble};
+use super::{DocumentError, Shared, Trouble, web};
 use crate::records::Stored;
 use outcrop_knowledge::metadata::FILE_SUFFIX;
 
@@ -128,6 +128,15 @@ async fn run(
         &data_source.body,
     )
     .await?;
+    let configuration = &data_source.body.data_source_configuration;
+    if let (DataSourceType::Web, Some(web)) =
+        (configuration.type_, &configuration.web_configuration)
+    {
+        let crawler = shared.ports.knowledge.crawler.as_deref();
+        let crawler = crawler
+            .ok_or_else(|| Trouble::Failed("this server does not crawl the web".to_owned()))?;
+        return web::run(&kitchen, ledger, crawler, Arc::new(web.clone())).await;
+    }
     let place = place(&data_source.body)?;
     let after = ledger.after().map(ToOwned::to_owned);
     let mut planner = Planner::new(
@@ -171,7 +180,7 @@ fn place(source: &DataSource) -> Result<Place, Trouble> {
     })
 }
 
-async fn remove(
+pub(super) async fn remove(
     kitchen: &Kitchen,
     ledger: &mut Ledger,
     window: &mut Window,
@@ -207,7 +216,11 @@ struct Underway<'a> {
 
 type Ended = (Intended, Result<Outcome, Trouble>);
 
-async fn index(kitchen: &Kitchen, ledger: &mut Ledger, window: &mut Window) -> Result<(), Trouble> {
+pub(super) async fn index(
+    kitchen: &Kitchen,
+    ledger: &mut Ledger,
+    window: &mut Window,
+) -> Result<(), Trouble> {
     let works = std::mem::take(&mut window.index);
     if works.is_empty() {
         return Ok(());
@@ -253,6 +266,10 @@ async fn take_up(kitchen: &Kitchen, intended: Intended) -> Result<Underway<'_>, 
     }
 }
 
+fn name_of(path: &str) -> String {
+    path.rsplit('/').next().unwrap_or_default().to_owned()
+}
+
 enum Taken {
     Pieces(Pieces),
     Same(Mark),
@@ -264,13 +281,17 @@ async fn cut(kitchen: &Kitchen, intended: &Intended) -> Result<Taken, DocumentEr
     let uri = work.location.as_str();
     let documents = &*kitchen.shared.ports.documents;
     let read = async {
+        if let Some(page) = &work.page {
+            let name = name_of(uri.split(['?', '#']).next().unwrap_or_default());
+            let (mime_type, content) = (page.mime_type.clone(), page.content.clone());
+            return content::file(name, mime_type, content, About::default()).await;
+        }
         let about = match &work.metadata {
             Some(_) => content::about(documents, &format!("{uri}{FILE_SUFFIX}")).await?,
             None => About::default(),
         };
         let bytes = content::object(documents, uri, Some(work.object.size)).await?;
-        let name = uri.rsplit('/').next().unwrap_or_default().to_owned();
-        content::file(name, None, bytes, about).await
+        content::file(name_of(uri), None, bytes, about).await
     };
     let file = match read.await {
         Ok(file) => file,
