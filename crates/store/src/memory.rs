@@ -117,8 +117,14 @@ impl State {
                 }
             }
             // A document put with an expiry already past is absent for the writes after it.
-            self.documents
-                .retain(|_, document| !expired(document.expires_at_ms, now_ms));
+            if let Write::Put {
+                expires_at_ms: Some(_),
+                ..
+            } = write
+            {
+                self.documents
+                    .retain(|_, document| !expired(document.expires_at_ms, now_ms));
+            }
             revisions.push(revision);
         }
         Ok(Committed { revisions })

@@ -114,6 +114,124 @@ async fn size_is_bounded() {
     assert_eq!(whole.map(|content| content.len()), Ok(17));
 }
 
+/// All keys below a prefix, behind `after`, a page at a time.
+async fn listed(source: &BucketFolder, bucket: &str, prefix: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    let mut after = None;
+    loop {
+        let page = DocumentSource::list(source, bucket, prefix, after.as_deref()).await;
+        let page = page.expect("it lists");
+        assert!(page.objects.len() <= 1_000);
+        keys.extend(page.objects.into_iter().map(|object| object.key));
+        after = page.next;
+        if after.is_none() {
+            return keys;
+        }
+    }
+}
+
+#[tokio::test]
+async fn objects_are_listed_in_the_order_of_their_keys() {
+    let (folder, source) = buckets();
+    let root = folder.path().join("buckets");
+    // What S3's order makes of folders: `a-b`, `a.txt`, `a/x`, `a0`.
+    for key in [
+        "a/x",
+        "a/y/z",
+        "a-b",
+        "a.txt",
+        "a0",
+        "a.txt.metadata.json",
+        ".git/config",
+        "a/.hidden",
+    ] {
+        write(&root.join("docs").join(key), b"text");
+    }
+    symlink(folder.path().join("secret"), root.join("docs/out")).expect("a link");
+    symlink("../docs", root.join("docs/around")).expect("a link");
+    symlink("a.txt", root.join("docs/also.txt")).expect("a link");
+    symlink("nowhere", root.join("docs/dangling")).expect("a link");
+    let all = [
+        "a-b",
+        "a.txt",
+        "a.txt.metadata.json",
+        "a/x",
+        "a/y/z",
+        "a0",
+        "also.txt",
+    ];
+    assert_eq!(listed(&source, "docs", "").await, all);
+    assert_eq!(listed(&source, "docs", "a/").await, ["a/x", "a/y/z"]);
+    assert_eq!(
+        listed(&source, "docs", "a.t").await,
+        ["a.txt", "a.txt.metadata.json"]
+    );
+    assert_eq!(listed(&source, "docs", "a/y/z").await, ["a/y/z"]);
+    assert!(listed(&source, "docs", "b").await.is_empty());
+    for (place, key) in all.iter().enumerate() {
+        let page = DocumentSource::list(&source, "docs", "", Some(key)).await;
+        let keys = page
+            .expect("it lists")
+            .objects
+            .into_iter()
+            .map(|object| object.key);
+        assert_eq!(keys.collect::<Vec<_>>(), all[place + 1..], "behind {key}");
+    }
+    let missing = DocumentSource::list(&source, "nowhere", "", None).await;
+    assert!(
+        matches!(missing, Err(SourceError::NotFound { .. })),
+        "{missing:?}"
+    );
+    let outside = DocumentSource::list(&source, "linked", "", None).await;
+    assert!(
+        matches!(outside, Err(SourceError::Unreadable { .. })),
+        "{outside:?}"
+    );
+}
+
+#[tokio::test]
+async fn long_listings_come_in_pages() {
+    let (folder, source) = buckets();
+    let root = folder.path().join("buckets/many");
+    for number in 0..2_500 {
+        write(&root.join(format!("{}/{number:04}", number % 3)), b"x");
+    }
+    let keys = listed(&source, "many", "").await;
+    assert_eq!(keys.len(), 2_500);
+    assert!(keys.is_sorted());
+}
+
+#[tokio::test]
+async fn objects_are_written_and_removed() {
+    let (_folder, source) = buckets();
+    let write = |key: &'static str, content: &'static [u8]| {
+        DocumentSource::write(&source, "schemas", key, Bytes::from_static(content))
+    };
+    write("new/deep/object", b"one").await.expect("is written");
+    let version = async || {
+        let page = DocumentSource::list(&source, "schemas", "new/", None).await;
+        let mut objects = page.expect("it lists").objects;
+        assert_eq!(objects.len(), 1, "nothing half-written is seen");
+        objects.remove(0).version
+    };
+    let first = version().await;
+    assert_eq!(version().await, first);
+    write("new/deep/object", b"two").await.expect("is replaced");
+    assert_ne!(version().await, first);
+    assert_eq!(
+        read(&source, "schemas", "new/deep/object").await,
+        Ok(Bytes::from_static(b"two"))
+    );
+    for _ in 0..2 {
+        let removed = DocumentSource::remove(&source, "schemas", "new/deep/object").await;
+        removed.expect("is removed, or was");
+    }
+    assert!(read(&source, "schemas", "new/deep/object").await.is_err());
+    for key in ["../other/object", "", "/etc/x", "across/x"] {
+        write(key, b"x").await.expect_err(key);
+    }
+}
+
 #[tokio::test]
 async fn buckets_are_made_and_removed_when_they_are_empty() {
     let (folder, source) = buckets();

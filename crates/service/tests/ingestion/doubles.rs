@@ -7,15 +7,17 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_core::future::BoxFuture;
+use futures_core::stream::BoxStream;
 use outcrop_engine::port::{
-    ActionCall, ActionError, ActionExecutor, ActionReply, ChunkIndex, DocumentKey, DocumentSource,
-    Embedder, EmbeddingChoice, EmbeddingIdentity, EmbeddingModel, EmbeddingPurpose, ExtractCall,
-    ExtractError, Extraction, Extractor, Hit, IndexError, IndexPlace, IndexedChunk, ModelError,
-    ObjectInfo, ObjectPage, Search, SourceError,
+    ActionCall, ActionError, ActionExecutor, ActionReply, ChunkIndex, CrawlError, CrawlEvent,
+    Crawler, DocumentKey, DocumentSource, Embedder, EmbeddingChoice, EmbeddingIdentity,
+    EmbeddingModel, EmbeddingPurpose, ExtractCall, ExtractError, Extraction, Extractor, Hit,
+    IndexError, IndexPlace, IndexedChunk, ModelError, ObjectInfo, ObjectPage, Search, SourceError,
 };
 use outcrop_knowledge::chunk::TokenCounter;
 use outcrop_knowledge::document::{DocumentLocation, Extracted, Record};
 use outcrop_knowledge::metadata::MetadataValue;
+use outcrop_model::control::WebDataSourceConfiguration;
 use outcrop_store::{
     Batch, Committed, Entry, Health, Job, Key, Lease, Listing, MemoryStore, Page, Scan, Store,
     StoreError,
@@ -523,6 +525,20 @@ impl Extractor for Texts {
             });
             Ok(Extraction::Records(rows.collect()))
         })
+    }
+}
+
+/// A crawler that finds what it is told to.
+#[derive(Default)]
+pub(crate) struct Pages(pub(crate) Mutex<Vec<Result<CrawlEvent, CrawlError>>>);
+
+impl Crawler for Pages {
+    fn crawl(
+        &self,
+        _: Arc<WebDataSourceConfiguration>,
+    ) -> BoxStream<'static, Result<CrawlEvent, CrawlError>> {
+        let found = self.0.lock().expect("whole").clone();
+        Box::pin(futures_util::stream::iter(found))
     }
 }
 

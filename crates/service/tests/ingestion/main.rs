@@ -8,4 +8,5 @@ mod doubles;
 mod jobs;
 mod scale;
 mod transformation;
+mod web;
 mod world;

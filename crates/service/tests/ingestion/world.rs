@@ -24,7 +24,7 @@ use outcrop_store::MemoryStore;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::doubles::{Buckets, Fuse, FusedStore, Index, Lengths, Splits, Texts};
+use crate::doubles::{Buckets, Fuse, FusedStore, Index, Lengths, Pages, Splits, Texts};
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/KnowledgeRole";
 const MODEL: &str = "arn:aws:bedrock:us-west-2::foundation-model/amazon.titan-embed-text-v2:0";
@@ -101,6 +101,7 @@ pub(crate) struct World {
     pub(crate) index: Arc<Index>,
     pub(crate) embedder: Arc<Lengths>,
     pub(crate) functions: Arc<Splits>,
+    pub(crate) crawler: Arc<Pages>,
     pub(crate) base: String,
     ports: Ports,
     settings: Settings,
@@ -121,12 +122,14 @@ impl World {
             buckets: Arc::clone(&buckets),
             events: std::sync::Mutex::default(),
         });
+        let crawler = Arc::new(Pages::default());
         let ports = Ports {
             retriever: None,
             knowledge: KnowledgePorts {
                 embedder: Arc::clone(&embedder) as _,
                 index: Arc::clone(&index) as _,
                 extractor: Arc::new(Texts(Arc::clone(&fuse))),
+                crawler: Some(Arc::clone(&crawler) as _),
                 ..KnowledgePorts::none()
             },
             store: Arc::new(FusedStore {
@@ -152,6 +155,7 @@ impl World {
             index,
             embedder,
             functions,
+            crawler,
             base: String::new(),
             ports,
             settings,
