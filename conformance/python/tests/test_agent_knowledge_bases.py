@@ -39,7 +39,7 @@ def knowledge_base(control):
     return control.create_knowledge_base(name=agents.unique("kb"), **BASE)["knowledgeBase"]["knowledgeBaseId"]
 
 
-def test_the_life_of_an_association(control, runtime):
+def test_the_life_of_an_association(control):
     agent = agents.create(control)
     base = knowledge_base(control)
     one = {"agentId": agent, "agentVersion": "DRAFT", "knowledgeBaseId": base}
@@ -55,11 +55,6 @@ def test_the_life_of_an_association(control, runtime):
 
     agents.prepare(control, agent)
     control.create_agent_alias(agentId=agent, agentAliasName="PROD")
-    message = refused(
-        runtime.invoke_agent, "ValidationException",
-        agentId=agent, agentAliasId="PROD", sessionId=agents.session_id(), inputText="Hello.",
-    )
-    assert message == f"Querying the knowledge base {base} in a turn is not supported by Outcrop"
 
     updated = control.update_agent_knowledge_base(**one, knowledgeBaseState="DISABLED")["agentKnowledgeBase"]
     assert updated["knowledgeBaseState"] == "DISABLED"
