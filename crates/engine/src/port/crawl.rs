@@ -22,13 +22,15 @@ pub struct WebPage {
 pub enum CrawlEvent {
     /// A page; each at most once.
     Page(WebPage),
-    /// A page that should be there and could not be fetched. What only it leads to is not found in
-    /// this crawl either.
+    /// A page that should be there and could not be fetched.
     Failed {
         /// Its address.
         url: String,
         /// Why; for people.
         reason: String,
+        /// Whether this crawl misses what else the page leads to. What it does not find must not be
+        /// taken for gone then.
+        hides: bool,
     },
 }
 
@@ -47,6 +49,9 @@ pub enum CrawlError {
         /// The limit.
         max: usize,
     },
+    /// It broke off, by no fault of the configuration; worth another try.
+    #[error("the crawl broke off before it was done")]
+    Interrupted,
 }
 
 /// Fetches the pages of web data sources, politely.
