@@ -39,7 +39,9 @@ impl DocumentSource for Buckets {
     ) -> BoxFuture<'a, Result<ObjectPage, SourceError>> {
         Box::pin(async move {
             match &self.s3 {
-                Some(s3) if !self.folders.holds(bucket).await => s3.list(bucket, prefix, after).await,
+                Some(s3) if !self.folders.holds(bucket).await => {
+                    s3.list(bucket, prefix, after).await
+                }
                 _ => self.folders.list(bucket, prefix, after).await,
             }
         })
@@ -53,7 +55,9 @@ impl DocumentSource for Buckets {
     ) -> BoxFuture<'a, Result<(), SourceError>> {
         Box::pin(async move {
             match &self.s3 {
-                Some(s3) if !self.folders.holds(bucket).await => s3.write(bucket, key, content).await,
+                Some(s3) if !self.folders.holds(bucket).await => {
+                    s3.write(bucket, key, content).await
+                }
                 _ => self.folders.write(bucket, key, content).await,
             }
         })
