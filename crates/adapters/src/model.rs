@@ -8,10 +8,10 @@
 pub mod anthropic;
 pub mod bedrock;
 mod cache;
-mod call;
+pub(crate) mod call;
 mod content;
 mod emitter;
-mod fault;
+pub(crate) mod fault;
 #[cfg(test)]
 mod fixture;
 mod limit;

@@ -18,6 +18,7 @@ use aws_sdk_bedrockruntime::Client;
 use aws_sdk_bedrockruntime::config::{Builder, StalledStreamProtectionConfig, Token};
 use aws_smithy_runtime_api::client::auth::http::HTTP_BEARER_AUTH_SCHEME_ID;
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::Blob;
 use aws_smithy_types::body::SdkBody;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
@@ -76,7 +77,7 @@ impl Bedrock {
                 let config = self.load().await;
                 if config.region().is_none() {
                     return Err(ModelError::NotServed {
-                        detail: "no AWS region is known: set region in the [[models]] entry, or AWS_REGION"
+                        detail: "no AWS region is known: set region in the entry of the configuration, or AWS_REGION"
                             .to_owned(),
                     });
                 }
@@ -116,6 +117,34 @@ impl Bedrock {
                 .auth_scheme_preference([HTTP_BEARER_AUTH_SCHEME_ID]);
         }
         builder.build()
+    }
+}
+
+impl Bedrock {
+    /// Time limits of one call.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.settings.timeouts
+    }
+
+    /// `InvokeModel`: the model's own body in, its own body out.
+    pub(crate) async fn invoke(
+        &self,
+        model: &str,
+        body: Blob,
+        deadline: Deadline,
+    ) -> Result<Blob, ModelError> {
+        let client = self.client().await?;
+        let operation = client
+            .invoke_model()
+            .model_id(model)
+            .content_type("application/json")
+            .accept("application/json")
+            .body(body);
+        let sent = deadline.response(operation.send()).await;
+        let output = sent
+            .map_err(|failure| fault::of_http(&failure, &self.host))?
+            .map_err(|failure| error::of_call(&failure, &self.host))?;
+        Ok(output.body)
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use outcrop_engine::port::{ModelError, ModelStream};
 use outcrop_model::converse::ConverseStreamOutput;
@@ -118,6 +119,20 @@ impl Endpoint {
             Form::Events => Ok(call.into_stream()),
             Form::Whole => call.read_whole().await,
         }
+    }
+
+    /// Sends `body` and reads the answer whole, whatever it is.
+    pub(crate) async fn post(&self, body: Vec<u8>) -> Result<Bytes, ModelError> {
+        let deadline = Deadline::start(self.timeouts);
+        let host = http::host_of(&self.url);
+        let failed = |failure: HttpFailure| fault::of_http(&failure, &host);
+        let mut response = self.send(body, deadline).await.map_err(failed)?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response, deadline, &host).await);
+        }
+        http::read_body(&mut response, http::RESPONSE_BODY_LIMIT, &deadline)
+            .await
+            .map_err(failed)
     }
 
     async fn send(&self, body: Vec<u8>, deadline: Deadline) -> Result<Response, HttpFailure> {

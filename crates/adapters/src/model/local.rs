@@ -29,7 +29,6 @@ mod weights;
 mod words;
 mod worker;
 
-use std::env;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,26 +86,12 @@ impl Default for LocalSettings {
         let threads = (cores / CORES_PER_THREAD).clamp(1, THREADS_LIMIT);
         Self {
             weights: WeightsLocation::default(),
-            cache: default_cache(),
+            cache: crate::weights::default_cache(),
             python: PathBuf::from("python3"),
             threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
             context_tokens: CONTEXT_TOKENS,
         }
     }
-}
-
-/// `outcrop/models` in `$XDG_CACHE_HOME` or `~/.cache`; in the temporary folder where there is no
-/// home.
-fn default_cache() -> PathBuf {
-    let set = |name: &str| {
-        env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|path| path.is_absolute())
-    };
-    let base = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
-    base.unwrap_or_else(env::temp_dir)
-        .join("outcrop")
-        .join("models")
 }
 
 /// The local model.

@@ -15,7 +15,7 @@ use outcrop_engine::port::{
 use reqwest::Url;
 
 use super::call::Endpoint;
-use request::Dialect;
+pub(crate) use request::Dialect;
 use stream::ChatDecoder;
 
 /// Where `OpenAI` itself listens.
@@ -40,7 +40,7 @@ impl OpenAi {
 }
 
 /// `OpenAI`'s hosts have left `max_tokens` behind; everyone else still expects it.
-fn dialect(url: &Url) -> Dialect {
+pub(crate) fn dialect(url: &Url) -> Dialect {
     let host = url.host_str().unwrap_or_default();
     let own = ["openai.com", "openai.azure.com", "services.ai.azure.com"];
     let is_own = own.iter().any(|domain| {

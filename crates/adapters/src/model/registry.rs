@@ -17,6 +17,7 @@ use outcrop_engine::port::{Capabilities, ModelError, ModelProvider, ModelRequest
 
 pub use super::limit::Limits;
 use crate::http::{Secret, Timeouts};
+pub(crate) use build::{bedrock_settings, matcher, openai_endpoint};
 pub use fallback::{CHAIN_MAX, Entry, FallbackError, chains};
 
 /// Geographies that an inference profile's id begins with.
@@ -117,6 +118,22 @@ pub enum RegistryError {
         /// The mapping.
         pattern: String,
     },
+    /// The provider has no models of this kind.
+    #[error("provider \"{provider}\" of pattern `{pattern}` has no embedding models")]
+    NoEmbeddings {
+        /// The mapping.
+        pattern: String,
+        /// As written in a configuration.
+        provider: &'static str,
+    },
+    /// What is named as a local model is none.
+    #[error("pattern `{pattern}`: {detail}")]
+    Weights {
+        /// The mapping.
+        pattern: String,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The HTTP client could not be made.
     #[error("the HTTP client cannot be made: {detail}")]
     Client {
@@ -166,7 +183,7 @@ impl ModelRegistry {
 }
 
 /// The names one model goes by, from the id as given to the bare id.
-fn names(model: &str) -> [&str; 3] {
+pub(crate) fn names(model: &str) -> [&str; 3] {
     let last = model.rsplit_once('/').map_or(model, |(_, last)| last);
     let bare = GEOGRAPHIES
         .iter()
@@ -175,10 +192,10 @@ fn names(model: &str) -> [&str; 3] {
     [model, last, bare]
 }
 
-/// The setting that would serve `model`, ready to be pasted.
-fn hint(model: &str) -> String {
-    // A glob's own characters, which no model id of AWS has, would change the pattern's meaning.
-    let pattern: String = model
+/// A pattern for `model`. A glob's own characters, which no model id of AWS has, would change its
+/// meaning.
+pub(crate) fn pattern_of(model: &str) -> String {
+    model
         .chars()
         .map(|c| {
             if "[]{}*?\\\"".contains(c) || c.is_control() {
@@ -187,7 +204,12 @@ fn hint(model: &str) -> String {
                 c
             }
         })
-        .collect();
+        .collect()
+}
+
+/// The setting that would serve `model`, ready to be pasted.
+fn hint(model: &str) -> String {
+    let pattern = pattern_of(model);
     format!(
         "add to the configuration file, for example, [[models]] match = \"{pattern}\" provider = \"openai\" \
          base_url = \"http://127.0.0.1:11434/v1\" upstream_model = \"qwen3:8b\" (each key on a line of its own)"

@@ -7,6 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_bedrockruntime::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_bedrockruntime::operation::converse::ConverseError;
 use aws_sdk_bedrockruntime::operation::converse_stream::ConverseStreamError;
+use aws_sdk_bedrockruntime::operation::invoke_model::InvokeModelError;
 use aws_sdk_bedrockruntime::types::error::ConverseStreamOutputError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use outcrop_engine::port::ModelError;
@@ -52,6 +53,7 @@ macro_rules! meaning {
 
 meaning!(ConverseError);
 meaning!(ConverseStreamError);
+meaning!(InvokeModelError);
 
 /// A call that was not answered with success.
 pub(super) fn of_call<E: Meaning>(error: &SdkError<E, HttpResponse>, host: &str) -> ModelError {

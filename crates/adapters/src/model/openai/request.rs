@@ -19,7 +19,7 @@ use outcrop_model::converse::{
 
 /// Which of the protocol's two generations a server speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     /// `OpenAI`'s own hosts.
     OpenAi,
     /// Everybody else.

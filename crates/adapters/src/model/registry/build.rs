@@ -35,7 +35,7 @@ pub(super) fn routes(
         .collect()
 }
 
-pub(super) fn matcher(pattern: &str) -> Result<GlobMatcher, RegistryError> {
+pub(crate) fn matcher(pattern: &str) -> Result<GlobMatcher, RegistryError> {
     let glob = Glob::new(pattern).map_err(|error| RegistryError::Pattern {
         pattern: pattern.to_owned(),
         detail: error.kind().to_string(),
@@ -96,11 +96,9 @@ impl<'a> Builder<'a> {
     ) -> Result<Arc<dyn ModelProvider>, RegistryError> {
         Ok(match mapping.provider {
             ProviderKind::OpenAi => {
-                let base = base_url(mapping, openai::DEFAULT_BASE_URL)?;
-                let mut headers = HeaderMap::new();
-                insert_key(&mut headers, mapping, &AUTHORIZATION, "Bearer ")?;
-                let url = below(&base, openai::PATH);
-                Arc::new(OpenAi::new(self.endpoint(mapping, url, headers)?))
+                let client = self.client(mapping.timeouts.connect)?;
+                let endpoint = openai_endpoint(mapping, openai::PATH, client)?;
+                Arc::new(OpenAi::new(endpoint))
             }
             ProviderKind::Anthropic => {
                 let base = base_url(mapping, anthropic::DEFAULT_BASE_URL)?;
@@ -119,18 +117,7 @@ impl<'a> Builder<'a> {
                 let url = below(&base, path);
                 Arc::new(Anthropic::new(self.endpoint(mapping, url, headers)?))
             }
-            ProviderKind::Bedrock => {
-                let endpoint = match &mapping.base_url {
-                    Some(url) => Some(parse(mapping, url)?),
-                    None => None,
-                };
-                Arc::new(Bedrock::new(Settings {
-                    endpoint,
-                    region: mapping.region.clone(),
-                    api_key: mapping.api_key.clone(),
-                    timeouts: mapping.timeouts,
-                }))
-            }
+            ProviderKind::Bedrock => Arc::new(Bedrock::new(bedrock_settings(mapping)?)),
             ProviderKind::Local => {
                 self.local
                     .clone()
@@ -167,6 +154,41 @@ impl<'a> Builder<'a> {
         self.clients.push((connect_timeout, client.clone()));
         Ok(client)
     }
+}
+
+/// Where a server of `OpenAI`'s protocols has the operation `path`.
+///
+/// # Errors
+/// The base URL or the key cannot be used.
+pub(crate) fn openai_endpoint(
+    mapping: &ModelMapping,
+    path: &str,
+    client: reqwest::Client,
+) -> Result<Endpoint, RegistryError> {
+    let base = base_url(mapping, openai::DEFAULT_BASE_URL)?;
+    let mut headers = HeaderMap::new();
+    insert_key(&mut headers, mapping, &AUTHORIZATION, "Bearer ")?;
+    Ok(Endpoint {
+        client,
+        url: below(&base, path),
+        headers,
+        key: mapping.api_key.clone(),
+        timeouts: mapping.timeouts,
+    })
+}
+
+/// How Bedrock is reached.
+///
+/// # Errors
+/// The endpoint cannot be used.
+pub(crate) fn bedrock_settings(mapping: &ModelMapping) -> Result<Settings, RegistryError> {
+    let endpoint = mapping.base_url.as_ref();
+    Ok(Settings {
+        endpoint: endpoint.map(|url| parse(mapping, url)).transpose()?,
+        region: mapping.region.clone(),
+        api_key: mapping.api_key.clone(),
+        timeouts: mapping.timeouts,
+    })
 }
 
 /// Whether two mappings differ only in which models they serve.

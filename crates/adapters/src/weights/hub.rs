@@ -1,20 +1,19 @@
 //! Fetches weights from a model hub over HTTPS.
 //!
 //! Follows the hub's redirects itself, since the shared client follows none, and checks what arrives:
-//! length and checksum as the hub announces them, and that it is a GGUF file. No hub can be reached
-//! where this project is tested, so only its parts have been exercised.
+//! length and checksum as the hub announces them. No hub can be reached where this project is tested,
+//! so only its parts have been exercised.
 
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
-use std::str::FromStr;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, LOCATION};
-use reqwest::{Response, Url};
+use reqwest::{Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 
-use super::{WeightsError, check_magic, hex, unwritable};
+use super::{WeightsError, hex, unwritable};
 use crate::http::{self, Deadline, Timeouts};
 
 /// Redirects followed: the hub sends to its store, which may send on.
@@ -38,49 +37,64 @@ pub struct HubFile {
     file: String,
 }
 
-impl FromStr for HubFile {
-    type Err = WeightsError;
-
-    /// `owner/repository/file.gguf`; the file may lie in folders.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let plain = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with('.')
-                && part
-                    .chars()
-                    .all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
-        };
+impl HubFile {
+    /// `owner/repository/file`; the file may lie in folders. `None`: it is nothing like that.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.splitn(3, '/');
         match (parts.next(), parts.next(), parts.next()) {
             (Some(owner), Some(name), Some(file))
-                if plain(owner)
-                    && plain(name)
-                    && file.split('/').all(plain)
-                    && Path::new(file)
-                        .extension()
-                        .is_some_and(|kind| kind == "gguf") =>
+                if plain(owner) && plain(name) && file.split('/').all(plain) =>
             {
-                Ok(Self {
+                Some(Self {
                     repository: format!("{owner}/{name}"),
                     file: file.to_owned(),
                 })
             }
-            _ => Err(WeightsError::Location {
-                text: format!("hf:{text}"),
-            }),
+            _ => None,
         }
     }
-}
 
-impl HubFile {
+    /// The file's path in the repository.
+    #[cfg_attr(
+        not(feature = "local"),
+        expect(
+            dead_code,
+            reason = "only the language model wants a certain kind of file"
+        )
+    )]
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
     /// The name in the cache, without folders.
-    pub(super) fn cache_name(&self) -> String {
+    #[cfg_attr(
+        not(feature = "local"),
+        expect(dead_code, reason = "only the language model's file stands alone")
+    )]
+    pub(crate) fn cache_name(&self) -> String {
         format!("{}/{}", self.repository, self.file).replace('/', "--")
     }
 
     fn url(&self) -> String {
         format!("{HUB}/{}/resolve/main/{}", self.repository, self.file)
     }
+}
+
+fn plain(part: &str) -> bool {
+    !part.is_empty()
+        && !part.starts_with('.')
+        && part
+            .chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
+}
+
+/// What a file is checked against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checked {
+    /// The checksum that the hub announces of large files; it must announce one.
+    Checksum,
+    /// Of small files the hub announces none: what came over TLS is taken.
+    Transport,
 }
 
 /// What the hub says of a file before sending to its store.
@@ -99,12 +113,23 @@ impl Announced {
     }
 }
 
-/// Fetches `file` to `target`.
-pub(super) fn fetch(
+/// Whether a file is there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fetched {
+    /// It is.
+    Whole,
+    /// The hub has no such file.
+    Absent,
+}
+
+/// Fetches `file` to `target`, once `accept` finds nothing wrong with it.
+pub(crate) fn fetch(
     file: &HubFile,
     target: &Path,
+    checked: Checked,
+    accept: fn(&Path) -> Result<(), String>,
     progress: &mut dyn FnMut(&str),
-) -> Result<(), WeightsError> {
+) -> Result<Fetched, WeightsError> {
     let failed = |detail: String| WeightsError::Fetch {
         detail: format!("{}: {detail}", file.url()),
         remedy: format!("put the file at {}", target.display()),
@@ -117,18 +142,23 @@ pub(super) fn fetch(
     let folder = target.parent().unwrap_or(Path::new("."));
     let mut part =
         tempfile::NamedTempFile::new_in(folder).map_err(|error| unwritable(folder, &error))?;
-    runtime
-        .block_on(transfer(&file.url(), part.as_file_mut()))
+    let fetched = runtime
+        .block_on(transfer(&file.url(), checked, part.as_file_mut()))
         .map_err(failed)?;
-    check_magic(part.path()).map_err(failed)?;
+    if fetched == Fetched::Absent {
+        return Ok(fetched);
+    }
+    accept(part.path()).map_err(failed)?;
     part.persist(target)
         .map_err(|error| unwritable(folder, &error.error))?;
-    Ok(())
+    Ok(fetched)
 }
 
-async fn transfer(url: &str, into: &mut File) -> Result<(), String> {
+async fn transfer(url: &str, checked: Checked, into: &mut File) -> Result<Fetched, String> {
     let deadline = Deadline::start(TIMEOUTS);
-    let (mut response, announced) = open(url, &deadline).await?;
+    let Some((mut response, announced)) = open(url, &deadline).await? else {
+        return Ok(Fetched::Absent);
+    };
     let mut hash = Sha256::new();
     let mut length = 0_u64;
     loop {
@@ -144,10 +174,11 @@ async fn transfer(url: &str, into: &mut File) -> Result<(), String> {
         into.write_all(&chunk).map_err(|error| error.to_string())?;
     }
     into.sync_all().map_err(|error| error.to_string())?;
-    verify(&announced, length, &hex(&hash.finalize()))
+    verify(&announced, checked, length, &hex(&hash.finalize()))?;
+    Ok(Fetched::Whole)
 }
 
-fn verify(announced: &Announced, length: u64, sum: &str) -> Result<(), String> {
+fn verify(announced: &Announced, checked: Checked, length: u64, sum: &str) -> Result<(), String> {
     if announced
         .length
         .is_some_and(|announced| announced != length)
@@ -161,12 +192,13 @@ fn verify(announced: &Announced, length: u64, sum: &str) -> Result<(), String> {
             Err(format!("the SHA-256 is {sum}, announced was {announced}"))
         }
         Some(_) => Ok(()),
+        None if checked == Checked::Transport => Ok(()),
         None => Err("the hub announced no checksum".to_owned()),
     }
 }
 
-/// Follows redirects to the response that carries the file.
-async fn open(url: &str, deadline: &Deadline) -> Result<(Response, Announced), String> {
+/// Follows redirects to the response that carries the file; `None` where there is no such file.
+async fn open(url: &str, deadline: &Deadline) -> Result<Option<(Response, Announced)>, String> {
     let client = http::client(TIMEOUTS.connect).map_err(|failure| failure.to_string())?;
     let mut announced = Announced::default();
     let mut url = Url::parse(url).map_err(|error| error.to_string())?;
@@ -180,7 +212,10 @@ async fn open(url: &str, deadline: &Deadline) -> Result<(Response, Announced), S
             .map_err(|error| error.without_url().to_string())?;
         announced.read(response.headers());
         if response.status().is_success() {
-            return Ok((response, announced));
+            return Ok(Some((response, announced)));
+        }
+        if response.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
         }
         if !response.status().is_redirection() {
             return Err(format!("the hub answered {}", response.status()));
@@ -211,9 +246,10 @@ mod tests {
         let mut announced = Announced::default();
         announced.read(&headers);
         announced.read(&HeaderMap::new());
-        assert_eq!(verify(&announced, 12, &sum), Ok(()));
-        assert!(verify(&announced, 11, &sum).is_err());
-        assert!(verify(&announced, 12, &"cd".repeat(32)).is_err());
-        assert!(verify(&Announced::default(), 12, &sum).is_err());
+        assert_eq!(verify(&announced, Checked::Checksum, 12, &sum), Ok(()));
+        assert!(verify(&announced, Checked::Transport, 11, &sum).is_err());
+        assert!(verify(&announced, Checked::Transport, 12, &"cd".repeat(32)).is_err());
+        assert!(verify(&Announced::default(), Checked::Checksum, 12, &sum).is_err());
+        assert!(verify(&Announced::default(), Checked::Transport, 12, &sum).is_ok());
     }
 }
