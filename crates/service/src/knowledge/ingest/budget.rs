@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Documents in work at once, of all jobs. Reading and extracting wait for disks, networks and child
+/// Documents that are read and cut at once, of all jobs. Reading and extracting wait for disks, networks and child
 /// processes; more of them than this gain nothing.
 pub(super) const DOCUMENTS_AT_ONCE: usize = 16;
 /// The room all of them share. A document's text and chunks take a small multiple of its size besides.
@@ -25,7 +25,14 @@ pub(super) struct Budget {
 #[derive(Debug)]
 pub(super) struct Share {
     _room: Option<OwnedSemaphorePermit>,
-    _place: Option<OwnedSemaphorePermit>,
+    place: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    /// The document has been read and cut: another may take its place, but not its room.
+    pub(super) fn leave_place(&mut self) {
+        self.place = None;
+    }
 }
 
 impl Budget {
@@ -46,7 +53,7 @@ impl Budget {
         let place = Arc::clone(&self.places).acquire_owned().await;
         Share {
             _room: room.ok(),
-            _place: place.ok(),
+            place: place.ok(),
         }
     }
 }
@@ -73,8 +80,12 @@ mod tests {
         let all = pin_now(budget.share(u64::MAX));
         assert!(all.is_some() && pin_now(budget.share(1)).is_none());
         drop(all);
-        let small: Vec<_> = (0..20).filter_map(|_| pin_now(budget.share(1))).collect();
+        let mut small: Vec<_> = (0..20).filter_map(|_| pin_now(budget.share(1))).collect();
         assert_eq!(small.len(), DOCUMENTS_AT_ONCE);
+        for share in &mut small {
+            share.leave_place();
+        }
+        assert!(pin_now(budget.share(1)).is_some());
     }
 
     fn pin_now<T>(future: impl Future<Output = T>) -> Option<T> {

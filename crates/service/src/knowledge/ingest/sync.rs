@@ -13,7 +13,7 @@ use outcrop_model::control::{
     KnowledgeBase, KnowledgeBaseStatus,
 };
 use outcrop_store::Job;
-use tokio::sync::MutexGuard;
+use tokio::sync::{MutexGuard, mpsc};
 use tracing::{debug, info, warn};
 
 use super::budget::{DOCUMENTS_AT_ONCE, Share};
@@ -226,18 +226,35 @@ pub(super) async fn index(
         return Ok(());
     }
     let intended = ledger.intend(works).await?;
-    let mut ended = stream::iter(intended)
-        .map(|intended| take_up(kitchen, intended))
-        .buffer_unordered(DOCUMENTS_AT_ONCE)
-        .ready_chunks(EMBEDDED_TOGETHER)
+    let (ready, mut waiting) = mpsc::channel(EMBEDDED_TOGETHER);
+    let cut = async move {
+        let taken = stream::iter(intended)
+            .map(|intended| take_up(kitchen, intended))
+            .buffer_unordered(DOCUMENTS_AT_ONCE);
+        // Nobody waits any more where the other half has failed, and ends this one.
+        taken
+            .for_each(|taken| async { drop(ready.send(taken).await) })
+            .await;
+        Ok(())
+    };
+    // What has become ready meanwhile goes together.
+    let groups = stream::poll_fn(|cx| {
+        let mut group = Vec::new();
+        let taken = waiting.poll_recv_many(cx, &mut group, EMBEDDED_TOGETHER);
+        taken.map(|count| (count > 0).then_some(group))
+    });
+    let mut ended = groups
         .map(|group| bring_in(kitchen, group))
         .buffer_unordered(EMBEDDINGS_AT_ONCE)
         .flat_map(stream::iter)
         .boxed();
-    while let Some((intended, outcome)) = ended.next().await {
-        ledger.record(intended, outcome?).await?;
-    }
-    Ok(())
+    let brought_in = async {
+        while let Some((intended, outcome)) = ended.next().await {
+            ledger.record(intended, outcome?).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(cut, brought_in).map(drop)
 }
 
 /// Reads a document and cuts it up, unless it is as it was.
@@ -246,8 +263,10 @@ async fn take_up(kitchen: &Kitchen, intended: Intended) -> Result<Underway<'_>, 
     let work = &intended.work;
     let key = kitchen.source.document_key(&work.location);
     let turn = shared.lines.stand_in(key).await;
-    let share = shared.budget.share(work.object.size).await;
-    match cut(kitchen, &intended).await {
+    let mut share = shared.budget.share(work.object.size).await;
+    let cut = cut(kitchen, &intended).await;
+    share.leave_place();
+    match cut {
         Ok(Taken::Pieces(pieces)) => Ok(Underway {
             intended,
             pieces,

@@ -48,8 +48,8 @@ pub(super) async fn run(
                         window.index.push(work);
                     }
                 }
-                CrawlEvent::Failed { url, reason } => {
-                    is_whole = false;
+                CrawlEvent::Failed { url, reason, hides } => {
+                    is_whole &= !hides;
                     window.counts.scanned += 1;
                     ledger.unfetched(&url, &reason);
                 }
