@@ -38,6 +38,7 @@ impl Handle<op::CreateKnowledgeBase> for Service {
         rules::check(
             &input.knowledge_base_configuration,
             input.storage_configuration.as_ref(),
+            self.settings.strictness,
         )?;
         tags::check(input.tags.as_ref(), self.settings.strictness)?;
         let knowledge_base = attempts(|| self.create_knowledge_base(cx, &input)).await?;

@@ -160,8 +160,16 @@ async fn all_of_it_is_kept_and_shown() {
 }
 
 #[tokio::test]
-async fn parts_that_do_not_fit_together_are_refused() {
+async fn whoever_says_nothing_of_storage_gets_the_servers_own() {
     let world = World::relaxed();
+    let request = at(vector("kb"), "/storageConfiguration", Value::Null);
+    let made = world.call::<op::CreateKnowledgeBase>(request).await;
+    assert!(made["knowledgeBase"].get("storageConfiguration").is_none());
+}
+
+#[tokio::test]
+async fn parts_that_do_not_fit_together_are_refused() {
+    let world = World::strict();
     let sql_base = || of_type("kb", &sql());
     let engine = "/knowledgeBaseConfiguration/sqlKnowledgeBaseConfiguration/redshiftConfiguration/queryEngineConfiguration";
     let vectors = |given: Value| {

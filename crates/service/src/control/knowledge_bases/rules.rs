@@ -1,6 +1,7 @@
 //! What the members of a knowledge base's configuration demand of each other, and what of it may
 //! change.
 
+use outcrop_engine::action::Strictness;
 use outcrop_model::control::{
     EmbeddingModelType, KnowledgeBase, KnowledgeBaseConfiguration, KnowledgeBaseType,
     ManagedKnowledgeBaseConfiguration, RedshiftConfiguration, RedshiftProvisionedAuthConfiguration,
@@ -14,16 +15,18 @@ use crate::control::choices::{Choice, required, violation};
 const CONFIGURATION: &str = "knowledgeBaseConfiguration";
 const STORAGE: &str = "storageConfiguration";
 
-/// Refuses a definition whose parts do not fit together.
+/// Refuses a definition whose parts do not fit together. AWS needs to know where the vectors are kept;
+/// without its limits whoever does not say gets the server's own index.
 pub(super) fn check(
     configuration: &KnowledgeBaseConfiguration,
     storage: Option<&StorageConfiguration>,
+    strictness: Strictness,
 ) -> Result<(), Exception> {
     check_configuration(configuration)?;
     let is_vector = configuration.type_ == KnowledgeBaseType::Vector;
     match storage {
         Some(storage) if is_vector => check_storage(storage),
-        None if is_vector => Err(violation(
+        None if is_vector && strictness == Strictness::Strict => Err(violation(
             STORAGE,
             "is required when knowledgeBaseConfiguration.type is VECTOR",
         )),
