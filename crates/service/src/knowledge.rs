@@ -15,7 +15,7 @@ pub(crate) mod retrieve;
 use std::sync::Arc;
 
 use outcrop_engine::port::{EmbeddingChoice, IndexPlace};
-use outcrop_model::control::KnowledgeBase;
+use outcrop_model::control::{EmbeddingDataType, KnowledgeBase};
 use outcrop_model::exception::Exception;
 
 use crate::records::Scope;
@@ -35,7 +35,7 @@ impl Base {
     /// What a stored knowledge base amounts to.
     ///
     /// # Errors
-    /// `ValidationException` where it is of another type than `VECTOR`.
+    /// `ValidationException` where it is of another type than `VECTOR`, or its vectors are binary.
     pub(crate) fn of(
         account_id: &str,
         region: &str,
@@ -48,10 +48,20 @@ impl Base {
                 body.knowledge_base_id, configuration.type_
             )));
         };
-        let dimensions = vector
+        let given = vector
             .embedding_model_configuration
             .as_ref()
-            .and_then(|given| given.bedrock_embedding_model_configuration.as_ref())
+            .and_then(|given| given.bedrock_embedding_model_configuration.as_ref());
+        if given.and_then(|given| given.embedding_data_type.as_ref())
+            == Some(&EmbeddingDataType::Binary)
+        {
+            return Err(Exception::validation(format!(
+                "knowledge base {} has the embeddingDataType BINARY, which is not supported by Outcrop: \
+                 only FLOAT32 is",
+                body.knowledge_base_id
+            )));
+        }
+        let dimensions = given
             .and_then(|given| given.dimensions)
             .and_then(|dimensions| u32::try_from(dimensions).ok());
         Ok(Self {
