@@ -45,7 +45,7 @@ const IDS: usize = 5_000;
 /// Words of a question: OpenSearch takes 1,024 clauses, and a word may become several.
 const WORDS_MAX: usize = 256;
 /// How long a serverless collection may take until a search sees a write.
-const VISIBLE_WITHIN: Duration = Duration::from_secs(120);
+const VISIBLE_WITHIN: Duration = Duration::from_mins(2);
 /// How often it is asked meanwhile.
 const VISIBLE_POLL: Duration = Duration::from_millis(500);
 

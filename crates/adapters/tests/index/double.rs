@@ -84,7 +84,7 @@ impl OpenSearch {
     }
 
     /// An index as somebody else has made and filled it.
-    pub(crate) fn fill(&self, name: &str, properties: Value, documents: Vec<(&str, Value)>) {
+    pub(crate) fn fill(&self, name: &str, properties: &Value, documents: Vec<(&str, Value)>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let index = Index {
             properties: properties.as_object().cloned().unwrap_or_default(),

@@ -120,7 +120,7 @@ async fn documents_that_aws_has_written_are_found() {
         "v": vector, "t": "the leave policy", "m": "{\"source\":\"s3://b/a.txt\"}", "year": 2024,
         "x-amz-bedrock-kb-source-uri": "s3://b/a.txt", "x-amz-bedrock-kb-data-source-id": "DS"
     });
-    server.fill("hr", fields, vec![("aws-1", filled)]);
+    server.fill("hr", &fields, vec![("aws-1", filled)]);
     let index = open(&server.url(), OpenSearchAuth::None);
     let place = place("FILLED0001", Some(&serverless()));
     let hits = find(&index, &place, SearchBy::Vector(vector.clone()), 5).await;
@@ -168,7 +168,7 @@ fn no_index() -> (u16, Value) {
     )
 }
 
-fn hits(hits: Value) -> (u16, Value) {
+fn hits(hits: &Value) -> (u16, Value) {
     (
         200,
         json!({"timed_out": false, "_shards": {"failed": 0}, "hits": {"hits": hits}}),
@@ -176,19 +176,20 @@ fn hits(hits: Value) -> (u16, Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "requests whole")]
 async fn requests_are_what_opensearch_takes() {
     let server = scripted(&[
         no_index(),
         no_index(),
         (200, json!({"acknowledged": true})),
-        hits(json!([{"_id": "old"}])),
+        hits(&json!([{"_id": "old"}])),
         (
             200,
             json!({"errors": false, "items": [
                 {"index": {"_id": "new", "status": 201}}, {"delete": {"_id": "old", "status": 404}}
             ]}),
         ),
-        hits(json!([])),
+        hits(&json!([])),
     ])
     .await;
     let auth = OpenSearchAuth::Basic {
@@ -383,7 +384,7 @@ async fn a_failed_write_of_many_is_told() {
         no_index(),
         no_index(),
         (200, json!({})),
-        hits(json!([])),
+        hits(&json!([])),
         (200, json!({"errors": true, "items": [
             {"index": {"_id": "a", "status": 400, "error": {"reason": "failed to parse field [v]"}}}
         ]})),

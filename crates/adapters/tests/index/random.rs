@@ -45,6 +45,10 @@ impl Random {
         usize::try_from(self.next() % bound as u64).expect("below a usize")
     }
 
+    fn small(&mut self, bound: u16) -> u16 {
+        u16::try_from(self.below(bound.into())).expect("below the bound")
+    }
+
     fn of<'a, T: ?Sized>(&mut self, all: &[&'a T]) -> &'a T {
         all[self.below(all.len())]
     }
@@ -52,11 +56,13 @@ impl Random {
     /// A vector of unit length.
     pub(crate) fn vector(&mut self, dimensions: usize) -> Vec<f32> {
         let mut vector: Vec<f32> = (0..dimensions)
-            .map(|_| self.below(2_001) as f32 / 1_000.0 - 1.0)
+            .map(|_| f32::from(self.small(2_001)) / 1_000.0 - 1.0)
             .collect();
         vector[0] += 0.001;
         let length = vector.iter().map(|value| value * value).sum::<f32>().sqrt();
-        vector.iter_mut().for_each(|value| *value /= length);
+        for value in &mut vector {
+            *value /= length;
+        }
         vector
     }
 
@@ -80,7 +86,7 @@ impl Random {
                 metadata.insert(key.to_owned(), self.value());
             }
         }
-        let page = MetadataValue::Number(self.below(4) as f64 + 1.0);
+        let page = MetadataValue::Number(f64::from(self.small(4)) + 1.0);
         metadata.insert("x-amz-bedrock-kb-document-page-number".to_owned(), page);
         metadata
     }

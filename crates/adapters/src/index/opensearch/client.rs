@@ -29,7 +29,7 @@ use crate::http::{self, Deadline, HttpFailure, Secret, Timeouts};
 /// Time limits of a request. A bulk write of some megabytes with a refresh takes seconds.
 const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(5),
-    response: Duration::from_secs(60),
+    response: Duration::from_mins(1),
     idle: Duration::from_secs(30),
     overall: Duration::from_secs(90),
 };

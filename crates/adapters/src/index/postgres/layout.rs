@@ -5,7 +5,7 @@
 //! without and says so. What cannot be used is refused with the column's name.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_postgres::Client;
 
@@ -96,9 +96,14 @@ impl Layout {
     }
 }
 
-/// The layouts read so far, by database and table.
+/// A database, and a table of it with the names of its columns.
+type LayoutKey = (Option<String>, String);
+
+type Known = BTreeMap<LayoutKey, Arc<Layout>>;
+
+/// The layouts read so far.
 #[derive(Default)]
-pub(super) struct Layouts(Mutex<BTreeMap<(Option<String>, String), Arc<Layout>>>);
+pub(super) struct Layouts(Mutex<Known>);
 
 impl Layouts {
     /// The table of a knowledge base; `None` where there is none.
@@ -143,14 +148,14 @@ impl Layouts {
         self.lock().remove(&Self::key(target));
     }
 
-    fn key(target: &Target) -> (Option<String>, String) {
+    fn key(target: &Target) -> LayoutKey {
         (
             target.database.clone(),
             format!("{:?}", (&target.table, &target.columns)),
         )
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Option<String>, String), Arc<Layout>>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -382,7 +387,17 @@ fn definition(target: &Target, table: &str, dimensions: u32) -> String {
         .as_ref()
         .map(|name| format!("{name} jsonb,"))
         .unwrap_or_default();
-    let mut sql = format!(
+    let neighbours = if dimensions <= HNSW_DIMENSIONS_MAX {
+        format!(
+            "CREATE INDEX ON {table} USING hnsw ({vector} vector_cosine_ops) WITH ({HNSW_OPTIONS});"
+        )
+    } else {
+        String::new()
+    };
+    let custom_index = custom
+        .map(|name| format!("CREATE INDEX ON {table} USING gin ({name});"))
+        .unwrap_or_default();
+    format!(
         "CREATE TABLE {table} (
             {id} uuid PRIMARY KEY,
             {vector} vector({dimensions}) NOT NULL,
@@ -392,17 +407,10 @@ fn definition(target: &Target, table: &str, dimensions: u32) -> String {
             {TOKENS} tsvector NOT NULL
                 GENERATED ALWAYS AS (to_tsvector('simple', left({text}, {WORDS_CHARS_MAX}))) STORED
         );
-        CREATE INDEX ON {table} USING gin ({TOKENS});"
-    );
-    if dimensions <= HNSW_DIMENSIONS_MAX {
-        sql.push_str(&format!(
-            "CREATE INDEX ON {table} USING hnsw ({vector} vector_cosine_ops) WITH ({HNSW_OPTIONS});"
-        ));
-    }
-    if let Some(custom) = custom {
-        sql.push_str(&format!("CREATE INDEX ON {table} USING gin ({custom});"));
-    }
-    sql
+        CREATE INDEX ON {table} USING gin ({TOKENS});
+        {neighbours}
+        {custom_index}"
+    )
 }
 
 /// Makes the index over this program's marks, without which documents are looked for in all rows.

@@ -212,12 +212,9 @@ fn object(text: Option<&str>) -> Map<String, Value> {
 
 /// The attributes of an object; what is of no attribute's type is left out.
 fn attributes(object: Map<String, Value>, escaped: bool) -> Metadata {
-    let plain = |text: String| match escaped {
-        true => match unescape(&text) {
-            Cow::Owned(plain) => plain,
-            Cow::Borrowed(_) => text,
-        },
-        false => text,
+    let plain = |text: String| match unescape(&text) {
+        Cow::Owned(plain) if escaped => plain,
+        _ => text,
     };
     let value = |value: Value| match value {
         Value::Bool(value) => Some(MetadataValue::Boolean(value)),

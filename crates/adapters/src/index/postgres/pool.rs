@@ -31,7 +31,7 @@ const LOCK_TIMEOUT_MS: u32 = 60_000;
 
 /// The longest a piece of work may take, all its statements together. A document of 60,000 chunks is
 /// written within it.
-const WORK_TIMEOUT: Duration = Duration::from_secs(600);
+const WORK_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// How often a piece of work is begun.
 const ATTEMPTS_MAX: u32 = 4;
