@@ -8,6 +8,7 @@ mod deploy;
 mod function;
 mod invoke;
 mod json_text;
+mod kb;
 mod keep;
 mod lint;
 #[cfg(feature = "local")]
@@ -49,6 +50,7 @@ enum Command {
     Lint(lint::Args),
     Scaffold(scaffold::Args),
     Function(function::Args),
+    Kb(kb::Args),
     #[cfg(feature = "local")]
     Local(local::Args),
     Mcp(mcp::Args),
@@ -87,6 +89,18 @@ struct Reach {
 }
 
 impl Reach {
+    /// Whether the server is on this machine, so that both see the same files.
+    fn is_this_machine(&self) -> bool {
+        let endpoint = self.endpoint.clone();
+        let endpoint = endpoint.unwrap_or_else(invoke::target::Place::default_endpoint);
+        let uri = endpoint.parse::<http::Uri>().ok();
+        uri.as_ref().and_then(http::Uri::host).is_some_and(|host| {
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            let address = host.parse::<std::net::IpAddr>();
+            host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+        })
+    }
+
     async fn server(self) -> Result<remote::Remote, Failure> {
         Ok(remote::Remote::ours(self.endpoint, self.region).await?)
     }
@@ -122,6 +136,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Lint(args) => lint::run(args),
         Command::Scaffold(args) => scaffold::run(args),
         Command::Function(args) => function::run(args),
+        Command::Kb(args) => kb::run(args),
         #[cfg(feature = "local")]
         Command::Local(args) => local::run(args),
         Command::Mcp(args) => mcp::run(args),

@@ -5,4 +5,5 @@
 
 pub mod calls;
 pub mod functions;
+pub mod knowledge;
 pub mod stacks;

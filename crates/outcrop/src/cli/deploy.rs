@@ -339,7 +339,7 @@ async fn open<'a>(server: &'a Remote, name: &str) -> Result<Keeper<'a>, Failure>
     }
 }
 
-fn confirm(question: &str) -> Result<(), Failure> {
+pub(super) fn confirm(question: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::Usage(anyhow!(
             "nobody is there to ask: give --yes"

@@ -5,10 +5,10 @@
 
 mod control;
 mod event;
-mod line;
+pub(super) mod line;
 mod render;
 pub(super) mod target;
-mod terminal;
+pub(super) mod terminal;
 mod turn;
 
 #[cfg(test)]

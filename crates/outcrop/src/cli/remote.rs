@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, StatusCode};
 use outcrop_adapters::http::{self as outbound, Deadline, HttpFailure, Timeouts};
 use outcrop_deploy::api::{Api, ApiError, OwnRequest};
 use outcrop_model::operation::{OperationSpec, Service};
-use outcrop_model::{bedrock, control};
+use outcrop_model::{bedrock, control, runtime};
 use outcrop_wire::client::{CallError, Client, Signer};
 use serde_json::Value;
 
@@ -45,6 +45,8 @@ pub(crate) struct Remote {
     client: Client,
     /// Guardrails are another service's.
     guardrails: Client,
+    /// And so are searches of knowledge bases.
+    runtime: Client,
     /// Who calls, in which region.
     signer: Signer,
     endpoint: String,
@@ -119,15 +121,19 @@ impl Remote {
         check_endpoint(&endpoint)?;
         let http = outbound::client(CONNECT_TIMEOUT)
             .map_err(|error| TargetError::Request(error.to_string()))?;
-        let guardrails = if is_aws {
-            aws_endpoint("bedrock", &signer.region)
-        } else {
-            endpoint.clone()
+        let of = |host: &str| {
+            if is_aws {
+                aws_endpoint(host, &signer.region)
+            } else {
+                endpoint.clone()
+            }
         };
+        let (guardrails, runtime) = (of("bedrock"), of("bedrock-agent-runtime"));
         Ok(Self {
             http,
             client: Client::new(Service::Control, &endpoint, signer.clone()),
             guardrails: Client::new(Service::Bedrock, &guardrails, signer.clone()),
+            runtime: Client::new(Service::Runtime, &runtime, signer.clone()),
             signer,
             endpoint,
             is_signed,
@@ -158,9 +164,12 @@ impl Remote {
 
     async fn operate(&self, operation: &'static str, input: Value) -> Result<Value, ApiError> {
         let spec = operation_of(operation)?;
-        let is_read = spec.name.starts_with("Get") || spec.name.starts_with("List");
+        let is_read = ["Get", "List", "Retrieve"]
+            .iter()
+            .any(|verb| spec.name.starts_with(verb));
         let client = match spec.service {
             Service::Bedrock => &self.guardrails,
+            Service::Runtime => &self.runtime,
             _ => &self.client,
         };
         // One token for all tries, so that they are one call.
@@ -303,9 +312,10 @@ pub(crate) fn aws_endpoint(host: &str, region: &str) -> String {
 }
 
 fn operation_of(name: &'static str) -> Result<&'static OperationSpec, ApiError> {
-    let (operations, name) = match name.strip_prefix("bedrock:") {
-        Some(name) => (bedrock::tables::SERVICE.operations, name),
-        None => (control::tables::SERVICE.operations, name),
+    let (operations, name) = match name.split_once(':') {
+        Some(("bedrock", name)) => (bedrock::tables::SERVICE.operations, name),
+        Some(("runtime", name)) => (runtime::tables::SERVICE.operations, name),
+        _ => (control::tables::SERVICE.operations, name),
     };
     let found = operations.binary_search_by_key(&name, |operation| operation.name);
     let found = found.ok().and_then(|index| operations.get(index));

@@ -15,6 +15,7 @@ use http::header::{CONTENT_TYPE, IF_MATCH};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use outcrop_adapters::source::{BucketError, BucketFolder};
 use outcrop_engine::port::{DocumentSource, SourceError};
+use outcrop_knowledge::metadata::FILE_SUFFIX;
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::CallContext;
 use outcrop_service::Service;
@@ -29,6 +30,9 @@ use crate::functions::{self, Fit, handler, name_of};
 
 /// Where these endpoints lie.
 pub(crate) const PREFIX: &str = "/_outcrop/v1/";
+
+/// Pages of a bucket that are counted, each up to a thousand objects: some seconds of asking S3.
+const COUNTED_PAGES: usize = 100;
 
 /// What answers them.
 pub(crate) struct Own {
@@ -126,12 +130,21 @@ impl Own {
                 super::versions::put(&self.service, cx, agent, number, body).await?;
                 Value::Null
             }
+            (&Method::POST, ["knowledge-bases", id, "search"]) => {
+                self.service.search_by_words(cx, id, read(body)?).await?
+            }
             (&Method::PUT, ["buckets", name]) => {
-                match body.is_empty() {
-                    true => self.buckets.create(name).await.map_err(bucket)?,
-                    false => self.link_bucket(name, &read(body)?).await?,
+                if body.is_empty() {
+                    self.buckets.create(name).await.map_err(bucket)?;
+                } else {
+                    self.link_bucket(name, &read(body)?).await?;
                 }
                 Value::Null
+            }
+            (&Method::GET, ["buckets", name, "documents"]) => {
+                let prefix = query(request, "prefix").transpose()?;
+                let documents = self.count(name, prefix.as_deref().unwrap_or_default());
+                json!({"documents": documents.await?})
             }
             (&Method::PUT, ["buckets", name, "objects"]) => {
                 self.put_object(name, &read(body)?).await?;
@@ -240,18 +253,32 @@ impl Own {
         linked.map_err(bucket)
     }
 
+    /// How many documents of a knowledge base a bucket has below a prefix; `None`: too many to count.
+    async fn count(&self, bucket: &str, prefix: &str) -> Result<Option<usize>, Exception> {
+        let mut count = 0;
+        let mut after: Option<String> = None;
+        for _ in 0..COUNTED_PAGES {
+            let listed = self.documents.list(bucket, prefix, after.as_deref()).await;
+            let page = listed.map_err(|error| unread(&error))?;
+            let documents = page.objects.iter().filter(|object| {
+                let key = object.key.as_str();
+                !key.ends_with('/') && !key.ends_with(FILE_SUFFIX)
+            });
+            count += documents.count();
+            after = page.next;
+            if after.is_none() {
+                return Ok(Some(count));
+            }
+        }
+        Ok(None)
+    }
+
     async fn put_object(&self, name: &str, asked: &ObjectRequest) -> Result<(), Exception> {
         let content = STANDARD.decode(&asked.content).map_err(|error| {
             Exception::validation(format!("content: expected Base64, but {error}"))
         })?;
         let written = self.documents.write(name, &asked.key, content.into());
-        written.await.map_err(|error| {
-            let text = error.to_string();
-            match error {
-                SourceError::NotFound { .. } => Exception::not_found(text),
-                _ => Exception::validation(text),
-            }
-        })
+        written.await.map_err(|error| unread(&error))
     }
 
     async fn put_function(
@@ -300,12 +327,16 @@ fn if_match(headers: &HeaderMap) -> Result<u64, Exception> {
 }
 
 fn owner(request: &Request<Bytes>) -> Result<String, Exception> {
+    let missing = || Exception::validation("owner: the query names the owner of the lock");
+    query(request, "owner").unwrap_or_else(|| Err(missing()))
+}
+
+/// A parameter of the query.
+fn query(request: &Request<Bytes>, name: &str) -> Option<Result<String, Exception>> {
     let query = request.uri().query().unwrap_or_default();
-    let owner = query
-        .split('&')
-        .find_map(|pair| pair.strip_prefix("owner="))
-        .ok_or_else(|| Exception::validation("owner: the query names the owner of the lock"))?;
-    segments(owner).map(|mut parts| parts.pop().unwrap_or_default())
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, value) = pairs.find(|(found, _)| *found == name)?;
+    Some(segments(value).map(|parts| parts.join("/")))
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Exception> {
@@ -328,6 +359,14 @@ fn bucket(error: BucketError) -> Exception {
         BucketError::NotFound(_) => Exception::not_found(text),
         BucketError::NotEmpty(_) | BucketError::Exists(_) => Exception::conflict(text),
         BucketError::Failed { .. } => Exception::internal(text),
+    }
+}
+
+fn unread(error: &SourceError) -> Exception {
+    let text = error.to_string();
+    match error {
+        SourceError::NotFound { .. } => Exception::not_found(text),
+        _ => Exception::validation(text),
     }
 }
 
