@@ -26,6 +26,8 @@ const HNSW_OPTIONS: &str = "m = 16, ef_construction = 128";
 const WORDS_CHARS_MAX: u32 = 100_000;
 /// The column of words in a table that this program made.
 const TOKENS: &str = "tokens";
+/// How long the index over this program's marks may take, in a table that somebody has filled.
+const MARKS_TIMEOUT_MS: u32 = 540_000;
 /// Characters of a document's key in the index: an entry has room for 2,700 bytes.
 pub(super) const KEY_CHARS_MAX: u32 = 500;
 
@@ -418,6 +420,11 @@ async fn index_marks(session: &mut Session, layout: &Layout) -> Result<(), Failu
     let sql = format!("CREATE INDEX ON {} ({})", layout.table, layout.marks());
     let transaction = session.client.transaction().await?;
     let lock = lock_number(&["marks", &layout.table]);
+    transaction
+        .batch_execute(&format!(
+            "SET LOCAL statement_timeout = {MARKS_TIMEOUT_MS}; SET LOCAL lock_timeout = {MARKS_TIMEOUT_MS};"
+        ))
+        .await?;
     transaction
         .execute("SELECT pg_advisory_xact_lock($1)", &[&lock])
         .await?;
