@@ -114,17 +114,27 @@ async fn documents_go_in_and_out() {
         chunks[2].metadata.get("far"),
         Some(&MetadataValue::Boolean(true))
     );
-    // The same again is replaced, and a bad one takes the good one's place.
-    ingest(
-        &world,
-        &source,
-        json!([inline("1", "uno"), inline("2", "damaged")]),
-    )
-    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn documents_are_replaced_and_taken_out() {
+    let world = World::new().await;
+    let source = world.custom("custom").await;
+    let text = |id: &str, text: &str| (id.to_owned(), text.to_owned());
+    let first = json!([inline("1", "one"), inline("2", "two"), inline("3", "three")]);
+    ingest(&world, &source, first).await;
     world.work().await;
+    let second = json!([
+        inline("1", "uno"),
+        inline("2", "damaged"),
+        inline("4", "damaged")
+    ]);
+    ingest(&world, &source, second).await;
+    world.work().await;
+    // A bad one takes the good one's place.
     assert_eq!(
         set(world.index.texts(&world.base)),
-        set([text("1", "uno"), text("3", "from a bucket")])
+        set([text("1", "uno"), text("3", "three")])
     );
     let delete = world.named(
         &source,
@@ -150,7 +160,7 @@ async fn documents_go_in_and_out() {
         .map(|detail| &detail["identifier"]["custom"]["id"])
         .collect();
     assert_eq!(ids, ["2", "3"]);
-    assert_eq!(world.index.texts(&world.base), [text("3", "from a bucket")]);
+    assert_eq!(world.index.texts(&world.base), [text("3", "three")]);
 }
 
 #[tokio::test(start_paused = true)]

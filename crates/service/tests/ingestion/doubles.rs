@@ -490,7 +490,7 @@ impl Embedder for Lengths {
                 });
             }
             let mut all = self.texts.lock().expect("whole");
-            all.extend(texts.iter().map(|text| text.to_string()));
+            all.extend(texts.iter().map(ToString::to_string));
             Ok(texts.iter().map(|_| vec![1.0, 0.0]).collect())
         })
     }

@@ -70,40 +70,41 @@ async fn only_what_changed_is_indexed() {
             .put(&format!("{name}.txt"), format!("text of {name}"));
     }
     world.buckets.put("b.txt.metadata.json", note(1));
-    let mut rounds: Vec<(&str, Value, usize)> = Vec::new();
-    rounds.push((
-        "all",
-        json!({"Scanned": 5, "MetadataScanned": 1, "NewIndexed": 5}),
-        5,
-    ));
-    rounds.push(("nothing", json!({"Scanned": 5, "MetadataScanned": 1}), 0));
-    rounds.push((
-        "content",
-        json!({"Scanned": 5, "MetadataScanned": 1, "ModifiedIndexed": 1}),
-        1,
-    ));
-    rounds.push(("touched", json!({"Scanned": 5, "MetadataScanned": 1}), 0));
-    rounds.push((
-        "metadata",
-        json!({"Scanned": 5, "MetadataScanned": 1, "MetadataModified": 1}),
-        1,
-    ));
-    rounds.push((
-        "metadata gone",
-        json!({"Scanned": 5, "MetadataModified": 1}),
-        1,
-    ));
-    rounds.push((
-        "gone and new",
-        json!({"Scanned": 5, "Deleted": 1, "NewIndexed": 1}),
-        1,
-    ));
-    rounds.push((
-        "both",
-        json!({"Scanned": 5, "MetadataScanned": 1, "MetadataModified": 1, "ModifiedIndexed": 1}),
-        1,
-    ));
-    rounds.push(("empty", json!({"Deleted": 5}), 0));
+    let rounds = [
+        (
+            "all",
+            json!({"Scanned": 5, "MetadataScanned": 1, "NewIndexed": 5}),
+            5,
+        ),
+        ("nothing", json!({"Scanned": 5, "MetadataScanned": 1}), 0),
+        (
+            "content",
+            json!({"Scanned": 5, "MetadataScanned": 1, "ModifiedIndexed": 1}),
+            1,
+        ),
+        ("touched", json!({"Scanned": 5, "MetadataScanned": 1}), 0),
+        (
+            "metadata",
+            json!({"Scanned": 5, "MetadataScanned": 1, "MetadataModified": 1}),
+            1,
+        ),
+        (
+            "metadata gone",
+            json!({"Scanned": 5, "MetadataModified": 1}),
+            1,
+        ),
+        (
+            "gone and new",
+            json!({"Scanned": 5, "Deleted": 1, "NewIndexed": 1}),
+            1,
+        ),
+        (
+            "both",
+            json!({"Scanned": 5, "MetadataScanned": 1, "MetadataModified": 1, "ModifiedIndexed": 1}),
+            1,
+        ),
+        ("empty", json!({"Deleted": 5}), 0),
+    ];
     for (what, expected, puts) in rounds {
         match what {
             "content" => world.buckets.put("a.txt", "another text"),

@@ -210,8 +210,8 @@ pub(super) async fn remove(
 struct Underway<'a> {
     intended: Intended,
     pieces: Pieces,
-    _turn: MutexGuard<'a, ()>,
-    _share: Share,
+    turn: MutexGuard<'a, ()>,
+    share: Share,
 }
 
 type Ended = (Intended, Result<Outcome, Trouble>);
@@ -270,8 +270,8 @@ async fn take_up(kitchen: &Kitchen, intended: Intended) -> Result<Underway<'_>, 
         Ok(Taken::Pieces(pieces)) => Ok(Underway {
             intended,
             pieces,
-            _turn: turn,
-            _share: share,
+            turn,
+            share,
         }),
         Ok(Taken::Same(mark)) => Err((intended, Ok(Outcome::Same(mark)))),
         Ok(Taken::Gone) => {
@@ -362,10 +362,10 @@ async fn bring_in(kitchen: &Kitchen, group: Vec<Result<Underway<'_>, Ended>>) ->
             Ok(Underway {
                 intended,
                 pieces,
-                _turn,
-                _share,
+                turn,
+                share,
             }) => {
-                held.push((intended, _turn, _share));
+                held.push((intended, turn, share));
                 all.push(pieces);
             }
             Err(done) => ended.push(done),
