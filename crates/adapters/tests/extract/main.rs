@@ -117,8 +117,9 @@ fn a_child_that_nobody_watches_ends_when_its_processor_time_does() {
 #[tokio::test]
 async fn a_child_can_do_nothing_but_compute() {
     let extractor = ChildExtractor::new(settings());
+    // No file, folder, socket, program or thread; one variable, which is the allocator's.
     let tried = extract(&extractor, "try").await.unwrap();
-    assert_eq!(tried, "false false false false false 0");
+    assert_eq!(tried, "false false false false false 1");
 }
 
 #[cfg(target_os = "linux")]
