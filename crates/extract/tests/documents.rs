@@ -1,6 +1,8 @@
 //! What real documents come out as. Those under `fixtures` were made by `fixtures/make.py` with
 //! python-docx, openpyxl, `ReportLab` and fpdf2.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};

@@ -1,6 +1,8 @@
 //! Files made to hurt: each gives a document or an error that names the limit, soon and in little
 //! memory. What only a process of its own can bound is tested where that process is.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::io::{Cursor, Write as _};
 use std::time::{Duration, Instant};
 
