@@ -62,10 +62,12 @@ async fn graph(folder: &Path, place: &IndexPlace) {
         place.account_id, place.region, place.knowledge_base_id
     ));
     for _ in 0..600 {
-        let found = std::fs::read_dir(&folder).expect("its folder").any(|entry| {
-            let name = entry.expect("an entry").file_name();
-            name.to_string_lossy().ends_with(".graph") && name != "draft.graph"
-        });
+        let found = std::fs::read_dir(&folder)
+            .expect("its folder")
+            .any(|entry| {
+                let name = entry.expect("an entry").file_name();
+                name.to_string_lossy().ends_with(".graph") && name != "draft.graph"
+            });
         if found {
             return;
         }
@@ -114,7 +116,10 @@ async fn the_graph_finds_nearly_all_that_is_nearest() {
             let exact: BTreeSet<_> = exact.into_iter().map(|hit| hit.chunk_id).collect();
             assert_eq!(found.len(), exact.len());
             all += exact.len();
-            hits += found.iter().filter(|hit| exact.contains(&hit.chunk_id)).count();
+            hits += found
+                .iter()
+                .filter(|hit| exact.contains(&hit.chunk_id))
+                .count();
         }
         assert!(hits * 100 >= all * 98, "{hits} of {all} with {filter:?}");
     }
@@ -127,14 +132,19 @@ async fn a_folder_has_one_owner() {
     let place = place("OWNED00001", None);
     let chunks = || Random::new(1).chunks("a", 1, DIMENSIONS);
     let key = document("SOURCE0001", "a");
-    one.put(&place, &identity(), &key, chunks()).await.expect("a put");
+    one.put(&place, &identity(), &key, chunks())
+        .await
+        .expect("a put");
     let refused = other.put(&place, &identity(), &key, chunks()).await;
     assert!(
         matches!(&refused, Err(IndexError::Unavailable(why)) if why.contains("in use by another process")),
         "{refused:?}"
     );
     drop(one);
-    other.put(&place, &identity(), &key, chunks()).await.expect("a put");
+    other
+        .put(&place, &identity(), &key, chunks())
+        .await
+        .expect("a put");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -146,9 +156,17 @@ async fn vectors_of_another_length_are_refused() {
     let refused = index
         .put(&place, &identity(), &key, Random::new(1).chunks("a", 1, 3))
         .await;
-    assert!(matches!(refused, Err(IndexError::Rejected(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(IndexError::Rejected(_))),
+        "{refused:?}"
+    );
     index
-        .put(&place, &identity(), &key, Random::new(1).chunks("a", 1, DIMENSIONS))
+        .put(
+            &place,
+            &identity(),
+            &key,
+            Random::new(1).chunks("a", 1, DIMENSIONS),
+        )
         .await
         .expect("a put");
     let search = Search {
@@ -157,7 +175,10 @@ async fn vectors_of_another_length_are_refused() {
         limit: 5,
     };
     let refused = index.search(&place, search).await;
-    assert!(matches!(refused, Err(IndexError::Rejected(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(IndexError::Rejected(_))),
+        "{refused:?}"
+    );
 }
 
 /// Chunks that all tell which version of their document they are of.
@@ -180,7 +201,10 @@ async fn versions(index: &dyn ChunkIndex, place: &IndexPlace) -> BTreeMap<String
     let mut found = BTreeMap::new();
     for ((uri, text), count) in counted {
         assert_eq!(count, CHUNKS, "{uri}: {text}");
-        let version = text.split(' ').nth(1).and_then(|number| number.parse().ok());
+        let version = text
+            .split(' ')
+            .nth(1)
+            .and_then(|number| number.parse().ok());
         let before = found.insert(uri, version.expect("a version"));
         assert_eq!(before, None, "two versions at once");
     }
@@ -223,7 +247,11 @@ async fn versions_by_vector(index: &dyn ChunkIndex, place: &IndexPlace) {
         let mut texts: BTreeMap<String, BTreeMap<String, usize>> = BTreeMap::new();
         for hit in find(index, place, by, 500).await {
             let uri = hit.document.location.as_str().to_owned();
-            *texts.entry(uri).or_default().entry(hit.text.to_string()).or_default() += 1;
+            *texts
+                .entry(uri)
+                .or_default()
+                .entry(hit.text.to_string())
+                .or_default() += 1;
         }
         for (uri, texts) in texts {
             let counts: Vec<usize> = texts.values().copied().collect();
@@ -241,7 +269,11 @@ async fn writes_until_it_is_killed() {
     };
     let index = open(Path::new(&folder));
     let place = place("KILLED0001", None);
-    let start = versions(&index, &place).await.into_values().max().unwrap_or(0);
+    let start = versions(&index, &place)
+        .await
+        .into_values()
+        .max()
+        .unwrap_or(0);
     for number in start + 1..start + 100_000 {
         let name = format!("doc-{}", number % DOCUMENTS);
         let key = document("SOURCE0001", &name);
@@ -265,7 +297,12 @@ async fn a_kill_leaves_what_was_answered() {
     for _ in 0..6 {
         let until = answered + 10 + random.below(60);
         let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--ignored", "--exact", "embedded::writes_until_it_is_killed", "--nocapture"])
+            .args([
+                "--ignored",
+                "--exact",
+                "embedded::writes_until_it_is_killed",
+                "--nocapture",
+            ])
             .env(FOLDER, folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -7,6 +7,7 @@ mod loopback;
 mod server;
 
 mod double;
+mod embedded;
 mod opensearch;
 mod oracle;
 mod postgres;
