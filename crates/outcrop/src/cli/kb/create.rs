@@ -117,7 +117,7 @@ pub(super) async fn run(args: Args) -> Result<(), Failure> {
     let bucket = args.bucket.clone();
     let bucket = bucket.unwrap_or_else(|| bucket_name(&args.name));
     let links = !args.copy && args.reach.is_this_machine();
-    let server = args.reach.server().await?;
+    let server = args.reach.clone().server().await?;
     let identity = server.own(OwnRequest::new("GET", "identity")).await?;
 
     let mut made = json!({"name": args.name, "bucket": bucket});

@@ -129,19 +129,19 @@ fn head(result: &Value) -> String {
 fn wrapped(words: &[&str], width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
-        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= width;
-        match lines.last_mut().filter(|line| fits(line)) {
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None if lines.len() < TEXT_LINES => lines.push((*word).to_owned()),
-            None => {
-                if let Some(line) = lines.last_mut() {
-                    line.push_str(" …");
-                }
-                break;
-            }
+        let is_full = lines.len() == TEXT_LINES;
+        let Some(line) = lines.last_mut() else {
+            lines.push((*word).to_owned());
+            continue;
+        };
+        if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else if is_full {
+            line.push_str(" …");
+            break;
+        } else {
+            lines.push((*word).to_owned());
         }
     }
     lines
