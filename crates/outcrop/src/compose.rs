@@ -3,6 +3,10 @@
 //! The only function that knows all of them. Opens the store, which takes an exclusive lock on the
 //! data folder or connects to a database, and tries what keeps functions apart; contacts nothing else.
 
+mod embeddings;
+mod indexes;
+mod rerankers;
+
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +21,7 @@ use outcrop_adapters::action::{
 };
 #[cfg(target_os = "linux")]
 use outcrop_adapters::code::{CodeSettings, PythonInterpreter};
+use outcrop_adapters::extract::{ChildExtractor, ExtractorSettings};
 use outcrop_adapters::http::{Secret, Timeouts};
 #[cfg(feature = "local")]
 use outcrop_adapters::model::local::{LocalModel, LocalSettings, WeightsLocation};
@@ -24,14 +29,14 @@ use outcrop_adapters::model::registry::{ModelMapping, ModelRegistry, ProviderKin
 use outcrop_adapters::packages::PackageFolders;
 #[cfg(target_os = "linux")]
 use outcrop_adapters::sandbox::{Sandbox, SandboxSettings};
-use outcrop_adapters::source::{BucketFolder, Buckets, S3Buckets, S3Settings};
+use outcrop_adapters::source::{BucketFolder, Buckets, S3Buckets, S3Settings, WebCrawler};
 use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{DocumentSource, FunctionPackages, ModelProvider};
 use outcrop_service::Service;
 use outcrop_service::lambda::directory::{Family, Found, FunctionDirectory, UploadedFunction};
 use outcrop_service::outcrop_api::functions;
-use outcrop_service::ports::Ports;
+use outcrop_service::ports::{KnowledgePorts, Ports};
 use outcrop_service::settings::Settings;
 use outcrop_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store};
 
@@ -40,7 +45,7 @@ use tracing::{info, warn};
 
 use crate::config::{
     AwsLimits, CodeRuntime, Config, Durability, Function, LocalCode, ModelRoute, ProviderKind,
-    Runtime,
+    Runtime, Upstream,
 };
 #[cfg(feature = "local")]
 use crate::config::{Local, Python};
@@ -117,11 +122,18 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     let documents: Arc<dyn DocumentSource> = Arc::new(documents);
     #[cfg(target_os = "linux")]
     let code = Arc::new(code_interpreter(config, sandbox.clone()));
+    let models: Arc<dyn ModelProvider> = Arc::new(models(config)?);
     let ports = Ports {
         retriever: None,
-        knowledge: outcrop_service::ports::KnowledgePorts::none(),
+        knowledge: KnowledgePorts {
+            embedder: Arc::new(embeddings::embeddings(config)?),
+            reranker: Arc::new(rerankers::rerankers(config, &models)?),
+            extractor: Arc::new(ChildExtractor::new(ExtractorSettings::of_this_program()?)),
+            index: indexes::index(config)?,
+            crawler: Some(Arc::new(WebCrawler::new(config.crawler.clone()))),
+        },
         store: store.clone(),
-        models: Arc::new(models(config)?),
+        models,
         actions: functions.clone(),
         #[cfg(target_os = "linux")]
         code: code.clone(),
@@ -289,15 +301,23 @@ fn local_model(_config: &Config) -> anyhow::Result<Option<Arc<dyn ModelProvider>
 }
 
 fn mapping(route: &ModelRoute, config: &Config) -> ModelMapping {
-    let upstream = &route.upstream;
     ModelMapping {
-        pattern: route.pattern.clone(),
-        provider: match upstream.provider {
-            ProviderKind::OpenAi => Kind::OpenAi,
-            ProviderKind::Anthropic => Kind::Anthropic,
-            ProviderKind::Bedrock => Kind::Bedrock,
-            ProviderKind::Local => Kind::Local,
-        },
+        fallback: route.fallback.clone(),
+        limits: route.limits,
+        prompt_cache: route.prompt_cache,
+        ..upstream_mapping(&route.pattern, &route.upstream, config)
+    }
+}
+
+/// How the models that match a pattern are reached.
+fn upstream_mapping(pattern: &str, upstream: &Upstream, config: &Config) -> ModelMapping {
+    let provider = match upstream.provider {
+        ProviderKind::OpenAi => Kind::OpenAi,
+        ProviderKind::Anthropic => Kind::Anthropic,
+        ProviderKind::Bedrock => Kind::Bedrock,
+        ProviderKind::Local => Kind::Local,
+    };
+    ModelMapping {
         base_url: upstream.base_url.clone(),
         upstream_model: upstream.model.clone(),
         api_key: upstream
@@ -312,9 +332,7 @@ fn mapping(route: &ModelRoute, config: &Config) -> ModelMapping {
             // The turn's own budget ends it, with a clearer text.
             overall: Duration::from_secs(config.turn.turn_s.into()),
         },
-        fallback: route.fallback.clone(),
-        limits: route.limits,
-        prompt_cache: route.prompt_cache,
+        ..ModelMapping::new(pattern, provider)
     }
 }
 

@@ -43,12 +43,16 @@ use std::time::Duration;
 
 use outcrop_adapters::action::{McpServer, RestApi};
 use outcrop_adapters::http::egress::Egress;
+use outcrop_adapters::index::opensearch::OpenSearchOptions;
+use outcrop_adapters::index::postgres::PostgresIndexOptions;
+use outcrop_adapters::index::routing::IndexPattern;
 use outcrop_adapters::model::registry::Limits;
 use outcrop_engine::orchestration::Budget;
 use outcrop_store::DatabaseUrl;
 use serde::Deserialize;
 
 use document::Document;
+pub(crate) use validate::INDEX_CONNECTIONS;
 
 /// File looked for in the current folder when none is named.
 const DEFAULT_FILE: &str = "outcrop.toml";
@@ -101,14 +105,11 @@ pub(crate) struct Config {
     /// Who decided [`Self::models`].
     pub(crate) models_origin: ModelsOrigin,
     /// Embedding lookup, first match wins.
-    #[cfg_attr(
-        not(test),
-        expect(
-            dead_code,
-            reason = "checked now, so that files stay valid; knowledge bases will read it"
-        )
-    )]
     pub(crate) embeddings: Vec<EmbeddingRoute>,
+    /// Reranker lookup, first match wins.
+    pub(crate) rerankers: Vec<RerankerRoute>,
+    /// Engines of vectors, first match wins.
+    pub(crate) indexes: Vec<IndexRoute>,
     /// Action functions, first match wins.
     pub(crate) functions: Vec<Function>,
     /// What functions in Python share.
@@ -125,11 +126,9 @@ pub(crate) struct Config {
     pub(crate) sandbox: Sandbox,
     /// What functions that are no Lambda functions may call.
     pub(crate) egress: Egress,
-    /// The embedded model.
-    #[cfg_attr(
-        all(not(feature = "local"), not(test)),
-        expect(dead_code, reason = "a build without the model")
-    )]
+    /// Which hosts web data sources are read from; without any, none is.
+    pub(crate) crawler: Egress,
+    /// The models in this process.
     pub(crate) local: Local,
     /// Folder whose sub-folders are S3 buckets; `None`: `buckets` in the data folder.
     pub(crate) buckets: Option<PathBuf>,
@@ -278,7 +277,6 @@ pub(crate) struct ModelRoute {
 
 /// One `[[embeddings]]` entry.
 #[derive(Clone, Debug)]
-#[expect(dead_code, reason = "see `Config::embeddings`")]
 pub(crate) struct EmbeddingRoute {
     /// Glob over model ids.
     pub(crate) pattern: String,
@@ -286,6 +284,51 @@ pub(crate) struct EmbeddingRoute {
     pub(crate) upstream: Upstream,
     /// Length of the vectors, where the model's own is not wanted.
     pub(crate) dimensions: Option<u32>,
+}
+
+/// One `[[rerankers]]` entry.
+#[derive(Clone, Debug)]
+pub(crate) struct RerankerRoute {
+    /// Glob over model ids.
+    pub(crate) pattern: String,
+    /// What serves them.
+    pub(crate) provider: RerankerProvider,
+    /// How it is reached. Its own provider is of no account.
+    pub(crate) upstream: Upstream,
+}
+
+/// What serves reranker models.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum RerankerProvider {
+    /// Cohere's protocol.
+    Cohere,
+    /// Text Embeddings Inference.
+    Tei,
+    /// `InvokeModel`.
+    Bedrock,
+    /// A model of `[[models]]`.
+    Judge,
+}
+
+/// One `[[indexes]]` entry.
+#[derive(Clone, Debug)]
+pub(crate) struct IndexRoute {
+    /// Which knowledge bases.
+    pub(crate) pattern: IndexPattern,
+    /// Where their vectors are.
+    pub(crate) engine: IndexEngine,
+}
+
+/// What keeps vectors.
+#[derive(Clone, Debug)]
+pub(crate) enum IndexEngine {
+    /// This process, in its data folder.
+    Embedded,
+    /// PostgreSQL with pgvector.
+    Postgres(PostgresIndexOptions),
+    /// OpenSearch.
+    OpenSearch(OpenSearchOptions),
 }
 
 /// How to reach a model.
@@ -397,8 +440,12 @@ pub(crate) enum Runtime {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Local {
     /// Path of a GGUF file, or `hf:owner/repository/file.gguf`; `None`: the built-in choice.
+    #[cfg_attr(
+        all(not(feature = "local"), not(test)),
+        expect(dead_code, reason = "a build without the language model")
+    )]
     pub(crate) weights: Option<String>,
-    /// Threads of the inference; `None`: the built-in choice.
+    /// Threads of the language model, and of the embedding models; `None`: the built-in choice.
     pub(crate) threads: Option<NonZeroUsize>,
 }
 

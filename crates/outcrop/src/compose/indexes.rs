@@ -2,20 +2,28 @@
 
 use std::sync::Arc;
 
+use outcrop_adapters::index::embedded::{self, EmbeddedIndex, EmbeddedOptions};
 use outcrop_adapters::index::opensearch::OpenSearchIndex;
 use outcrop_adapters::index::postgres::{PostgresIndex, PostgresIndexOptions};
 use outcrop_adapters::index::routing::IndexRouter;
 use outcrop_engine::port::ChunkIndex;
 
-use crate::config::{Config, INDEX_CONNECTIONS, IndexEngine};
+use crate::config::{Config, Durability, INDEX_CONNECTIONS, IndexEngine};
+
+/// The folder of the embedded index within the data folder.
+const FOLDER: &str = "knowledge";
 
 /// The index of all knowledge bases. What `[[indexes]]` does not name is in the database that is the
 /// store, where there is one, for `embedded` belongs to one machine; else in `embedded`. Contacts
 /// nothing.
-pub(super) fn index(
-    config: &Config,
-    embedded: Arc<dyn ChunkIndex>,
-) -> anyhow::Result<Arc<dyn ChunkIndex>> {
+pub(super) fn index(config: &Config) -> anyhow::Result<Arc<dyn ChunkIndex>> {
+    let embedded: Arc<dyn ChunkIndex> = Arc::new(EmbeddedIndex::new(EmbeddedOptions {
+        durability: match config.durability {
+            Durability::Process => embedded::Durability::Process,
+            Durability::Power => embedded::Durability::Power,
+        },
+        ..EmbeddedOptions::new(config.data_dir.join(FOLDER))
+    }));
     let mut routes = Vec::with_capacity(config.indexes.len());
     for route in &config.indexes {
         let index: Arc<dyn ChunkIndex> = match &route.engine {

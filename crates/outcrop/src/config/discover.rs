@@ -5,10 +5,14 @@
 
 use std::path::{Path, PathBuf};
 
+use outcrop_adapters::embed::LocalEmbedding;
 use outcrop_adapters::model::registry::Limits;
 
 use super::validate::models::{CONNECT_TIMEOUT, IDLE_TIMEOUT, RESPONSE_TIMEOUT};
-use super::{Environment, ModelRoute, ModelsOrigin, ProviderKind, Secret, Upstream};
+use super::{
+    EmbeddingRoute, Environment, ModelRoute, ModelsOrigin, ProviderKind, RerankerProvider,
+    RerankerRoute, Secret, Upstream,
+};
 
 /// Variables each of which alone is a source of AWS credentials.
 const AWS_VARIABLES: [&str; 5] = [
@@ -59,6 +63,56 @@ pub(super) fn routes(environment: &Environment) -> (Vec<ModelRoute>, ModelsOrigi
     (routes, ModelsOrigin::Default)
 }
 
+/// Embedding models without `[[embeddings]]`: the local ones by their names, then whoever there are
+/// credentials for, and for everything else the default local one.
+pub(super) fn embeddings(environment: &Environment) -> Vec<EmbeddingRoute> {
+    let mut routes: Vec<EmbeddingRoute> = LocalEmbedding::NAMES
+        .iter()
+        .flat_map(|name| {
+            // A knowledge base names its model by an ARN, in which an id has a vendor before a dot.
+            [(*name).to_owned(), format!("outcrop.{name}")].map(|pattern| EmbeddingRoute {
+                upstream: Upstream {
+                    model: Some((*name).to_owned()),
+                    ..upstream(ProviderKind::Local, None, None)
+                },
+                pattern,
+                dimensions: None,
+            })
+        })
+        .collect();
+    let mut add = |pattern: &str, upstream| {
+        routes.push(EmbeddingRoute {
+            pattern: pattern.to_owned(),
+            upstream,
+            dimensions: None,
+        });
+    };
+    if let Some(key) = environment.get("OPENAI_API_KEY") {
+        let base_url = environment.get("OPENAI_BASE_URL");
+        add(
+            "text-embedding-*",
+            upstream(ProviderKind::OpenAi, base_url, Some(key)),
+        );
+    }
+    if has_aws_credentials(environment) {
+        add("*", upstream(ProviderKind::Bedrock, None, None));
+    } else {
+        add("*", upstream(ProviderKind::Local, None, None));
+    }
+    routes
+}
+
+/// Rerankers without `[[rerankers]]`: Bedrock's, where there are credentials for it.
+pub(super) fn rerankers(environment: &Environment) -> Vec<RerankerRoute> {
+    let route = RerankerRoute {
+        pattern: "*".to_owned(),
+        provider: RerankerProvider::Bedrock,
+        upstream: upstream(ProviderKind::Bedrock, None, None),
+    };
+    let found = has_aws_credentials(environment).then_some(route);
+    found.into_iter().collect()
+}
+
 fn route(
     pattern: &str,
     provider: ProviderKind,
@@ -67,19 +121,23 @@ fn route(
 ) -> ModelRoute {
     ModelRoute {
         pattern: pattern.to_owned(),
-        upstream: Upstream {
-            provider,
-            base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
-            model: None,
-            api_key: key.map(|key| Secret(key.to_owned())),
-            region: None,
-            connect_timeout: CONNECT_TIMEOUT,
-            response_timeout: RESPONSE_TIMEOUT,
-            idle_timeout: IDLE_TIMEOUT,
-        },
+        upstream: upstream(provider, base_url, key),
         fallback: Vec::new(),
         limits: Limits::default(),
         prompt_cache: true,
+    }
+}
+
+fn upstream(provider: ProviderKind, base_url: Option<&str>, key: Option<&str>) -> Upstream {
+    Upstream {
+        provider,
+        base_url: base_url.map(|url| url.trim_end_matches('/').to_owned()),
+        model: None,
+        api_key: key.map(|key| Secret(key.to_owned())),
+        region: None,
+        connect_timeout: CONNECT_TIMEOUT,
+        response_timeout: RESPONSE_TIMEOUT,
+        idle_timeout: IDLE_TIMEOUT,
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct LowConfig {
     #[serde(default)]
     pub(super) egress: LowEgress,
     #[serde(default)]
+    pub(super) crawler: LowCrawler,
+    #[serde(default)]
     pub(super) s3: LowS3,
     #[serde(default)]
     pub(super) credentials: Vec<LowCredential>,
@@ -50,6 +52,10 @@ pub(super) struct LowConfig {
     pub(super) models: Vec<LowModel>,
     #[serde(default)]
     pub(super) embeddings: Vec<LowEmbedding>,
+    #[serde(default)]
+    pub(super) rerankers: Vec<LowReranker>,
+    #[serde(default)]
+    pub(super) indexes: Vec<LowIndex>,
     #[serde(default)]
     pub(super) functions: Vec<LowFunction>,
 }
@@ -148,6 +154,13 @@ pub(super) struct LowEgress {
     pub(super) allow: Option<Vec<String>>,
 }
 
+/// `[crawler]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowCrawler {
+    pub(super) allow: Option<Vec<String>>,
+}
+
 /// `[s3]`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -205,6 +218,56 @@ pub(super) struct LowEmbedding {
     pub(super) response_timeout_s: Option<u64>,
     pub(super) idle_timeout_s: Option<u64>,
     pub(super) dimensions: Option<u64>,
+}
+
+/// `[[rerankers]]`: how an upstream of `[[models]]` is reached, with providers of its own.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowReranker {
+    #[serde(rename = "match")]
+    pub(super) pattern: Option<String>,
+    pub(super) provider: Option<super::RerankerProvider>,
+    pub(super) base_url: Option<String>,
+    pub(super) upstream_model: Option<String>,
+    pub(super) api_key_env: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) connect_timeout_s: Option<u64>,
+    pub(super) response_timeout_s: Option<u64>,
+}
+
+/// `[[indexes]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LowIndex {
+    #[serde(rename = "match")]
+    pub(super) pattern: Option<String>,
+    pub(super) storage: Option<String>,
+    pub(super) engine: Option<LowIndexEngine>,
+    pub(super) url: Option<String>,
+    pub(super) url_env: Option<String>,
+    pub(super) connections: Option<u64>,
+    pub(super) auth: Option<LowIndexAuth>,
+    pub(super) username: Option<String>,
+    pub(super) password_env: Option<String>,
+    pub(super) region: Option<String>,
+}
+
+/// `engine` of an `[[indexes]]` entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LowIndexEngine {
+    Embedded,
+    Postgres,
+    OpenSearch,
+}
+
+/// `auth` of an `[[indexes]]` entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum LowIndexAuth {
+    None,
+    Basic,
+    Aws,
 }
 
 /// `[[functions]]`.
@@ -318,7 +381,7 @@ pub(super) struct Table {
 }
 
 /// Every table whose keys are fixed (`environment` of a function is free).
-pub(super) const TABLES: [Table; 16] = [
+pub(super) const TABLES: [Table; 19] = [
     Table {
         name: "",
         keys: keys_of::<LowConfig>,
@@ -364,6 +427,10 @@ pub(super) const TABLES: [Table; 16] = [
         keys: keys_of::<LowEgress>,
     },
     Table {
+        name: "crawler",
+        keys: keys_of::<LowCrawler>,
+    },
+    Table {
         name: "s3",
         keys: keys_of::<LowS3>,
     },
@@ -378,6 +445,14 @@ pub(super) const TABLES: [Table; 16] = [
     Table {
         name: "embeddings",
         keys: keys_of::<LowEmbedding>,
+    },
+    Table {
+        name: "rerankers",
+        keys: keys_of::<LowReranker>,
+    },
+    Table {
+        name: "indexes",
+        keys: keys_of::<LowIndex>,
     },
     Table {
         name: "functions",

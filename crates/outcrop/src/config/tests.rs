@@ -1,5 +1,7 @@
 //! Tables of configurations: what each becomes, or what is said about it.
 
+mod indexes;
+
 use std::path::Path;
 
 use expect_test::{Expect, expect};
@@ -8,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{
     AwsLimits, Config, ConfigError, Durability, Environment, Flags, LogFormat, ModelsOrigin,
-    ProviderKind, Runtime, load, misspelt_variables,
+    ProviderKind, RerankerProvider, Runtime, load, misspelt_variables,
 };
 
 /// Loads `text` as `outcrop.toml` of an empty folder.
@@ -121,6 +123,14 @@ fn every_key_is_read() {
         base_url = "http://127.0.0.1:11434/v1"
         upstream_model = "nomic-embed-text"
         dimensions = 768
+        [[rerankers]]
+        match = "cohere.*"
+        provider = "cohere"
+        base_url = "http://127.0.0.1:8000/v1"
+        [[rerankers]]
+        match = "judge"
+        provider = "judge"
+        upstream_model = "amazon.nova-lite-v1:0"
         [[functions]]
         match = "order-tools"
         runtime = "python"
@@ -179,6 +189,11 @@ fn every_key_is_read() {
     assert!(config.models[0].prompt_cache && config.models[1].limits.is_unlimited());
     assert_eq!(config.models[1].upstream.provider, ProviderKind::Bedrock);
     assert_eq!(config.embeddings[0].dimensions, Some(768));
+    assert_eq!(config.rerankers[0].provider, RerankerProvider::Cohere);
+    assert_eq!(
+        config.rerankers[1].upstream.model.as_deref(),
+        Some("amazon.nova-lite-v1:0")
+    );
     assert_eq!(
         config.local.threads.map(std::num::NonZeroUsize::get),
         Some(2)
@@ -442,10 +457,12 @@ fn every_table_knows_its_keys() {
             ("memory", 1),
             ("sandbox", 3),
             ("egress", 1),
+            ("crawler", 1),
             ("s3", 3),
             ("credentials", 3),
             ("models", 16),
             ("embeddings", 10),
+            ("rerankers", 8),
             ("functions", 22),
         ]
     );

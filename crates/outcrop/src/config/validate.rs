@@ -3,7 +3,9 @@
 //! Goes on after a fault, so that one run reports them all, each with the place it was written.
 
 mod functions;
+mod indexes;
 pub(super) mod models;
+mod rerankers;
 mod upstreams;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -14,6 +16,7 @@ use std::time::Duration;
 use outcrop_engine::orchestration::Budget;
 use outcrop_store::DatabaseUrl;
 
+pub(crate) use self::indexes::INDEX_CONNECTIONS;
 use super::document::{Document, Step};
 use super::low::{LowCodeInterpreter, LowConfig, LowCredential, LowLimits, LowPython, LowS3};
 use super::overrides::Origins;
@@ -141,11 +144,13 @@ pub(super) fn validate(
         .region(At::top("region"), low.region)
         .unwrap_or_else(|| DEFAULT_REGION.to_owned());
     let s3 = check.s3(&low.s3, &region);
+    let database_url = check.database_url(low.database_url.as_deref());
     let config = Config {
         file: document.map(|document| document.path().to_owned()),
         listen,
         data_dir: check.path(At::top("data_dir"), data_dir, directory),
-        database_url: check.database_url(low.database_url.as_deref()),
+        indexes: check.indexes(low.indexes, database_url.as_ref()),
+        database_url,
         database_connections: size(check.limit(
             "database_connections",
             limits.database_connections,
@@ -187,9 +192,11 @@ pub(super) fn validate(
         models,
         models_origin,
         embeddings: check.embeddings(&low.embeddings),
+        rerankers: check.rerankers(&low.rerankers),
         functions: check.functions(low.functions),
         python: check.python_settings(&low.python, directory),
-        egress: check.egress(&low.egress),
+        egress: check.egress("egress", low.egress.allow.as_deref()),
+        crawler: check.egress("crawler", low.crawler.allow.as_deref()),
         node: PathBuf::from(low.node.interpreter.as_deref().unwrap_or("node")),
         code_interpreter: check.code_interpreter(low.code_interpreter),
         classifier: check.classifier(low.guardrails.classifier),

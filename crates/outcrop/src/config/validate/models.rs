@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use outcrop_adapters::embed::LocalEmbedding;
 use outcrop_adapters::model::registry::{self, Entry, Limits, RegistryError};
 
 use super::super::low::{LowEmbedding, LowModel};
@@ -30,6 +31,14 @@ const TOKENS_PER_MINUTE: Range = Range(1, u32::MAX as u64, 1);
 const QUEUE_MAX: Range = Range(0, 100_000, 256);
 /// A tenth of the time that a turn has by default.
 const QUEUE_TIMEOUT_S: Range = Range(1, LONGEST_S, 60);
+
+/// The local embedding model of an entry.
+fn local_model(upstream: &Upstream) -> Option<LocalEmbedding> {
+    let model = upstream.model.as_deref()?;
+    (upstream.provider == ProviderKind::Local)
+        .then(|| model.parse().ok())
+        .flatten()
+}
 
 impl Checker<'_> {
     pub(super) fn models(&mut self, entries: &[LowModel]) -> (Vec<ModelRoute>, ModelsOrigin) {
@@ -114,9 +123,13 @@ impl Checker<'_> {
     }
 
     pub(super) fn embeddings(&mut self, entries: &[LowEmbedding]) -> Vec<EmbeddingRoute> {
+        if entries.is_empty() {
+            return discover::embeddings(self.environment);
+        }
         let mut routes = Vec::new();
         for (entry, low) in entries.iter().enumerate() {
             let at = |key| At::entry("embeddings", entry, key);
+            self.embedding_provider(entry, low);
             let pattern = self.glob(at("match"), low.pattern.as_deref());
             let dimensions = low
                 .dimensions
@@ -133,7 +146,12 @@ impl Checker<'_> {
                 idle_timeout_s: low.idle_timeout_s,
                 ..LowModel::default()
             };
-            let upstream = self.upstream("embeddings", entry, &as_model);
+            let mut upstream = self.upstream("embeddings", entry, &as_model);
+            if let Some(upstream) = &mut upstream
+                && let Some(LocalEmbedding::Folder(folder)) = local_model(upstream)
+            {
+                upstream.model = Some(self.base.join(folder).display().to_string());
+            }
             if let (Some(pattern), Some(upstream)) = (pattern, upstream) {
                 routes.push(EmbeddingRoute {
                     pattern,
@@ -145,7 +163,29 @@ impl Checker<'_> {
         routes
     }
 
-    fn upstream(&mut self, table: &'static str, entry: usize, low: &LowModel) -> Option<Upstream> {
+    /// What a provider cannot be asked for is told before the first call.
+    fn embedding_provider(&mut self, entry: usize, low: &LowEmbedding) {
+        let at = |key| At::entry("embeddings", entry, key);
+        match (low.provider, low.upstream_model.as_deref()) {
+            (Some(ProviderKind::Anthropic), _) => {
+                let text = "provider \"anthropic\" has no embedding models";
+                self.fault(at("provider"), text.to_owned());
+            }
+            (Some(ProviderKind::Local), Some(model)) => {
+                if let Err(error) = model.parse::<LocalEmbedding>() {
+                    self.fault(at("upstream_model"), error.to_string());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn upstream(
+        &mut self,
+        table: &'static str,
+        entry: usize,
+        low: &LowModel,
+    ) -> Option<Upstream> {
         let at = |key| At::entry(table, entry, key);
         let Some(provider) = low.provider else {
             self.fault(at("provider"), format!("[[{table}]] lacks `provider`"));

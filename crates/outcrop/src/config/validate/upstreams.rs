@@ -11,7 +11,7 @@ use outcrop_adapters::http::egress::Egress;
 use outcrop_adapters::http::oauth::{ClientAuthentication, ClientCredentials};
 use reqwest::Url;
 
-use super::super::low::{LowClientAuth, LowEgress, LowFunction, LowOauth2, LowValue};
+use super::super::low::{LowClientAuth, LowFunction, LowOauth2, LowValue};
 use super::{At, Checker, KIB, MIB, Range, size};
 
 /// Below Lambda's own limit of a reply, so that a text grown by JSON's escapes still passes.
@@ -20,12 +20,13 @@ const MAX_REPLY_BYTES: Range = Range(KIB, 6 * MIB, MIB);
 const MAX_CONCURRENCY: Range = Range(1, 1_024, 16);
 
 impl Checker<'_> {
-    pub(super) fn egress(&mut self, low: &LowEgress) -> Egress {
+    /// The hosts of `allow` in a table.
+    pub(super) fn egress(&mut self, table: &'static str, allow: Option<&[String]>) -> Egress {
         let mut rules = Vec::new();
-        for text in low.allow.iter().flatten() {
+        for text in allow.unwrap_or_default() {
             match text.parse() {
                 Ok(rule) => rules.push(rule),
-                Err(error) => self.fault(At::table("egress", "allow"), format!("{error}")),
+                Err(error) => self.fault(At::table(table, "allow"), format!("{error}")),
             }
         }
         Egress::new(rules)
