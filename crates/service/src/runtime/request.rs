@@ -1,5 +1,6 @@
 //! Reads an `InvokeAgentRequest`: what it asks for, and what of it Outcrop cannot do.
 
+use outcrop_engine::action::Strictness;
 use outcrop_engine::action::lambda::Attributes;
 use outcrop_engine::orchestration::{
     Budget, Caller, Confirmation, ConversationView, ReturnedResult, ReturnedTarget,
@@ -16,6 +17,7 @@ use outcrop_model::runtime::{
 use std::collections::BTreeMap;
 
 use super::files::{self, GivenFile};
+use crate::knowledge::retrieve::Ask as Search;
 
 /// Why an empty history message is refused (behaviour.md 3.4).
 const EMPTY_HISTORY_TEXT: &str = "The conversation history that you provided is incorrectly formatted. The text in content block cannot be null or empty.";
@@ -130,7 +132,7 @@ impl Invocation {
             files,
             memory_id: input.memory_id,
             conversation_view: conversation_view(input.prompt_creation_configurations),
-            knowledge_bases: state.knowledge_base_configurations.unwrap_or_default(),
+            knowledge_bases: knowledge_bases(state.knowledge_base_configurations)?,
             latency: latency(input.bedrock_model_configurations),
             nested: None,
         })
@@ -165,6 +167,27 @@ fn latency(given: Option<BedrockModelConfigurations>) -> Option<Latency> {
         PerformanceConfigLatency::Optimized => Some(Latency::Optimized),
         _ => Some(Latency::Standard),
     }
+}
+
+/// How knowledge bases are searched in this turn.
+fn knowledge_bases(
+    given: Option<Vec<KnowledgeBaseConfiguration>>,
+) -> Result<Vec<KnowledgeBaseConfiguration>, Exception> {
+    let given = given.unwrap_or_default();
+    let managed = |one: &KnowledgeBaseConfiguration| {
+        let retrieval = &one.retrieval_configuration;
+        retrieval.managed_search_configuration.is_some()
+    };
+    if given.iter().any(managed) {
+        return Err(Exception::validation(
+            "sessionState.knowledgeBaseConfigurations.retrievalConfiguration.managedSearchConfiguration is not supported by Outcrop. Use vectorSearchConfiguration.",
+        ));
+    }
+    for one in &given {
+        let search = &one.retrieval_configuration.vector_search_configuration;
+        Search::of(search.clone(), Strictness::Relaxed)?;
+    }
+    Ok(given)
 }
 
 /// How much of the earlier conversation the model is to see; all of it where nothing is said.

@@ -3,6 +3,8 @@
 //! Every fault is AWS's sentence plus its cause: which member, what was expected, what came. Nothing
 //! here decides what happens then: every fault ends the turn with `DependencyFailed`.
 
+use outcrop_model::runtime::KnowledgeBaseConfiguration;
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::Attributes;
@@ -18,7 +20,7 @@ const SERIALISE: &str = "serialise it first, in Python with json.dumps";
 pub(crate) const GENERIC_FAULT: &str = "The server encountered an error processing the Lambda response. Check the Lambda response and retry the request";
 
 /// A reply that keeps the contract.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// The body for the model, verbatim.
     pub text: String,
@@ -30,6 +32,8 @@ pub struct Reply {
     pub session_attributes: Option<Attributes>,
     /// The turn's new prompt attributes, when given.
     pub prompt_session_attributes: Option<Attributes>,
+    /// How knowledge bases are searched in the rest of the turn.
+    pub knowledge_bases: Vec<KnowledgeBaseConfiguration>,
 }
 
 /// A reply that breaks it: AWS's sentence, and what exactly is wrong.
@@ -106,8 +110,8 @@ pub fn read_reply(
         ActionTarget::Function { .. } => function_body(response, strictness)?,
         ActionTarget::Api { .. } => api_body(response)?,
     };
-    check_knowledge_bases(envelope.get("knowledgeBasesConfiguration"))?;
     Ok(Reply {
+        knowledge_bases: knowledge_bases(envelope.get("knowledgeBasesConfiguration"))?,
         text: body.text,
         reprompt: body.reprompt,
         client_error: body.client_error,
@@ -116,23 +120,31 @@ pub fn read_reply(
     })
 }
 
-/// The overrides for knowledge bases: their form. No agent that can run has a knowledge base yet, so
-/// there is nothing for them to change.
-fn check_knowledge_bases(given: Option<&Value>) -> Result<(), ReplyFault> {
+/// The overrides for knowledge bases.
+fn knowledge_bases(given: Option<&Value>) -> Result<Vec<KnowledgeBaseConfiguration>, ReplyFault> {
     let member = "knowledgeBasesConfiguration";
     let list = match given {
-        None | Some(Value::Null) => return Ok(()),
+        None | Some(Value::Null) => return Ok(Vec::new()),
         Some(Value::Array(list)) => list,
         other => return Err(wrong(member, "a list", other)),
     };
-    for (index, one) in list.iter().enumerate() {
+    let read = |(index, one): (usize, &Value)| {
         let place = format!("{member}[{index}]");
         let id = object(one, &place)?.get("knowledgeBaseId");
         if !id.is_some_and(Value::is_string) {
             return Err(wrong(&format!("{place}.knowledgeBaseId"), "a string", id));
         }
-    }
-    Ok(())
+        let configuration = KnowledgeBaseConfiguration::deserialize(one)
+            .map_err(|error| ReplyFault::generic(format!("{place}: {error}")))?;
+        let retrieval = &configuration.retrieval_configuration;
+        if retrieval.managed_search_configuration.is_some() {
+            return Err(ReplyFault::generic(format!(
+                "{place}.retrievalConfiguration.managedSearchConfiguration is not supported by Outcrop"
+            )));
+        }
+        Ok(configuration)
+    };
+    list.iter().enumerate().map(read).collect()
 }
 
 struct Body {

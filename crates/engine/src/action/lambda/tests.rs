@@ -65,8 +65,17 @@ fn good_replies_are_read() {
             client_error: false,
             session_attributes: Some(Attributes::from([("a".to_owned(), "b".to_owned())])),
             prompt_session_attributes: None,
+            knowledge_bases: Vec::new(),
         }
     );
+    let payload = api_reply(|reply| {
+        reply["knowledgeBasesConfiguration"] = json!([{"knowledgeBaseId": "KBKBKBKBKB",
+            "retrievalConfiguration": {"vectorSearchConfiguration": {"numberOfResults": 3}}}]);
+    });
+    let reply = read_reply(&payload, "Claims", &api(), Strictness::Strict).expect("keeps it");
+    let search = &reply.knowledge_bases[0].retrieval_configuration;
+    let search = search.vector_search_configuration.as_ref();
+    assert_eq!(search.and_then(|search| search.number_of_results), Some(3));
     let reply = read_reply(&api_reply(|_| {}), "Claims", &api(), Strictness::Strict)
         .expect("keeps the contract");
     assert_eq!(reply.text, "{}");

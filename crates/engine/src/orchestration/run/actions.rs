@@ -119,6 +119,7 @@ impl Run {
                 client_error: true,
                 session_attributes: None,
                 prompt_session_attributes: None,
+                knowledge_bases: Vec::new(),
             },
             ActionResult::Error(error) => {
                 let failure = Failure::action(function, error);
@@ -170,6 +171,13 @@ impl Run {
         effects: &mut Effects,
     ) {
         if let Some(started) = &mut self.started {
+            for given in reply.knowledge_bases {
+                let id = given.knowledge_base_id.as_str();
+                started
+                    .knowledge_bases
+                    .retain(|one| one.knowledge_base_id != id);
+                started.knowledge_bases.push(given);
+            }
             if let Some(attributes) = reply.session_attributes {
                 started.session_attributes = attributes;
             }

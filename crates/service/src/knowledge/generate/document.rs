@@ -19,6 +19,12 @@ const BYTES_MAX: u64 = 10 * 1024 * 1024;
 /// Most tokens of a document. All of it is put to the model, beside its instructions and the answer;
 /// many models read 128,000 tokens.
 const TOKENS_MAX: usize = 100_000;
+/// Most tokens of a passage, as in a knowledge base. None repeats the end of the one before: the model
+/// reads all of them.
+const CUT: Strategy = Strategy::Fixed {
+    max_tokens: 300,
+    overlap_tokens: 0,
+};
 /// Bytes a token, where no tokenizer is at hand: what English text has with most of them.
 const TOKEN_BYTES: usize = 4;
 
@@ -39,8 +45,7 @@ pub(super) async fn passages(
         }
     };
     let extracted = Arc::new(extracted);
-    let cut =
-        tokio::task::spawn_blocking(move || chunk::cut(extracted, Strategy::default(), &Estimate));
+    let cut = tokio::task::spawn_blocking(move || chunk::cut(extracted, CUT, &Estimate));
     let cut = cut
         .await
         .map_err(|cause| Exception::internal(format!("a document could not be cut: {cause}")))?;

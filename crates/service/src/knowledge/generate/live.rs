@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
 use outcrop_engine::citation::Shown;
+use outcrop_engine::orchestration::Failure;
 use outcrop_engine::port::ModelError;
 use outcrop_engine::prompt::answer::{AnswerPart, AnswerScanner};
 use outcrop_model::converse::{ContentBlockDelta, ConverseStreamOutput};
@@ -22,10 +23,10 @@ use super::Answered;
 use super::answer::{End, cited, references};
 use super::prepare::Asking;
 use super::session::Session;
-use crate::Service;
 use crate::knowledge::model;
 use crate::models::{self, Behalf};
 use crate::ports::Ports;
+use crate::{Service, error};
 
 /// What is known as a whole, as events.
 pub(super) fn said(answered: Answered) -> EventSource<Event> {
@@ -46,6 +47,7 @@ pub(super) async fn stream(
     session: Session,
     asked: String,
 ) -> Result<EventSource<Event>, Exception> {
+    session.announce(&service.ports).await?;
     let name = asking.request.model.clone();
     let answer = models::ask(&service.ports, &asking.request, Behalf::Turn).await;
     let answer = answer.map_err(|error| model::failure(&error, &name))?;
@@ -69,7 +71,7 @@ struct Live<S> {
     events: S,
     /// `None` once the answer has ended.
     reader: Option<Reader>,
-    ready: VecDeque<Event>,
+    ready: VecDeque<Result<Event, Exception>>,
     /// What is to be remembered when it ends.
     session: Option<(Session, String)>,
     model: String,
@@ -83,13 +85,13 @@ where
     async fn next(&mut self) -> Option<Result<Event, Exception>> {
         loop {
             if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
+                return Some(event);
             }
             let reader = self.reader.as_mut()?;
             match self.events.next().await {
                 Some(Ok(ConverseStreamOutput::ContentBlockDelta(delta))) => {
                     if let ContentBlockDelta::Text(text) = delta.delta {
-                        self.ready.extend(reader.feed(&text));
+                        self.ready.extend(reader.feed(&text).into_iter().map(Ok));
                     }
                 }
                 Some(Ok(_)) => {}
@@ -99,21 +101,26 @@ where
                 }
                 None => {
                     let reader = self.reader.take()?;
-                    if let Err(exception) = self.finish(reader).await {
-                        return Some(Err(exception));
-                    }
+                    self.finish(reader).await;
                 }
             }
         }
     }
 
-    async fn finish(&mut self, reader: Reader) -> Result<(), Exception> {
+    /// The last events come when the turn is remembered, so that the next one may follow them.
+    async fn finish(&mut self, reader: Reader) {
         let (events, text) = reader.finish();
-        self.ready.extend(events);
-        let Some((session, asked)) = self.session.take() else {
-            return Ok(());
-        };
-        session.remember(&self.ports, &asked, text.trim()).await
+        self.ready.extend(events.into_iter().map(Ok));
+        if text.trim().is_empty() {
+            let failure = Failure::empty_reply(&self.model);
+            self.ready.push_back(Err(error::failure(&failure)));
+            return;
+        }
+        if let Some((session, asked)) = self.session.take()
+            && let Err(exception) = session.remember(&self.ports, &asked, text.trim()).await
+        {
+            self.ready.push_back(Err(exception));
+        }
     }
 }
 

@@ -116,7 +116,8 @@ impl Plan {
                 let given = given
                     .knowledge_base_configuration
                     .ok_or_else(|| missing("knowledgeBaseConfiguration"))?;
-                let ask = Ask::of_request(given.retrieval_configuration)?;
+                let ask =
+                    Ask::of_request(given.retrieval_configuration, service.settings.strictness)?;
                 let orchestration = Orchestration::of(given.orchestration_configuration)?;
                 let place = (cx.account_id.as_str(), cx.region.as_str());
                 let base = retrieve::load(&service.ports, place, &given.knowledge_base_id).await?;

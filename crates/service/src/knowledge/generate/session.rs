@@ -41,6 +41,7 @@ struct SessionDoc {
 pub(super) struct Session {
     scope: Scope,
     id: String,
+    is_new: bool,
     turns: Vec<Turn>,
 }
 
@@ -55,19 +56,17 @@ impl Session {
         id: Option<String>,
     ) -> Result<Self, Exception> {
         let Some(id) = id else {
-            let session = Self {
+            return Ok(Self {
                 scope,
                 id: ports.ids.uuid(),
+                is_new: true,
                 turns: Vec::new(),
-            };
-            // The client is told the id before the turn is over, and may use it from then on.
-            let write = session.write(ports, &SessionDoc::default(), Expect::Absent);
-            commit(ports, write).await.map_err(error::store)?;
-            return Ok(session);
+            });
         };
         let mut session = Self {
             scope,
             id,
+            is_new: false,
             turns: Vec::new(),
         };
         match session.load(ports).await? {
@@ -85,6 +84,18 @@ impl Session {
     /// Its id.
     pub(super) fn id(&self) -> &str {
         &self.id
+    }
+
+    /// Makes the id good before the turn is over, for a client that is told it then.
+    ///
+    /// # Errors
+    /// Where the store does not take it.
+    pub(super) async fn announce(&self, ports: &Ports) -> Result<(), Exception> {
+        if !self.is_new {
+            return Ok(());
+        }
+        let write = self.write(ports, &SessionDoc::default(), Expect::Absent);
+        commit(ports, write).await.map_err(error::store)
     }
 
     /// What was said before, the oldest first.

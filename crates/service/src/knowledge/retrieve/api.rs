@@ -23,7 +23,7 @@ impl Handle<ops::Retrieve> for Service {
         let first = input.next_token.as_deref();
         let first = first.map_or(Ok(0), |token| binding.place(token))?;
         let mut query = query(&input)?;
-        let ask = Ask::of_request(input.retrieval_configuration)?;
+        let ask = Ask::of_request(input.retrieval_configuration, self.settings.strictness)?;
         let place = (cx.account_id.as_str(), cx.region.as_str());
         let base = load(&self.ports, place, &input.knowledge_base_id).await?;
         let mut action = None;

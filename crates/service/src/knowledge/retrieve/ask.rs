@@ -1,6 +1,7 @@
 //! What a search is to find and how: `KnowledgeBaseVectorSearchConfiguration`, checked.
 
-use outcrop_knowledge::filter::Filter;
+use outcrop_engine::action::Strictness;
+use outcrop_knowledge::filter::{Filter, Limits};
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::{
     ImplicitFilterConfiguration, KnowledgeBaseRetrievalConfiguration,
@@ -65,6 +66,7 @@ impl Ask {
     /// `ValidationException` that names what is wrong or not supported.
     pub(crate) fn of_request(
         given: Option<KnowledgeBaseRetrievalConfiguration>,
+        strictness: Strictness,
     ) -> Result<Self, Exception> {
         let given = given.unwrap_or_default();
         if given.managed_search_configuration.is_some() {
@@ -72,7 +74,7 @@ impl Ask {
                 "retrievalConfiguration.managedSearchConfiguration is not supported by Outcrop. Use vectorSearchConfiguration.",
             ));
         }
-        Self::of(given.vector_search_configuration)
+        Self::of(given.vector_search_configuration, strictness)
     }
 
     /// Reads a `vectorSearchConfiguration`.
@@ -81,9 +83,15 @@ impl Ask {
     /// `ValidationException` that names what is wrong with it.
     pub(crate) fn of(
         given: Option<KnowledgeBaseVectorSearchConfiguration>,
+        strictness: Strictness,
     ) -> Result<Self, Exception> {
         let given = given.unwrap_or_default();
-        let filter = given.filter.as_ref().map(super::implicit::checked);
+        let limits = match strictness {
+            Strictness::Strict => Limits::AWS,
+            Strictness::Relaxed => Limits::RELAXED,
+        };
+        let filter = given.filter.as_ref();
+        let filter = filter.map(|filter| super::implicit::checked(filter, limits));
         let filter = filter.transpose()?;
         let reranking = given.reranking_configuration.map(Reranking::of);
         Ok(Self {
@@ -191,7 +199,8 @@ mod tests {
     use super::*;
 
     fn ask(given: Value) -> Result<Ask, Exception> {
-        Ask::of(Some(serde_json::from_value(given).expect("of the shape")))
+        let given = serde_json::from_value(given).expect("of the shape");
+        Ask::of(Some(given), Strictness::Relaxed)
     }
 
     fn reranked(results: Option<i32>) -> Value {

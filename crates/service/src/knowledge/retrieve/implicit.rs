@@ -36,8 +36,8 @@ Use only the attributes that are given, values of their types, and only what the
 Answer with the JSON inside <filter></filter> tags, or with <filter>none</filter>."#;
 
 /// A filter of a request, checked.
-pub(super) fn checked(filter: &RetrievalFilter) -> Result<Filter, Exception> {
-    Filter::parse(filter, Limits::RELAXED).map_err(|error| {
+pub(super) fn checked(filter: &RetrievalFilter, limits: Limits) -> Result<Filter, Exception> {
+    Filter::parse(filter, limits).map_err(|error| {
         let message = error.to_string();
         Exception::validation(message).with_source(error)
     })

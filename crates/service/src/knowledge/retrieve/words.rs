@@ -2,6 +2,7 @@
 //! is worth.
 
 use outcrop_engine::port::{Search, SearchBy};
+use outcrop_knowledge::filter::Limits;
 use outcrop_model::exception::Exception;
 use outcrop_model::runtime::{KnowledgeBaseRetrievalResult, RetrievalFilter};
 use serde::Deserialize;
@@ -38,7 +39,9 @@ pub(crate) async fn by_words(
     asked: WordSearch,
 ) -> Result<Vec<KnowledgeBaseRetrievalResult>, Exception> {
     let base = load(ports, place, named).await?;
-    let filter = asked.filter.as_ref().map(implicit::checked).transpose()?;
+    let filter = asked.filter.as_ref();
+    let filter = filter.map(|filter| implicit::checked(filter, Limits::RELAXED));
+    let filter = filter.transpose()?;
     let search = Search {
         by: SearchBy::Text(asked.text),
         filter,
