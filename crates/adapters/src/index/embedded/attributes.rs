@@ -1,11 +1,12 @@
 //! Which chunks have which attributes, in memory: a filter becomes the set of chunks it lets through.
 //!
-//! For each attribute there is each value with the chunks that have it. A condition is asked of each
-//! value once, not of each chunk, and by [`Condition::matches`] itself, so its meaning cannot differ.
+//! For each attribute there is each value with the chunks that have it, in order. A condition looks its
+//! values up, or is asked of each value once, not of each chunk, by [`Condition::matches`] itself.
 //! Chunks that are gone may stand here for a while; whoever asks intersects with those that live.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound::{self, Excluded, Included};
 
 use outcrop_knowledge::filter::{Condition, Filter};
 use outcrop_knowledge::metadata::{Metadata, MetadataValue};
@@ -101,11 +102,19 @@ impl Attributes {
             Condition::NotEquals(value) => live - one(value),
             Condition::In(values) => several(values) & live,
             Condition::NotIn(values) => live - several(values),
-            Condition::GreaterThan(_)
-            | Condition::GreaterThanOrEquals(_)
-            | Condition::LessThan(_)
-            | Condition::LessThanOrEquals(_)
-            | Condition::StartsWith(_)
+            Condition::GreaterThan(limit) => {
+                numbers(column, Excluded(*limit), Included(f64::INFINITY)) & live
+            }
+            Condition::GreaterThanOrEquals(limit) => {
+                numbers(column, Included(*limit), Included(f64::INFINITY)) & live
+            }
+            Condition::LessThan(limit) => {
+                numbers(column, Included(f64::NEG_INFINITY), Excluded(*limit)) & live
+            }
+            Condition::LessThanOrEquals(limit) => {
+                numbers(column, Included(f64::NEG_INFINITY), Included(*limit)) & live
+            }
+            Condition::StartsWith(_)
             | Condition::ListContains(_)
             | Condition::StringContains(_) => {
                 let matching = column
@@ -127,6 +136,22 @@ impl Chunks {
             }
         }
     }
+}
+
+/// The chunks whose value is a number between these. There may be as many numbers as chunks, so they are
+/// not asked one by one. Nothing is above or below NaN.
+fn numbers(column: &BTreeMap<Value, Chunks>, from: Bound<f64>, to: Bound<f64>) -> RoaringBitmap {
+    let nan =
+        |bound: &Bound<f64>| matches!(bound, Included(limit) | Excluded(limit) if limit.is_nan());
+    if nan(&from) || nan(&to) {
+        return RoaringBitmap::new();
+    }
+    let value = |number: f64| Value(MetadataValue::Number(number));
+    union(
+        column
+            .range((from.map(value), to.map(value)))
+            .map(|(_, chunks)| chunks),
+    )
 }
 
 /// All chunks of some values. Single ones are gathered and sorted first, which is far faster than
