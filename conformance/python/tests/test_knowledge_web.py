@@ -12,7 +12,10 @@ LINK = '<a href="{0}">{0}</a>'
 
 
 class Site:
-    """Pages by path. What is not there is answered with 404; what was asked for is noted."""
+    """Pages by path; one that is a number is that status, one that begins with `->` is elsewhere.
+
+    What is not there is answered with 404; what was asked for is noted.
+    """
 
     def __init__(self):
         self.pages = {}
@@ -22,9 +25,12 @@ class Site:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 site.asked.append(self.path)
-                text = site.pages.get(self.path)
-                body = (text or "none").encode()
-                self.send_response(404 if text is None else 200)
+                page = site.pages.get(self.path, site.pages.get("*", 404))
+                moved = isinstance(page, str) and page.startswith("->")
+                body = b"" if moved else str(page).replace("$path", self.path).encode()
+                self.send_response(302 if moved else page if isinstance(page, int) else 200)
+                if moved:
+                    self.send_header("location", page[2:])
                 self.send_header("content-type", "text/plain" if self.path.endswith(".txt") else "text/html")
                 self.send_header("content-length", str(len(body)))
                 self.end_headers()
@@ -89,6 +95,29 @@ def test_a_site_is_crawled_and_crawled_again(control, runtime, site):
     assert knowledge.ingest(control, base, source) == {"scanned": 2, "modified": 2, "deleted": 1}
     found = knowledge.retrieve(runtime, base, "heron reed beds otter sea", number=5)
     assert not any("reed beds" in result["content"]["text"] for result in found)
+
+
+def test_traps_end(control, site):
+    base = knowledge.create(control)
+    site.pages = {
+        "/robots.txt": 404,
+        "/": "".join(map(LINK.format, ["/ring", "/moved", "/away", "/broken"])),
+        "/ring": "->/ring2",
+        "/ring2": "->/ring",
+        "/moved": "->/there#part",
+        "/there": "<p>The marten climbs the old spruce.</p>",
+        "/away": "->http://localhost:1/",
+        "/broken": 410,
+    }
+    source = knowledge.source(control, base, web(site, scope="HOST_ONLY"))
+    assert knowledge.ingest(control, base, source) == {"scanned": 2, "new": 2}
+
+    site.pages = {"/robots.txt": 404, "*": LINK.format("$path1/") + LINK.format("$path2/")}
+    limits = {"maxPages": 3, "rateLimit": 300}
+    source = knowledge.source(control, base, web(site, scope="HOST_ONLY", crawlerLimits=limits))
+    ended = knowledge.end(control, base, source, knowledge.start(control, base, source))
+    assert ended["status"] == "FAILED"
+    assert "more pages than its limit of 3" in ended["failureReasons"][0]
 
 
 def test_a_host_that_is_not_allowed_fails_the_job(control, knowing, connect, site):
