@@ -1,4 +1,5 @@
-//! Many documents: few are in memory at a time, and every one is indexed.
+//! Many documents: few are in memory at a time, and every one is indexed. The store in memory copies all it
+//! holds at each write, so that there are fewer here than end to end.
 
 use std::sync::atomic::Ordering;
 
@@ -8,10 +9,10 @@ use serde_json::json;
 use crate::world::{World, counts};
 
 #[tokio::test(start_paused = true)]
-async fn ten_thousand_small_files() {
+async fn thousands_of_small_files() {
     let world = World::with(Strictness::Relaxed, 1_000).await;
     let source = world.s3("docs", json!({})).await;
-    for number in 0..10_000 {
+    for number in 0..4_000 {
         world.buckets.put(
             &format!("{:02}/{number}.txt", number % 100),
             format!("text {number}"),
@@ -19,15 +20,12 @@ async fn ten_thousand_small_files() {
     }
     let job = world.ingest(&source).await;
     assert_eq!(job["status"], "COMPLETE");
-    assert_eq!(
-        counts(&job),
-        json!({"Scanned": 10_000, "NewIndexed": 10_000})
-    );
-    assert_eq!(world.index.chunks(&world.base).len(), 10_000);
+    assert_eq!(counts(&job), json!({"Scanned": 4_000, "NewIndexed": 4_000}));
+    assert_eq!(world.index.chunks(&world.base).len(), 4_000);
     let most = world.buckets.reading_most.load(Ordering::SeqCst);
     assert!(most <= 16, "{most} documents at once");
     let reads = world.buckets.reads.load(Ordering::SeqCst);
     let job = world.ingest(&source).await;
-    assert_eq!(counts(&job), json!({"Scanned": 10_000}));
+    assert_eq!(counts(&job), json!({"Scanned": 4_000}));
     assert_eq!(world.buckets.reads.load(Ordering::SeqCst), reads);
 }
