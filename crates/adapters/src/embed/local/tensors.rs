@@ -3,10 +3,10 @@
 //! The file is not held in memory as a whole. Invariant: a tensor has as many numbers as its shape says.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, Metadata, SafeTensors};
+use safetensors::tensor::{Dtype, Metadata};
 
 /// Bytes of the description of the tensors; that of a model with thousands of them has a few hundred
 /// kilobytes.
@@ -46,15 +46,21 @@ impl Tensors {
                 "its description has {length} bytes, expected at most {HEADER_LIMIT}"
             ));
         }
-        let start = length + LENGTH_BYTES as u64;
-        file.seek(SeekFrom::Start(0)).map_err(told)?;
-        let mut header = Vec::new();
+        let mut description = Vec::new();
         (&mut file)
-            .take(start)
-            .read_to_end(&mut header)
+            .take(length)
+            .read_to_end(&mut description)
             .map_err(told)?;
-        let (_, metadata) =
-            SafeTensors::read_metadata(&header).map_err(|error| error.to_string())?;
+        let metadata: Metadata =
+            serde_json::from_slice(&description).map_err(|error| error.to_string())?;
+        let start = length + LENGTH_BYTES as u64;
+        let expected = start.saturating_add(metadata.data_len() as u64);
+        let found = file.metadata().map_err(told)?.len();
+        if found != expected {
+            return Err(format!(
+                "it has {found} bytes, expected {expected} by its description"
+            ));
+        }
         Ok(Self {
             file,
             metadata,
@@ -169,5 +175,34 @@ mod tests {
                 assert!(tensors.read("embedding.weight").is_err());
             }
         }
+    }
+
+    #[test]
+    fn a_tensor_is_read_and_a_file_cut_short_is_told_of() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("x.safetensors");
+        let description = br#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+            "b":{"dtype":"F16","shape":[2,2],"data_offsets":[4,12]}}"#;
+        let mut file = (description.len() as u64).to_le_bytes().to_vec();
+        file.extend_from_slice(description);
+        file.extend_from_slice(&7.5_f32.to_le_bytes());
+        for half in [0x3c00_u16, 0xc000, 0, 0x3c00] {
+            file.extend_from_slice(&half.to_le_bytes());
+        }
+        std::fs::write(&path, &file).expect("written");
+        let mut tensors = Tensors::open(&path).expect("a file");
+        assert_eq!(tensors.names(), ["a", "b"]);
+        assert_eq!(tensors.shape("b"), Some(&[2, 2][..]));
+        assert_eq!(tensors.shape("c"), None);
+        assert_eq!(tensors.shaped("a", &[1]), Ok(vec![7.5]));
+        assert_eq!(
+            tensors.read("b").expect("a tensor").data,
+            [1.0, -2.0, 0.0, 1.0]
+        );
+        assert!(tensors.shaped("b", &[4]).is_err());
+        file.pop();
+        std::fs::write(&path, &file).expect("written");
+        let error = Tensors::open(&path).err().expect("a byte is missing");
+        assert!(error.contains("expected"), "{error}");
     }
 }
