@@ -1,5 +1,5 @@
 //! Turns recorded on AWS that search knowledge bases or are planned by a function, taken again in
-//! process: no server searches yet, so that no test from outside can take them.
+//! process, where searches and functions can be made to say what they said then.
 //!
 //! The doubles say what the recorded model, functions and searches said; the events that come of it
 //! must be the recorded ones. Without recordings each test prints that it is skipped.
