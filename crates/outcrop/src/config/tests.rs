@@ -463,6 +463,7 @@ fn every_table_knows_its_keys() {
             ("models", 16),
             ("embeddings", 10),
             ("rerankers", 8),
+            ("indexes", 10),
             ("functions", 22),
         ]
     );
