@@ -286,7 +286,7 @@ def test_earlier_turns_can_be_left_out(runtime, stub):
         assert len(stub.model_calls()[-1]["messages"]) == messages
 
 
-def test_a_knowledge_base_that_cannot_be_searched_is_refused_by_name(control, runtime):
+def test_a_knowledge_base_that_cannot_be_searched_is_named(control, runtime):
     made = control.create_knowledge_base(
         name=agents.unique("kb"), roleArn=agents.ROLE,
         knowledgeBaseConfiguration={"type": "KENDRA", "kendraKnowledgeBaseConfiguration": {
@@ -296,8 +296,9 @@ def test_a_knowledge_base_that_cannot_be_searched_is_refused_by_name(control, ru
         "knowledgeBaseId": made, "description": "What we know.",
         "retrievalConfiguration": {"vectorSearchConfiguration": {"numberOfResults": 3}},
     }
-    code, message = refused(runtime, agents.session_id(), "What do we know?", knowledgeBases=[base])
-    assert code == "ValidationException" and made in message
+    turn = invoke(runtime, agents.session_id(), "What do we know?", knowledgeBases=[base])
+    assert turn.error_code == "dependencyFailedException"
+    assert made in turn.error_message and "KENDRA" in turn.error_message
     managed = {**base, "retrievalConfiguration": {"managedSearchConfiguration": {"numberOfResults": 3}}}
     code, message = refused(runtime, agents.session_id(), "What do we know?", knowledgeBases=[managed])
     assert code == "ValidationException" and "managedSearchConfiguration is not supported" in message
