@@ -58,7 +58,8 @@ def compare(given, corpus, name, make, wheel):
         folder = Path(folder)
         for number, text in corpus.documents.items():
             knowledge.write(folder / "documents", {f"{number}.txt": text})
-        entry = f'[[embeddings]]\nmatch = "*"\nprovider = "local"\nupstream_model = "{name}"\n'
+        # Requests that are not signed go to the server's own region.
+        entry = f'region = "us-west-2"\n[[embeddings]]\nmatch = "*"\nprovider = "local"\nupstream_model = "{name}"\n'
         server = process.Outcrop(given.outcrop, folder, entry).start()
         try:
             runs = outcrop(server, folder / "documents", corpus)
