@@ -255,7 +255,6 @@ impl Errand<'_> {
         doc.body.indexed = Some(mark);
         doc.body.before = None;
         doc.body.again = false;
-        doc.body.before = None;
         doc.body.failed_in = None;
         let writes = vec![doc.put(None), self.drop_upload(), finish(self.claim)];
         match self.commit(writes).await {
@@ -273,7 +272,8 @@ impl Errand<'_> {
         }
     }
 
-    /// Has it tried again after a while, unless it has been tried often enough.
+    /// Has it tried again after a while, unless it has been tried often enough. Whoever asks for the
+    /// document meanwhile is told why it is not there yet.
     async fn later(&self, mut doc: Stored<DocumentDoc>, cause: String) -> Result<(), Trouble> {
         let failures = self.failures.saturating_add(1);
         if failures >= ATTEMPTS_MAX {
@@ -281,7 +281,8 @@ impl Errand<'_> {
         }
         let wait = BACKOFF.saturating_mul(4_u32.saturating_pow(failures - 1));
         let now = self.shared.now();
-        debug!(cause, failures, "a document is tried again");
+        warn!(cause, failures, "a document is tried again");
+        doc.body.reason = Some(cause);
         if doc.body.status == DocumentStatus::InProgress {
             doc.body.status = DocumentStatus::Pending;
         }
