@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate → the outcrop crates it may use (ADR 0001).
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("outcrop-model", &[]),
     ("outcrop-wire", &["outcrop-model"]),
     ("outcrop-knowledge", &["outcrop-model"]),

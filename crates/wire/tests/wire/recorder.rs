@@ -160,6 +160,7 @@ unused!(
     DeleteAgentVersion,
     DeleteDataSource,
     DeleteKnowledgeBase,
+    DeleteKnowledgeBaseDocuments,
     DeletePrompt,
     DisassociateAgentCollaborator,
     DisassociateAgentKnowledgeBase,
@@ -169,8 +170,11 @@ unused!(
     GetAgentKnowledgeBase,
     GetAgentVersion,
     GetDataSource,
+    GetIngestionJob,
     GetKnowledgeBase,
+    GetKnowledgeBaseDocuments,
     GetPrompt,
+    IngestKnowledgeBaseDocuments,
     ListAgentActionGroups,
     ListAgentAliases,
     ListAgentCollaborators,
@@ -178,10 +182,14 @@ unused!(
     ListAgentVersions,
     ListAgents,
     ListDataSources,
+    ListIngestionJobs,
+    ListKnowledgeBaseDocuments,
     ListKnowledgeBases,
     ListPrompts,
     ListTagsForResource,
     PrepareAgent,
+    StartIngestionJob,
+    StopIngestionJob,
     TagResource,
     UntagResource,
     UpdateAgentActionGroup,
@@ -209,8 +217,12 @@ unused!(
 unused!(converse_ops: ApplyGuardrail, Converse);
 
 unused!(
-    runtime_ops: DeleteAgentMemory,
-    GetAgentMemory
+    runtime_ops:
+    DeleteAgentMemory,
+    GetAgentMemory,
+    Rerank,
+    Retrieve,
+    RetrieveAndGenerate,
 );
 
 macro_rules! unused_stream {
@@ -233,6 +245,7 @@ macro_rules! unused_stream {
 
 unused_stream!(converse_ops: ConverseStream);
 unused_stream!(runtime_ops: InvokeInlineAgent);
+unused_stream!(runtime_ops: RetrieveAndGenerateStream);
 
 unused!(
     lambda_ops:
