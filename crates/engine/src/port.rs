@@ -387,7 +387,7 @@ pub struct ObjectInfo {
     pub key: String,
     /// Its length, bytes.
     pub size: u64,
-    /// Changes whenever the content does: S3's ETag, or what a folder has like it.
+    /// Changes whenever the content does: S3's `ETag`, or what a folder has like it.
     pub version: String,
 }
 

@@ -14,7 +14,7 @@ use crate::limits::{Budget, Limits, amount};
 #[derive(Debug)]
 pub(crate) struct Blocks {
     title: Option<String>,
-    blocks: Vec<Block>,
+    taken: Vec<Block>,
     page: Option<u32>,
     text: Budget,
     count: Budget,
@@ -24,7 +24,7 @@ impl Blocks {
     pub(crate) fn new(limits: &Limits) -> Self {
         Self {
             title: None,
-            blocks: Vec::new(),
+            taken: Vec::new(),
             page: None,
             text: text_budget(limits),
             count: count_budget(limits),
@@ -57,19 +57,19 @@ impl Blocks {
         self.text.spend(amount(text.len()))?;
         self.count.spend(1)?;
         let page = self.page;
-        self.blocks.push(Block { kind, text, page });
+        self.taken.push(Block { kind, text, page });
         Ok(())
     }
 
     /// How many blocks there are.
     pub(crate) fn count(&self) -> usize {
-        self.blocks.len()
+        self.taken.len()
     }
 
     /// Of the blocks from `first` on, keeps those in `kept` alone, if they hold enough text.
     pub(crate) fn keep(&mut self, first: usize, kept: Range<usize>, enough_bytes: usize) {
         let bytes: usize = self
-            .blocks
+            .taken
             .get(kept.clone())
             .unwrap_or_default()
             .iter()
@@ -79,7 +79,7 @@ impl Blocks {
             return;
         }
         let mut at = 0;
-        self.blocks.retain(|_| {
+        self.taken.retain(|_| {
             let stays = at < first || kept.contains(&at);
             at += 1;
             stays
@@ -90,7 +90,7 @@ impl Blocks {
     pub(crate) fn finish(self) -> Extracted {
         Extracted {
             title: self.title,
-            blocks: self.blocks,
+            blocks: self.taken,
         }
     }
 }

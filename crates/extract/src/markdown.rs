@@ -62,9 +62,11 @@ impl Reader<'_> {
         match event {
             Event::Start(tag) => self.start(&tag)?,
             Event::End(tag) => self.end(tag)?,
-            Event::Text(text) | Event::Code(text) => self.text.push_str(&text),
-            Event::InlineMath(text) | Event::DisplayMath(text) => self.text.push_str(&text),
-            Event::Html(text) => self.text.push_str(&text),
+            Event::Text(text)
+            | Event::Code(text)
+            | Event::InlineMath(text)
+            | Event::DisplayMath(text)
+            | Event::Html(text) => self.text.push_str(&text),
             // A tag in the middle of a line: only a line break is seen.
             Event::InlineHtml(tag) => {
                 if tag.starts_with("<br") {
@@ -96,7 +98,7 @@ impl Reader<'_> {
                 self.inside = Inside::Html;
             }
             Tag::MetadataBlock(MetadataBlockKind::YamlStyle | MetadataBlockKind::PlusesStyle) => {
-                self.inside = Inside::FrontMatter
+                self.inside = Inside::FrontMatter;
             }
             Tag::Item => {
                 self.flush()?;

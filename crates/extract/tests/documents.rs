@@ -55,7 +55,7 @@ fn word() {
     check(
         "word.docx",
         include_bytes!("fixtures/word.docx"),
-        &expect![[r#"
+        &expect![[r"
             title: Travel rules
             h1: Travel policy
             h1: Flights
@@ -69,7 +69,7 @@ fn word() {
             row: Region: North; City: Kiel
             p: Kept text
             p: R&D pays for <pilots> — “quoted”.
-        "#]],
+        "]],
     );
 }
 
@@ -78,13 +78,13 @@ fn excel() {
     check(
         "excel.xlsx",
         include_bytes!("fixtures/excel.xlsx"),
-        &expect![[r#"
+        &expect![[r"
             h1: Rates
             row: Rates of 2026
             row: Country: Germany; Daily rate: 28; Valid from: 2026-01-01; Share: 0.3
             row: Country: Japan; Daily rate: 9000.5; Valid from: 2026-04-01 09:30
             row: Country: Total; Share: TRUE
-        "#]],
+        "]],
     );
 }
 
@@ -93,7 +93,7 @@ fn reportlab_pdf_without_its_running_foot() {
     check(
         "a.pdf",
         include_bytes!("fixtures/reportlab.pdf"),
-        &expect![[r#"
+        &expect![[r"
             title: Travel policy
             h1@1: Travel policy
             h2@1: Flights
@@ -130,7 +130,7 @@ fn reportlab_pdf_without_its_running_foot() {
             p@6: Japan 9000 JPY
             li@6: • First item of a list
             li@6: • Second item of a list
-        "#]],
+        "]],
     );
 }
 
@@ -139,12 +139,12 @@ fn fpdf_pdf_with_a_font_of_its_own() {
     check(
         "a.pdf",
         include_bytes!("fixtures/fpdf.pdf"),
-        &expect![[r#"
+        &expect![[r"
         title: Grüße aus München
         h1@1: Grüße aus München
         p@1: Привет мир, und noch ein Satz: größer, weiter, höher. Привет мир, und noch ein Satz: größe
         p@1: Employees may book economy class for flights under six hours. Longer flights need the appr
-    "#]],
+    "]],
     );
 }
 
@@ -157,7 +157,7 @@ fn markdown() {
     check(
         "a.md",
         text,
-        &expect![[r#"
+        &expect![[r"
         title: Leave policy
         h1: Leave
         p: Employees get 28 days, see the law.
@@ -172,7 +172,7 @@ fn markdown() {
         p: inner html
         p: End.
         p: A note.
-    "#]],
+    "]],
     );
 }
 
@@ -188,7 +188,7 @@ fn html() {
     check(
         "a.html",
         text,
-        &expect![[r#"
+        &expect![[r"
             title: Travel & more
             h1: Flights
             p: Economy is⏎for short flights.
@@ -201,7 +201,7 @@ fn html() {
             p: layout
             p: A plane
             p: Last <one>
-        "#]],
+        "]],
     );
 }
 
@@ -211,16 +211,24 @@ fn the_main_part_of_a_page() {
     let page = format!(
         "<title>T</title><header><p>Shop Cart</header><main><h1>Page</h1><p>{words}</main><footer>Imprint</footer>"
     );
-    check("a.html", &page, &expect![[r#"
+    check(
+        "a.html",
+        &page,
+        &expect![[r"
         title: T
         h1: Page
         p: Words of the page itself. Words of the page itself. Words of the page itself. Words of the
-    "#]]);
+    "]],
+    );
     let empty = "<header><p>Shop</header><main><div id=app></div></main><p>Text beside it";
-    check("a.html", empty, &expect![[r#"
+    check(
+        "a.html",
+        empty,
+        &expect![[r"
         p: Shop
         p: Text beside it
-    "#]]);
+    "]],
+    );
 }
 
 #[test]
@@ -228,25 +236,25 @@ fn csv() {
     check(
         "a.csv",
         "Question;Answer\n\"How; long?\";\"Two\nweeks\"\nWhere?;\n;\n",
-        &expect![[r#"
+        &expect![[r"
             row: Question: How; long?; Answer: Two weeks
             row: Question: Where?
-        "#]],
+        "]],
     );
     check(
         "b.csv",
         "1,2\n3,4\n",
-        &expect![[r#"
+        &expect![[r"
         row: 1; 2
         row: 3; 4
-    "#]],
+    "]],
     );
     check(
         "c.csv",
         "only,names\n",
-        &expect![[r#"
+        &expect![[r"
         row: only; names
-    "#]],
+    "]],
     );
 }
 
@@ -259,21 +267,21 @@ fn json() {
     check(
         "a.json",
         text,
-        &expect![[r#"
+        &expect![[r"
         row: zeta: first
         row: alpha.b: 1; alpha.a: true, 2.5
         p: long: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
         row: rows.q: Why?; rows.n.k: 1
         p: rows: text
-    "#]],
+    "]],
     );
     check(
         "a.jsonl",
         "{\"q\": 1}\n{\"q\": 2}\n",
-        &expect![[r#"
+        &expect![[r"
         row: q: 1
         row: q: 2
-    "#]],
+    "]],
     );
 }
 
@@ -282,39 +290,39 @@ fn text_in_many_charsets() {
     check(
         "a.txt",
         "One\nline.\r\n\r\n  \nTwo\u{a0}\u{a0}words.\u{c}Three",
-        &expect![[r#"
+        &expect![[r"
             p: One⏎line.
             p: Two words.
             p: Three
-        "#]],
+        "]],
     );
     check(
         "a.txt",
         b"\xEF\xBB\xBFmarked",
-        &expect![[r#"
+        &expect![[r"
         p: marked
-    "#]],
+    "]],
     );
     check(
         "a.txt",
         b"\xFF\xFEG\0r\0\xFC\0\xDF\0e\0",
-        &expect![[r#"
+        &expect![[r"
         p: Grüße
-    "#]],
+    "]],
     );
     check(
         "a.txt",
         b"p\0l\0a\0i\0n\0 \0w\0i\0d\0e\0",
-        &expect![[r#"
+        &expect![[r"
             p: plain wide
-        "#]],
+        "]],
     );
     check(
         "a.txt",
         b"\xFF\xFE\0\0U\0\0\0T\0\0\0F\0\0\0",
-        &expect![[r#"
+        &expect![[r"
             p: UTF
-        "#]],
+        "]],
     );
     check(
         "a.txt",
@@ -322,19 +330,19 @@ fn text_in_many_charsets() {
             .chars()
             .map(|c| u8::try_from(u32::from(c)).unwrap())
             .collect::<Vec<_>>(),
-        &expect![[r#"
+        &expect![[r"
             p: Grüße aus Köln, schöne Straße, über Öl
-        "#]],
+        "]],
     );
-    check("a.txt", b"Damaged: gr\xC3\xBC\xC3\x9Fe \xC3\xA4\xC3\xB6\xC3\xBC\xC3\xA4\xC3\xB6\xC3\xBC\xC3\xA4\xC3\xB6\xC3\xBC \xC3( end", &expect![[r#"
+    check("a.txt", b"Damaged: gr\xC3\xBC\xC3\x9Fe \xC3\xA4\xC3\xB6\xC3\xBC\xC3\xA4\xC3\xB6\xC3\xBC\xC3\xA4\xC3\xB6\xC3\xBC \xC3( end", &expect![[r"
         p: Damaged: grüße äöüäöüäöü �( end
-    "#]]);
+    "]]);
     check(
         "a.html",
         b"<meta charset=\"shift_jis\"><p>\x93\xFA\x96\x7B",
-        &expect![[r#"
+        &expect![[r"
             p: 日本
-        "#]],
+        "]],
     );
 }
 

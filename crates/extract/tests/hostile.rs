@@ -74,7 +74,7 @@ fn pdf(objects: &[String]) -> Vec<u8> {
     )
     .unwrap();
     for offset in offsets {
-        write!(content, "{offset:010} 00000 n \n").unwrap();
+        writeln!(content, "{offset:010} 00000 n ").unwrap();
     }
     write!(
         content,
@@ -231,7 +231,8 @@ fn a_pdf_whose_pages_loop() {
         "<< /Type /Page /Parent 2 0 R >>".to_owned(),
     ];
     assert_eq!(outcome("a.pdf", pdf(&objects)), Ok(0));
-    let kids: String = (0..200).map(|at| format!("{} 0 R ", at + 3)).collect();
+    let kids: Vec<String> = (0..200).map(|at| format!("{} 0 R", at + 3)).collect();
+    let kids = kids.join(" ");
     objects = vec![
         "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
         format!("<< /Type /Pages /Kids [{kids}] /Count 200 >>"),

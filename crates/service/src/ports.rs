@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use outcrop_engine::port::{
-    ActionExecutor, ChunkIndex, Clock, CodeInterpreter, Crawler, DocumentSource, Embedder, Extractor,
-    FunctionPackages, Ids, ModelProvider, NoKnowledge, Reranker, Retriever,
+    ActionExecutor, ChunkIndex, Clock, CodeInterpreter, Crawler, DocumentSource, Embedder,
+    Extractor, FunctionPackages, Ids, ModelProvider, NoKnowledge, Reranker, Retriever,
 };
 use outcrop_store::Store;
 

@@ -42,7 +42,7 @@ pub use truth::Durability;
 /// Knowledge bases that stay open, in use or not. Each costs files and the memory of its codes.
 const OPEN_MAX: usize = 16;
 /// How long an unused knowledge base stays open.
-const UNUSED: Duration = Duration::from_secs(300);
+const UNUSED: Duration = Duration::from_mins(5);
 /// How often unused ones are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
 /// Chunks from which on a graph pays. Below, comparing with each takes at most some milliseconds.

@@ -140,7 +140,8 @@ impl Bedrock {
             .content_type("application/json")
             .accept("application/json")
             .body(body);
-        let sent = deadline.response(operation.send()).await;
+        // The client's future has 17 KB.
+        let sent = deadline.response(Box::pin(operation.send())).await;
         let output = sent
             .map_err(|failure| fault::of_http(&failure, &self.host))?
             .map_err(|failure| error::of_call(&failure, &self.host))?;

@@ -199,7 +199,7 @@ impl Crawl {
             while requests.len() < REQUESTS_MAX {
                 match self.frontier.next(Instant::now()) {
                     Next::Now(origin, work) => {
-                        self.begin(origin, work, &mut requests, sender).await?
+                        self.begin(origin, work, &mut requests, sender).await?;
                     }
                     Next::At(at) => {
                         wake = Some(at);

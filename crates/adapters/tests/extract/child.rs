@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     child::run_if_asked(parse).unwrap_or(ExitCode::FAILURE)
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "the form that parsers have")]
+#[expect(clippy::needless_pass_by_value, reason = "the form that parsers have")]
 fn parse(call: ExtractCall) -> Result<Extraction, ExtractError> {
     let text = match call.name.as_str() {
         "spin" => loop {

@@ -1,7 +1,5 @@
 //! Children that extract: limits, confinement, reuse, ends.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::time::Duration;
 
 use bytes::Bytes;

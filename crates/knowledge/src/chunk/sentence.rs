@@ -74,9 +74,8 @@ fn continues<'a>(lines: &mut Peekable<impl Iterator<Item = &'a str>>) -> bool {
     };
     let mut rest = line.chars();
     match rest.next() {
-        None => false,
+        None | Some('•' | '‣' | '◦' | '▪' | '–' | '—' | '#' | '|') => false,
         Some('-' | '*' | '+') => rest.next() != Some(' '),
-        Some('•' | '‣' | '◦' | '▪' | '–' | '—' | '#' | '|') => false,
         Some(_) => !line
             .split_whitespace()
             .next()

@@ -55,6 +55,9 @@ pub struct FilterError {
     pub problem: String,
 }
 
+/// Reads the value of an operator.
+type Read = fn(Place<'_>) -> Result<Condition, FilterError>;
+
 impl Filter {
     /// Checks a filter.
     ///
@@ -82,55 +85,54 @@ impl Parser {
         depth: usize,
     ) -> Result<Filter, FilterError> {
         use RetrievalFilter as R;
-        let (name, attribute, read): (_, _, fn(Place<'_>) -> Result<Condition, FilterError>) =
-            match filter {
-                R::AndAll(filters) => {
-                    let path = join(path, "andAll");
-                    return Ok(Filter::All(self.group(filters, &path, depth)?));
-                }
-                R::OrAll(filters) => {
-                    let path = join(path, "orAll");
-                    return Ok(Filter::Any(self.group(filters, &path, depth)?));
-                }
-                R::Equals(attribute) => ("equals", attribute, |place| {
-                    place.any().map(Condition::Equals)
-                }),
-                R::NotEquals(attribute) => ("notEquals", attribute, |place| {
-                    place.any().map(Condition::NotEquals)
-                }),
-                R::GreaterThan(attribute) => ("greaterThan", attribute, |place| {
-                    place.number().map(Condition::GreaterThan)
-                }),
-                R::GreaterThanOrEquals(attribute) => ("greaterThanOrEquals", attribute, |place| {
-                    place.number().map(Condition::GreaterThanOrEquals)
-                }),
-                R::LessThan(attribute) => ("lessThan", attribute, |place| {
-                    place.number().map(Condition::LessThan)
-                }),
-                R::LessThanOrEquals(attribute) => ("lessThanOrEquals", attribute, |place| {
-                    place.number().map(Condition::LessThanOrEquals)
-                }),
-                R::In(attribute) => ("in", attribute, |place| place.list().map(Condition::In)),
-                R::NotIn(attribute) => ("notIn", attribute, |place| {
-                    place.list().map(Condition::NotIn)
-                }),
-                R::StartsWith(attribute) => ("startsWith", attribute, |place| {
-                    place.string().map(Condition::StartsWith)
-                }),
-                R::ListContains(attribute) => ("listContains", attribute, |place| {
-                    place.string().map(Condition::ListContains)
-                }),
-                R::StringContains(attribute) => ("stringContains", attribute, |place| {
-                    place.string().map(Condition::StringContains)
-                }),
-                // The generated enum may grow; wire refuses what it does not know.
-                _ => {
-                    return Err(fault(
-                        path,
-                        "has an operator that is not known here".to_owned(),
-                    ));
-                }
-            };
+        let (name, attribute, read): (_, _, Read) = match filter {
+            R::AndAll(filters) => {
+                let path = join(path, "andAll");
+                return Ok(Filter::All(self.group(filters, &path, depth)?));
+            }
+            R::OrAll(filters) => {
+                let path = join(path, "orAll");
+                return Ok(Filter::Any(self.group(filters, &path, depth)?));
+            }
+            R::Equals(attribute) => ("equals", attribute, |place| {
+                place.any().map(Condition::Equals)
+            }),
+            R::NotEquals(attribute) => ("notEquals", attribute, |place| {
+                place.any().map(Condition::NotEquals)
+            }),
+            R::GreaterThan(attribute) => ("greaterThan", attribute, |place| {
+                place.number().map(Condition::GreaterThan)
+            }),
+            R::GreaterThanOrEquals(attribute) => ("greaterThanOrEquals", attribute, |place| {
+                place.number().map(Condition::GreaterThanOrEquals)
+            }),
+            R::LessThan(attribute) => ("lessThan", attribute, |place| {
+                place.number().map(Condition::LessThan)
+            }),
+            R::LessThanOrEquals(attribute) => ("lessThanOrEquals", attribute, |place| {
+                place.number().map(Condition::LessThanOrEquals)
+            }),
+            R::In(attribute) => ("in", attribute, |place| place.list().map(Condition::In)),
+            R::NotIn(attribute) => ("notIn", attribute, |place| {
+                place.list().map(Condition::NotIn)
+            }),
+            R::StartsWith(attribute) => ("startsWith", attribute, |place| {
+                place.string().map(Condition::StartsWith)
+            }),
+            R::ListContains(attribute) => ("listContains", attribute, |place| {
+                place.string().map(Condition::ListContains)
+            }),
+            R::StringContains(attribute) => ("stringContains", attribute, |place| {
+                place.string().map(Condition::StringContains)
+            }),
+            // The generated enum may grow; wire refuses what it does not know.
+            _ => {
+                return Err(fault(
+                    path,
+                    "has an operator that is not known here".to_owned(),
+                ));
+            }
+        };
         self.condition(&join(path, name), attribute, read)
     }
 

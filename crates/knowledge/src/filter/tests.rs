@@ -17,6 +17,10 @@ fn document(attributes: Value) -> Metadata {
     serde_json::from_value(attributes).expect("they are attributes")
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write the JSON in place"
+)]
 fn condition(operator: &str, key: &str, value: Value) -> Value {
     json!({operator: {"key": key, "value": value}})
 }

@@ -320,18 +320,15 @@ fn location(
     given: &DocumentIdentifier,
 ) -> Result<DocumentLocation, Exception> {
     check_type(member, source, given.data_source_type)?;
-    match source {
-        ContentDataSourceType::S3 => {
-            let s3 = given.s3.as_ref().ok_or_else(|| missing(member, "s3"))?;
-            s3_location(&format!("{member}.s3.uri"), &s3.uri)
-        }
-        _ => {
-            let custom = given.custom.as_ref();
-            let custom = custom.ok_or_else(|| missing(member, "custom"))?;
-            Ok(DocumentLocation::Custom {
-                id: custom.id.clone(),
-            })
-        }
+    if source == ContentDataSourceType::S3 {
+        let s3 = given.s3.as_ref().ok_or_else(|| missing(member, "s3"))?;
+        s3_location(&format!("{member}.s3.uri"), &s3.uri)
+    } else {
+        let custom = given.custom.as_ref();
+        let custom = custom.ok_or_else(|| missing(member, "custom"))?;
+        Ok(DocumentLocation::Custom {
+            id: custom.id.clone(),
+        })
     }
 }
 
@@ -357,21 +354,18 @@ fn upload(
     let content = &given.content;
     let place = format!("{member}.content");
     check_type(&place, source, content.data_source_type)?;
-    let (location, uploaded) = match source {
-        ContentDataSourceType::S3 => {
-            let s3 = content.s3.as_ref().ok_or_else(|| missing(&place, "s3"))?;
-            let uri = s3.s3_location.uri.as_str();
-            let location = s3_location(&format!("{place}.s3.s3Location.uri"), uri)?;
-            let uri = uri.to_owned();
-            (location, UploadedContent::S3 { uri })
-        }
-        _ => {
-            let custom = content.custom.as_ref();
-            let custom = custom.ok_or_else(|| missing(&place, "custom"))?;
-            let id = custom.custom_document_identifier.id.clone();
-            let uploaded = custom_content(&format!("{place}.custom"), custom)?;
-            (DocumentLocation::Custom { id }, uploaded)
-        }
+    let (location, uploaded) = if source == ContentDataSourceType::S3 {
+        let s3 = content.s3.as_ref().ok_or_else(|| missing(&place, "s3"))?;
+        let uri = s3.s3_location.uri.as_str();
+        let location = s3_location(&format!("{place}.s3.s3Location.uri"), uri)?;
+        let uri = uri.to_owned();
+        (location, UploadedContent::S3 { uri })
+    } else {
+        let custom = content.custom.as_ref();
+        let custom = custom.ok_or_else(|| missing(&place, "custom"))?;
+        let id = custom.custom_document_identifier.id.clone();
+        let uploaded = custom_content(&format!("{place}.custom"), custom)?;
+        (DocumentLocation::Custom { id }, uploaded)
     };
     let metadata = given.metadata.as_ref();
     let metadata = metadata
@@ -396,34 +390,28 @@ fn upload(
 }
 
 fn custom_content(member: &str, given: &CustomContent) -> Result<UploadedContent, Exception> {
-    match given.source_type {
-        CustomSourceType::S3Location => {
-            let s3 = given.s3_location.as_ref();
-            let s3 = s3.ok_or_else(|| missing(member, "s3Location"))?;
-            s3_location(&format!("{member}.s3Location.uri"), &s3.uri)?;
-            Ok(UploadedContent::S3 {
-                uri: s3.uri.clone(),
+    if given.source_type == CustomSourceType::S3Location {
+        let s3 = given.s3_location.as_ref();
+        let s3 = s3.ok_or_else(|| missing(member, "s3Location"))?;
+        s3_location(&format!("{member}.s3Location.uri"), &s3.uri)?;
+        Ok(UploadedContent::S3 {
+            uri: s3.uri.clone(),
+        })
+    } else {
+        let inline = given.inline_content.as_ref();
+        let inline = inline.ok_or_else(|| missing(member, "inlineContent"))?;
+        let member = format!("{member}.inlineContent");
+        if inline.type_ == InlineContentType::Byte {
+            let bytes = inline.byte_content.as_ref();
+            let bytes = bytes.ok_or_else(|| missing(&member, "byteContent"))?;
+            Ok(UploadedContent::Bytes {
+                mime_type: bytes.mime_type.clone(),
+                data: bytes.data.clone(),
             })
-        }
-        _ => {
-            let inline = given.inline_content.as_ref();
-            let inline = inline.ok_or_else(|| missing(member, "inlineContent"))?;
-            let member = format!("{member}.inlineContent");
-            match inline.type_ {
-                InlineContentType::Byte => {
-                    let bytes = inline.byte_content.as_ref();
-                    let bytes = bytes.ok_or_else(|| missing(&member, "byteContent"))?;
-                    Ok(UploadedContent::Bytes {
-                        mime_type: bytes.mime_type.clone(),
-                        data: bytes.data.clone(),
-                    })
-                }
-                _ => {
-                    let text = inline.text_content.as_ref();
-                    let text = text.ok_or_else(|| missing(&member, "textContent"))?;
-                    Ok(UploadedContent::Text(text.data.clone()))
-                }
-            }
+        } else {
+            let text = inline.text_content.as_ref();
+            let text = text.ok_or_else(|| missing(&member, "textContent"))?;
+            Ok(UploadedContent::Text(text.data.clone()))
         }
     }
 }
@@ -438,23 +426,20 @@ fn uploaded_metadata(
             "is not supported by Outcrop",
         ));
     }
-    match given.type_ {
-        MetadataSourceType::S3Location => {
-            let s3 = given.s3_location.as_ref();
-            let s3 = s3.ok_or_else(|| missing(member, "s3Location"))?;
-            s3_location(&format!("{member}.s3Location.uri"), &s3.uri)?;
-            Ok(UploadedMetadata::S3 {
-                uri: s3.uri.clone(),
-            })
-        }
-        _ => {
-            let attributes = given.inline_attributes.as_ref();
-            let attributes = attributes.ok_or_else(|| missing(member, "inlineAttributes"))?;
-            Attributes::inline(attributes).map_err(|cause| {
-                violation(&format!("{member}.inlineAttributes"), &cause.to_string())
-            })?;
-            Ok(UploadedMetadata::Inline(attributes.clone()))
-        }
+    if given.type_ == MetadataSourceType::S3Location {
+        let s3 = given.s3_location.as_ref();
+        let s3 = s3.ok_or_else(|| missing(member, "s3Location"))?;
+        s3_location(&format!("{member}.s3Location.uri"), &s3.uri)?;
+        Ok(UploadedMetadata::S3 {
+            uri: s3.uri.clone(),
+        })
+    } else {
+        let attributes = given.inline_attributes.as_ref();
+        let attributes = attributes.ok_or_else(|| missing(member, "inlineAttributes"))?;
+        Attributes::inline(attributes).map_err(|cause| {
+            violation(&format!("{member}.inlineAttributes"), &cause.to_string())
+        })?;
+        Ok(UploadedMetadata::Inline(attributes.clone()))
     }
 }
 

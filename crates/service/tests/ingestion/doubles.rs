@@ -114,9 +114,12 @@ impl Store for FusedStore {
     }
 }
 
+/// The objects of a bucket: version and content by key.
+type Objects = BTreeMap<String, (u64, Bytes)>;
+
 /// Buckets: content by bucket and key, listed few at a time.
 pub(crate) struct Buckets {
-    pub(crate) objects: Mutex<BTreeMap<String, BTreeMap<String, (u64, Bytes)>>>,
+    pub(crate) objects: Mutex<BTreeMap<String, Objects>>,
     versions: AtomicUsize,
     page: usize,
     pub(crate) reads: AtomicUsize,
@@ -503,7 +506,7 @@ impl Extractor for Texts {
     fn extract(&self, call: ExtractCall) -> BoxFuture<'_, Result<Extraction, ExtractError>> {
         Box::pin(async move {
             self.0.around(async {}).await;
-            if call.name.ends_with(".zip") {
+            if call.name.to_lowercase().ends_with(".zip") {
                 return Err(ExtractError::Unsupported(
                     "the file format is not supported".to_owned(),
                 ));

@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::doubles::set;
 use crate::world::{World, counts};
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of a stream's items")]
 fn page(url: &str, text: &str) -> Result<CrawlEvent, CrawlError> {
     Ok(CrawlEvent::Page(WebPage {
         url: url.to_owned(),
@@ -14,6 +15,7 @@ fn page(url: &str, text: &str) -> Result<CrawlEvent, CrawlError> {
     }))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the form of a stream's items")]
 fn failed(url: &str) -> Result<CrawlEvent, CrawlError> {
     Ok(CrawlEvent::Failed {
         url: url.to_owned(),

@@ -38,6 +38,10 @@ impl Clock for TestClock {
         Timestamp::from_nanos(1_748_626_089_000_000_000 + passed)
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the clock of tests that hold time still"
+    )]
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
     }

@@ -630,17 +630,18 @@ pub(crate) fn s3(key: &str) -> DocumentLocation {
 
 /// An answer of a model, in the form it is asked for.
 pub(crate) fn answer(parts: &[(&str, &[&str])]) -> String {
-    let parts: String = parts
+    let parts: Vec<String> = parts
         .iter()
         .map(|(text, sources)| {
-            let sources: String = sources
+            let sources: Vec<String> = sources
                 .iter()
                 .map(|source| format!("<source>{source}</source>\n"))
                 .collect();
+            let sources = sources.concat();
             format!(
                 "<answer_part>\n<text>\n{text}\n</text>\n<sources>\n{sources}</sources>\n</answer_part>\n"
             )
         })
         .collect();
-    format!("<answer>\n{parts}</answer>")
+    format!("<answer>\n{}</answer>", parts.concat())
 }

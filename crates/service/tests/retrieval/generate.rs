@@ -25,6 +25,10 @@ async fn bench() -> Bench {
 }
 
 /// A request on the knowledge base, with more members of its configuration.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write the JSON in place"
+)]
 fn ask(bench: &Bench, text: &str, more: Value) -> Value {
     let mut configuration = json!({"knowledgeBaseId": bench.knowledge_base, "modelArn": MODEL});
     for (name, value) in more.as_object().expect("an object") {
@@ -34,6 +38,10 @@ fn ask(bench: &Bench, text: &str, more: Value) -> Value {
         {"type": "KNOWLEDGE_BASE", "knowledgeBaseConfiguration": configuration}})
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write the JSON in place"
+)]
 fn external(source: Value) -> Value {
     json!({"input": {"text": "What is it?"}, "retrieveAndGenerateConfiguration": {"type": "EXTERNAL_SOURCES",
         "externalSourcesConfiguration": {"modelArn": MODEL, "sources": [source]}}})

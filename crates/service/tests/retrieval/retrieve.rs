@@ -18,6 +18,10 @@ async fn retrieve(bench: &Bench, search: Value) -> Value {
         .await
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write the JSON in place"
+)]
 fn request(bench: &Bench, text: &str, search: Value) -> Value {
     json!({"knowledgeBaseId": bench.knowledge_base, "retrievalQuery": {"text": text},
         "retrievalConfiguration": {"vectorSearchConfiguration": search}})

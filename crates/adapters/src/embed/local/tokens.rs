@@ -65,19 +65,19 @@ impl Tokens {
         ids.truncate(limit);
         match marks {
             Marks::None => Ok(ids),
-            Marks::Around => self.marked(ids),
+            Marks::Around => self.marked(&ids),
         }
     }
 
     /// The marks are those that the tokenizer puts around an empty text, half of them on each side.
-    fn marked(&self, ids: Vec<u32>) -> Result<Vec<u32>, String> {
+    fn marked(&self, ids: &[u32]) -> Result<Vec<u32>, String> {
         let empty = self
             .tokenizer
             .encode_fast("", true)
             .map_err(|error| error.to_string())?;
         let marks = empty.get_ids();
         let (before, after) = marks.split_at(marks.len().div_ceil(2));
-        Ok([before, &ids, after].concat())
+        Ok([before, ids, after].concat())
     }
 }
 
@@ -124,15 +124,12 @@ fn pieces(text: &str) -> impl Iterator<Item = (usize, usize)> {
             .rev()
             .find(between)
             .or_else(|| (PIECE_BYTES..window.len()).find(between));
-        let end = match cut {
-            Some(at) => {
-                next = start + at + 1;
-                start + at
-            }
-            None => {
-                next = text.floor_char_boundary(start + window.len());
-                next
-            }
+        let end = if let Some(at) = cut {
+            next = start + at + 1;
+            start + at
+        } else {
+            next = text.floor_char_boundary(start + window.len());
+            next
         };
         Some((start, end))
     })

@@ -23,7 +23,8 @@ use super::tokens::Tokens;
 /// loading it again takes a third of a second.
 const IDLE: Duration = Duration::from_mins(5);
 
-type Reply = oneshot::Sender<Result<Vec<Vec<f32>>, ModelError>>;
+type Outcome = Result<Vec<Vec<f32>>, ModelError>;
+type Reply = oneshot::Sender<Outcome>;
 
 /// Texts of one call.
 struct Job {
@@ -79,7 +80,7 @@ impl Worker {
         plan: &Plan,
         purpose: EmbeddingPurpose,
         texts: Vec<Arc<str>>,
-    ) -> Result<oneshot::Receiver<Result<Vec<Vec<f32>>, ModelError>>, ModelError> {
+    ) -> Result<oneshot::Receiver<Outcome>, ModelError> {
         let (reply, receiver) = oneshot::channel();
         let job = Job {
             done: Vec::with_capacity(texts.len()),

@@ -71,13 +71,12 @@ impl Attributes {
                 any
             }
             Filter::Attribute { key, condition } => {
-                self.with(self.columns.get(key.as_str()), condition, live)
+                Self::with(self.columns.get(key.as_str()), condition, live)
             }
         }
     }
 
     fn with(
-        &self,
         column: Option<&BTreeMap<Value, Chunks>>,
         condition: &Condition,
         live: &RoaringBitmap,

@@ -61,6 +61,7 @@ fn options(dimensions: usize) -> IndexOptions {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the form that map_err wants")]
 fn failed(failure: impl ToString) -> Failure {
     Failure::Graph(failure.to_string())
 }

@@ -13,7 +13,7 @@ const CODE_MAX: f32 = 127.0;
 pub(super) struct Codes {
     dimensions: usize,
     chunks: Vec<u32>,
-    codes: Vec<i8>,
+    values: Vec<i8>,
     /// One over the length of each code, so that dot product times this is the cosine.
     weights: Vec<f32>,
 }
@@ -79,7 +79,7 @@ impl Codes {
         Self {
             dimensions,
             chunks: Vec::new(),
-            codes: Vec::new(),
+            values: Vec::new(),
             weights: Vec::new(),
         }
     }
@@ -91,20 +91,20 @@ impl Codes {
 
     /// Adds a chunk by its vector. Chunks come with rising numbers.
     pub(super) fn push(&mut self, chunk: u32, vector: &[f32]) {
-        encode(vector, &mut self.codes);
+        encode(vector, &mut self.values);
         self.finish(chunk);
     }
 
     /// Adds a chunk by its code.
     pub(super) fn push_code(&mut self, chunk: u32, code: &[i8]) {
-        self.codes.extend_from_slice(code);
+        self.values.extend_from_slice(code);
         self.finish(chunk);
     }
 
     fn finish(&mut self, chunk: u32) {
         debug_assert!(self.chunks.last().is_none_or(|last| *last < chunk));
         let start = self.chunks.len() * self.dimensions;
-        let code = self.codes.get(start..).unwrap_or_default();
+        let code = self.values.get(start..).unwrap_or_default();
         #[expect(
             clippy::cast_precision_loss,
             reason = "the last bits do not matter here"
@@ -118,7 +118,7 @@ impl Codes {
     /// A chunk's code.
     pub(super) fn code(&self, chunk: u32) -> Option<&[i8]> {
         let place = self.chunks.binary_search(&chunk).ok()?;
-        self.codes
+        self.values
             .get(place * self.dimensions..(place + 1) * self.dimensions)
     }
 
@@ -156,7 +156,7 @@ impl Codes {
                     Ok(place) => {
                         rest += place;
                         if let Some(code) = self
-                            .codes
+                            .values
                             .get(rest * self.dimensions..(rest + 1) * self.dimensions)
                         {
                             compare(rest, chunk, code);
@@ -172,7 +172,7 @@ impl Codes {
         let all = self
             .chunks
             .iter()
-            .zip(self.codes.chunks_exact(self.dimensions.max(1)));
+            .zip(self.values.chunks_exact(self.dimensions.max(1)));
         for (place, (chunk, code)) in all.enumerate().skip(from) {
             while wanted.peek().is_some_and(|wanted| wanted < chunk) {
                 wanted.next();
@@ -191,7 +191,7 @@ impl Codes {
         let all = self
             .chunks
             .iter()
-            .zip(self.codes.chunks_exact(self.dimensions.max(1)));
+            .zip(self.values.chunks_exact(self.dimensions.max(1)));
         for (chunk, code) in all {
             if live.contains(*chunk) {
                 kept.push_code(*chunk, code);

@@ -161,6 +161,10 @@ fn crawler(allow: &[&str]) -> WebCrawler {
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "callers write the JSON in place"
+)]
 fn configuration(seeds: &[String], crawler: Value) -> Arc<WebDataSourceConfiguration> {
     let seeds: Vec<Value> = seeds.iter().map(|url| json!({"url": url})).collect();
     let configuration = json!({

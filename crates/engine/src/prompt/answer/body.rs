@@ -61,6 +61,10 @@ enum Place {
 }
 
 /// Reads the inside of one answer.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact about what was read, none a state of it: that is the place"
+)]
 #[derive(Clone, Debug, Default)]
 pub(super) struct Body {
     /// Whether the white space in texts of parts is given out as it comes.

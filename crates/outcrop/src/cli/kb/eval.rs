@@ -64,6 +64,7 @@ pub(super) struct Args {
 }
 
 /// A line of the file.
+#[expect(clippy::struct_field_names, reason = "the names are those of the file")]
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Question {
@@ -320,7 +321,7 @@ mod tests {
             number: 3,
             outcomes: outcomes.collect(),
         };
-        expect![[r#"
+        expect![[r"
             missed: Who signs?
               wanted: hr/who.md
               found:  s3://hr/travel.md, s3://hr/leave/parental.md
@@ -331,7 +332,7 @@ mod tests {
             recall@1   0.000
             recall@3   0.500
             MRR        0.278
-        "#]]
+        "]]
         .assert_eq(&report.told());
         assert_eq!(report.json()["outcomes"][1]["ranks"], json!([3, null]));
     }

@@ -68,17 +68,14 @@ pub(super) async fn data_sources(
 ) -> Result<Vec<Value>, Failure> {
     let input = json!({"knowledgeBaseId": id});
     let summaries = list(server, "ListDataSources", input, "dataSourceSummaries").await?;
-    let ids: Vec<String> = match wanted {
-        Some(wanted) => {
-            let one = found(&summaries, wanted, "dataSourceId").ok_or_else(|| {
-                Failure::Refused(anyhow!("the knowledge base has no data source {wanted}"))
-            })?;
-            vec![one]
-        }
-        None => {
-            let ids = summaries.iter().map(|one| text(one, "dataSourceId"));
-            ids.map(str::to_owned).collect()
-        }
+    let ids: Vec<String> = if let Some(wanted) = wanted {
+        let one = found(&summaries, wanted, "dataSourceId").ok_or_else(|| {
+            Failure::Refused(anyhow!("the knowledge base has no data source {wanted}"))
+        })?;
+        vec![one]
+    } else {
+        let ids = summaries.iter().map(|one| text(one, "dataSourceId"));
+        ids.map(str::to_owned).collect()
     };
     let mut sources = Vec::with_capacity(ids.len());
     for source in ids {

@@ -22,6 +22,7 @@ const TEXT_LINES: usize = 4;
 /// Prints the score, the source and the page of each result, best first. With --filter, it searches
 /// once more without the filter, and tells for each better result that is now missing which condition
 /// its document does not meet.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The knowledge base's id or name
@@ -41,6 +42,7 @@ pub(super) struct Args {
     /// Compare words alone, which AWS cannot be asked for
     #[arg(long)]
     text: bool,
+    #[expect(clippy::doc_markdown, reason = "this is the help text")]
     /// A RetrievalFilter: JSON, or @FILE
     #[arg(long, value_name = "JSON")]
     filter: Option<String>,

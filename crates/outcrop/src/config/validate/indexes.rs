@@ -16,10 +16,10 @@ use super::{At, Checker, Range, size};
 /// A table.
 const INDEXES: &str = "indexes";
 /// Beside those of the store; some servers together must stay below a database's usual 100.
-const CONNECTIONS: Range = Range(1, 1_000, 8);
+const CONNECTIONS: Range = Range(1, 1_000, INDEX_CONNECTIONS as u64);
 
 /// Connections of an index in the database that is the store.
-pub(crate) const INDEX_CONNECTIONS: usize = CONNECTIONS.2 as usize;
+pub(crate) const INDEX_CONNECTIONS: usize = 8;
 
 impl Checker<'_> {
     /// `store` is the database that the server itself uses, if any.
@@ -141,15 +141,16 @@ impl Checker<'_> {
                 }
             },
             None if low.url.is_some() || low.url_env.is_some() => return None,
-            None => match store {
-                Some(url) => url.clone(),
-                None => {
+            None => {
+                if let Some(url) = store {
+                    url.clone()
+                } else {
                     let text = "engine \"postgres\" needs `url_env` (or `url`), or `database_url` at \
-                                the top";
+                            the top";
                     self.fault(at("engine"), text);
                     return None;
                 }
-            },
+            }
         };
         Some(IndexEngine::Postgres(PostgresIndexOptions {
             url,

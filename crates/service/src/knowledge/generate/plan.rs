@@ -111,40 +111,36 @@ impl Plan {
                 given.type_
             ))
         };
-        let (source, model, generation) = match given.type_ {
-            RetrieveAndGenerateType::KnowledgeBase => {
-                let given = given
-                    .knowledge_base_configuration
-                    .ok_or_else(|| missing("knowledgeBaseConfiguration"))?;
-                let ask =
-                    Ask::of_request(given.retrieval_configuration, service.settings.strictness)?;
-                let orchestration = Orchestration::of(given.orchestration_configuration)?;
-                let place = (cx.account_id.as_str(), cx.region.as_str());
-                let base = retrieve::load(&service.ports, place, &given.knowledge_base_id).await?;
-                let source = Source::Base {
-                    base: Box::new(base),
-                    ask: Box::new(ask),
-                    orchestration,
-                };
-                let generation = given.generation_configuration.unwrap_or_default();
-                (source, given.model_arn, generation)
-            }
-            _ => {
-                let mut given = given
-                    .external_sources_configuration
-                    .ok_or_else(|| missing("externalSourcesConfiguration"))?;
-                let (Some(source), None) = (given.sources.pop(), given.sources.pop()) else {
-                    return Err(Exception::validation(
-                        "externalSourcesConfiguration takes exactly one source.",
-                    ));
-                };
-                let generation = given.generation_configuration.map(as_generation);
-                (
-                    Source::Document(Box::new(source)),
-                    given.model_arn,
-                    generation.unwrap_or_default(),
-                )
-            }
+        let (source, model, generation) = if given.type_ == RetrieveAndGenerateType::KnowledgeBase {
+            let given = given
+                .knowledge_base_configuration
+                .ok_or_else(|| missing("knowledgeBaseConfiguration"))?;
+            let ask = Ask::of_request(given.retrieval_configuration, service.settings.strictness)?;
+            let orchestration = Orchestration::of(given.orchestration_configuration)?;
+            let place = (cx.account_id.as_str(), cx.region.as_str());
+            let base = retrieve::load(&service.ports, place, &given.knowledge_base_id).await?;
+            let source = Source::Base {
+                base: Box::new(base),
+                ask: Box::new(ask),
+                orchestration,
+            };
+            let generation = given.generation_configuration.unwrap_or_default();
+            (source, given.model_arn, generation)
+        } else {
+            let mut given = given
+                .external_sources_configuration
+                .ok_or_else(|| missing("externalSourcesConfiguration"))?;
+            let (Some(source), None) = (given.sources.pop(), given.sources.pop()) else {
+                return Err(Exception::validation(
+                    "externalSourcesConfiguration takes exactly one source.",
+                ));
+            };
+            let generation = given.generation_configuration.map(as_generation);
+            (
+                Source::Document(Box::new(source)),
+                given.model_arn,
+                generation.unwrap_or_default(),
+            )
         };
         let found = service.ports.models.capabilities(&model);
         found.map_err(|error| model::failure(&error, &model))?;

@@ -68,7 +68,7 @@ pub(super) async fn perform(
         ),
         Err(Trouble::Stopped) => shared.settle(claim, vec![finish(claim)]).await,
         Err(Trouble::Store(cause)) => {
-            warn!(document = &*document, %cause, "a document waits for the store")
+            warn!(document = &*document, %cause, "a document waits for the store");
         }
         Err(Trouble::Failed(cause)) => warn!(
             document = &*document,

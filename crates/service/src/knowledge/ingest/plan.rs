@@ -121,12 +121,11 @@ impl Planner {
         while window.index.len() + window.remove.len() < WORK_MAX
             && window.counts.scanned + window.counts.metadata_scanned < LOOK_MAX
         {
-            let listed = match self.pending.take() {
-                Some(pending) => Some(pending),
-                None => {
-                    let listed = self.listing.next().await;
-                    listed.map_err(|cause| Trouble::Failed(unlisted(&cause)))?
-                }
+            let listed = if let Some(pending) = self.pending.take() {
+                Some(pending)
+            } else {
+                let listed = self.listing.next().await;
+                listed.map_err(|cause| Trouble::Failed(unlisted(&cause)))?
             };
             match listed {
                 Some(Listed::Metadata { key }) => {

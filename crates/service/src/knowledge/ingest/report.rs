@@ -3,6 +3,8 @@
 //! Failures of one kind are one reason with the names of the first files, in the form that clients
 //! already take apart: `Encountered error: … [Files: a, b].`
 
+use std::fmt::Write as _;
+
 use serde::{Deserialize, Serialize};
 
 /// Most kinds of failure that are told apart; further ones are counted together.
@@ -95,7 +97,9 @@ impl Group {
         text.push(']');
         match self.count.saturating_sub(named) {
             0 => text.push('.'),
-            rest => text.push_str(&format!(" and {rest} more.")),
+            rest => {
+                let _ = write!(text, " and {rest} more.");
+            }
         }
         text
     }

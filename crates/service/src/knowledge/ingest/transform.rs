@@ -36,6 +36,7 @@ struct Contents {
     file_contents: Vec<Content>,
 }
 
+#[expect(clippy::struct_field_names, reason = "the names are those of the JSON")]
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Content {
