@@ -1,3 +1,5 @@
+//! Requests, answers and marks of each kind of reranker.
+
 use outcrop_engine::port::{Capabilities, ModelRequest, ModelStream};
 use serde_json::json;
 

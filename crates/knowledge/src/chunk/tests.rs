@@ -1,3 +1,5 @@
+//! What each strategy makes of documents, and what holds of any.
+
 use std::sync::Arc;
 
 use outcrop_model::control::ChunkingConfiguration;

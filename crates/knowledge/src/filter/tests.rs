@@ -1,3 +1,5 @@
+//! What filters are refused, what they mean, how they explain themselves.
+
 use outcrop_model::runtime::RetrievalFilter;
 use serde_json::{Value, json};
 

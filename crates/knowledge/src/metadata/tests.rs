@@ -1,3 +1,5 @@
+//! Metadata files in both forms, and what is wrong with others.
+
 use std::sync::Arc;
 
 use outcrop_model::control::MetadataAttribute;

@@ -1,3 +1,5 @@
+//! Lists fused, and children that share a parent.
+
 use super::{RRF_K, Ranking, first_of_each, fuse};
 
 fn order(fused: Vec<(&'static str, f64)>) -> Vec<&'static str> {

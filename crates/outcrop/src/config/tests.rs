@@ -446,7 +446,7 @@ fn every_table_knows_its_keys() {
     assert_eq!(
         tables,
         [
-            ("", 25),
+            ("", 28),
             ("log", 2),
             ("limits", 16),
             ("local", 2),

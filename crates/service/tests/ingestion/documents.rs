@@ -208,7 +208,11 @@ async fn what_is_out_is_tried_again() {
     )
     .await;
     assert_eq!(world.work().await, 2);
-    assert_eq!(states(&world, &source, &["1"]).await, [is("PENDING")]);
+    let waits = "the text could not be embedded: the model provider cannot be reached: no route";
+    assert_eq!(
+        states(&world, &source, &["1"]).await,
+        [("PENDING".to_owned(), Some(waits.to_owned()))]
+    );
     *world.embedder.broken.lock().expect("whole") = None;
     tokio::time::advance(Duration::from_secs(3)).await;
     assert_eq!(world.work().await, 2);

@@ -1,3 +1,5 @@
+//! Lookup, batches, limits, retries and checks of what providers answer.
+
 use std::sync::Mutex;
 
 use outcrop_engine::port::EmbeddingIdentity;

@@ -175,8 +175,8 @@ mod tests {
         }];
         expect![[r#"
               1  0.7312  s3://hr/leave.pdf  page 3
-                 Parents of a new child may stay
-                 at home for sixteen weeks.
+                 Parents of a new child may stay at
+                 home for sixteen weeks.
             the filter removed
               -  0.9000  s3://hr/travel.md  page 3
                  department is "travel", not "hr"

@@ -56,7 +56,7 @@ fn engines_are_read_with_their_addresses() {
     };
     assert_eq!(
         url(&postgres.engine),
-        ("postgres://me@db.example/vectors".to_owned(), 3)
+        ("postgres://me@db.example:5432/vectors".to_owned(), 3)
     );
     // Without an address: the server's own database.
     assert_eq!(

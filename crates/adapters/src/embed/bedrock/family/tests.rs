@@ -1,3 +1,5 @@
+//! Requests and answers of each family of models.
+
 use std::sync::Arc;
 
 use super::*;
