@@ -61,7 +61,7 @@ fn engines_are_read_with_their_addresses() {
     // Without an address: the server's own database.
     assert_eq!(
         url(&same.engine),
-        ("postgres://me@store.example/agents".to_owned(), 8)
+        ("postgres://me@store.example:5432/agents".to_owned(), 8)
     );
     let opensearch = |engine: &IndexEngine| match engine {
         IndexEngine::OpenSearch(options) => options.clone(),
