@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::server::{Server, Stub};
-use crate::setup::{Environment, Profile};
+use crate::setup::{Environment, Profile, python_environment};
 use crate::shell;
 use measure::{Process, folder_bytes, load_average};
 
@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// Print the report instead of writing docs/benchmarks.md.
     #[arg(long)]
     print: bool,
+    /// Measure the embedded index next to others instead, and print it; about ten minutes.
+    #[arg(long, conflicts_with_all = ["seconds", "print"])]
+    index: bool,
 }
 
 /// Percentiles as the load generator prints them.
@@ -113,6 +116,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "the benchmark reads /proc, which only Linux has"
     );
     let environment = Environment::prepare()?;
+    if args.index {
+        return index(&environment);
+    }
     println!("building in release (the first time takes some minutes)");
     shell::run(environment.cargo().args([
         "build",
@@ -135,6 +141,32 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         println!("wrote {}", path.display());
     }
     Ok(())
+}
+
+/// The embedded index next to FAISS and LanceDB on the same vectors.
+fn index(environment: &Environment) -> Result<()> {
+    let requirements = environment
+        .root
+        .join("conformance/python/requirements-index-speed.txt");
+    let requirements =
+        fs::read_to_string(&requirements).with_context(|| requirements.display().to_string())?;
+    let python = python_environment("index-speed", &requirements)?;
+    shell::run(environment.cargo().args([
+        "build",
+        "--release",
+        "--package",
+        "outcrop-index",
+        "--example",
+        "measure",
+    ]))?;
+    quiet()?;
+    shell::run(
+        environment
+            .command(python)
+            .args(["-m", "outcrop_e2e.index_speed", "--measure"])
+            .arg(environment.binary(Profile::Release, "examples/measure"))
+            .current_dir(environment.root.join("conformance/python")),
+    )
 }
 
 /// What other measurements have written below the line that says so; with that line.

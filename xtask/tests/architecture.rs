@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate → the outcrop crates it may use (ADR 0001).
-const ALLOWED: [(&str, &[&str]); 12] = [
+const ALLOWED: [(&str, &[&str]); 15] = [
     ("outcrop-model", &[]),
     ("outcrop-wire", &["outcrop-model"]),
     ("outcrop-knowledge", &["outcrop-model"]),
@@ -16,6 +16,9 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("outcrop-guardrail", &["outcrop-model"]),
     ("outcrop-postgres", &[]),
     ("outcrop-store", &["outcrop-postgres"]),
+    ("outcrop-index", &["outcrop-engine", "outcrop-knowledge"]),
+    ("outcrop-embed", &["outcrop-knowledge"]),
+    ("outcrop-llm", &[]),
     (
         "outcrop-adapters",
         &[
@@ -23,6 +26,8 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "outcrop-knowledge",
             "outcrop-engine",
             "outcrop-postgres",
+            "outcrop-embed",
+            "outcrop-llm",
         ],
     ),
     (
@@ -46,6 +51,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
             "outcrop-knowledge",
             "outcrop-engine",
             "outcrop-store",
+            "outcrop-index",
             "outcrop-adapters",
             "outcrop-service",
         ],

@@ -7,12 +7,7 @@
 //!
 //! Invariant: nothing is fetched or loaded before a model is first asked about.
 
-mod encoder;
-mod engine;
 mod files;
-mod table;
-mod tensors;
-mod tokens;
 mod worker;
 
 use std::num::NonZeroUsize;
@@ -21,6 +16,7 @@ use std::sync::Arc;
 use std::thread;
 
 use futures_core::future::BoxFuture;
+use outcrop_embed::{ModelFolder, Tokens};
 use outcrop_engine::port::{EmbeddingIdentity, EmbeddingModel, ModelError};
 use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
@@ -28,8 +24,6 @@ use tracing::info;
 
 pub use files::LocalEmbedding;
 
-use self::files::Kind;
-use self::tokens::Tokens;
 use self::worker::{Plan, Worker};
 use super::provider::{Asked, Batch, BatchLimits, Described, Provider};
 use crate::weights::default_cache;
@@ -104,8 +98,8 @@ fn plan(model: &LocalEmbedding, settings: &LocalEmbeddingSettings) -> Result<Pla
     let mut progress = |line: &str| info!(%model, line, "local embedding model");
     let files = files::resolve(model, &settings.cache, &settings.python, &mut progress)
         .map_err(|error| unavailable(error.to_string()))?;
-    let tokens = Tokens::load(&files.tokenizer)
-        .map_err(|error| unavailable(format!("{}: {error}", files.tokenizer.display())))?;
+    let tokens = Tokens::load(&files.model.tokenizer)
+        .map_err(|error| unavailable(format!("{}: {error}", files.model.tokenizer.display())))?;
     Ok(Plan {
         files: Arc::new(files),
         tokens: Arc::new(tokens),
@@ -117,16 +111,17 @@ fn unavailable(detail: String) -> ModelError {
     ModelError::Unavailable { detail }
 }
 
-/// The length that vectors get which are wanted as long as `asked`, of a model with `own`.
-fn length(kind: &Kind, own: u32, asked: Option<u32>) -> Result<u32, ModelError> {
-    let Some(asked) = asked else { return Ok(own) };
-    match kind {
-        Kind::Encoder(..) if asked < own => Err(ModelError::Rejected {
+/// The length that a model's vectors get which are wanted as long as `asked`.
+fn length(model: &ModelFolder, asked: Option<u32>) -> Result<u32, ModelError> {
+    let own = u32::try_from(model.dimensions).unwrap_or(u32::MAX);
+    match asked {
+        None => Ok(own),
+        Some(asked) if asked < own && !model.can_be_shortened() => Err(ModelError::Rejected {
             detail: format!(
                 "the model has {own} dimensions and cannot be shortened to {asked}; ask for {own} or more"
             ),
         }),
-        Kind::Encoder(..) | Kind::Table { .. } => Ok(asked),
+        Some(asked) => Ok(asked),
     }
 }
 
@@ -135,14 +130,13 @@ impl Provider for Local {
         Box::pin(async move {
             let plan = self.plan().await?;
             let files = &plan.files;
-            let own = u32::try_from(files.dimensions).unwrap_or(u32::MAX);
             Ok(Described {
                 model: EmbeddingModel {
                     identity: EmbeddingIdentity {
                         model: format!("local/{}", files.identity),
-                        dimensions: length(&files.kind, own, asked.dimensions)?,
+                        dimensions: length(&files.model, asked.dimensions)?,
                     },
-                    tokens_max: files.tokens_max,
+                    tokens_max: files.model.tokens_max,
                     tokens: plan.tokens.clone(),
                 },
                 tells_purposes: false,

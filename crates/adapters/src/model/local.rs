@@ -14,10 +14,7 @@ mod choose;
 mod clause;
 mod condition;
 mod dialogue;
-mod distribution;
 mod literal;
-mod llama;
-mod llm;
 mod planner;
 mod prompt;
 mod read;
@@ -47,7 +44,7 @@ use uuid::Uuid;
 
 pub use weights::{HubFile, WeightsError, WeightsLocation};
 
-use llama::CancelFlag;
+use outcrop_llm::CancelFlag;
 use worker::{Job, Phase, Worker};
 
 /// How long a call waits for the model to be fetched and loaded before it is told so. Loading takes

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use outcrop_adapters::index::embedded::{EmbeddedIndex, EmbeddedOptions};
 use outcrop_engine::port::{ChunkIndex, IndexError, IndexPlace, IndexedChunk, Search, SearchBy};
+use outcrop_index::{EmbeddedIndex, EmbeddedOptions};
 use outcrop_knowledge::filter::{Condition, Filter};
 use outcrop_knowledge::metadata::MetadataValue;
 
@@ -24,8 +24,12 @@ const DOCUMENTS: usize = 12;
 const CHUNKS: usize = 7;
 
 fn open(folder: &Path) -> EmbeddedIndex {
+    open_with_graph_from(folder, GRAPH_FROM)
+}
+
+fn open_with_graph_from(folder: &Path, graph_from: usize) -> EmbeddedIndex {
     EmbeddedIndex::new(EmbeddedOptions {
-        graph_from: GRAPH_FROM,
+        graph_from,
         ..EmbeddedOptions::new(folder)
     })
 }
@@ -55,37 +59,31 @@ async fn with_a_graph_it_passes_the_suite_and_opens_again() {
     assert_eq!(find(&index, &place, text(), 500).await, words);
 }
 
-/// Waits until the knowledge base has a graph.
-async fn graph(folder: &Path, place: &IndexPlace) {
+/// Whether the knowledge base has a graph.
+fn has_graph(folder: &Path, place: &IndexPlace) -> bool {
     let folder = folder.join(format!(
         "{}_{}_{}",
         place.account_id, place.region, place.knowledge_base_id
     ));
-    for _ in 0..600 {
-        let found = std::fs::read_dir(&folder)
-            .expect("its folder")
-            .any(|entry| {
-                let name = entry.expect("an entry").file_name();
-                name.to_string_lossy().ends_with(".graph") && name != "draft.graph"
-            });
-        if found {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-    }
-    panic!("no graph after 30 seconds");
+    let entries = std::fs::read_dir(&folder).expect("its folder");
+    let mut names = entries.map(|entry| entry.expect("an entry").file_name());
+    names.any(|name| name.to_string_lossy().ends_with(".graph") && name != "draft.graph")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_graph_finds_nearly_all_that_is_nearest() {
+async fn the_graph_and_what_came_after_it_find_nearly_all_that_is_nearest() {
+    /// So many that a graph of them is searched; of fewer, each one is compared.
+    const IN_GRAPH: usize = 12_000;
+    const AFTER_IT: usize = 500;
+    const AT_ONCE: usize = 100;
     let folder = tempfile::tempdir().expect("a folder");
-    let index = open(folder.path());
+    let index = open_with_graph_from(folder.path(), IN_GRAPH);
     let oracle = Oracle::default();
     let place = place("RECALL0001", None);
     let mut random = Random::new(21);
-    for number in 0..30 {
-        let name = format!("doc-{number:02}");
-        let chunks = random.chunks(&name, 100, 32);
+    for number in 0..(IN_GRAPH + AFTER_IT) / AT_ONCE {
+        let name = format!("doc-{number:03}");
+        let chunks = random.chunks(&name, AT_ONCE, 32);
         let key = document("SOURCE0001", &name);
         let identity = outcrop_engine::port::EmbeddingIdentity {
             dimensions: 32,
@@ -98,7 +96,11 @@ async fn the_graph_finds_nearly_all_that_is_nearest() {
                 .expect("a put");
         }
     }
-    graph(folder.path(), &place).await;
+    index
+        .settled(&place)
+        .await
+        .expect("no graph is being built");
+    assert!(has_graph(folder.path(), &place));
     let year = |value| Filter::Attribute {
         key: "x-amz-bedrock-kb-document-page-number".to_owned(),
         condition: Condition::Equals(MetadataValue::Number(value)),

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use outcrop_adapters::index::embedded::{self, EmbeddedIndex, EmbeddedOptions};
 use outcrop_adapters::index::opensearch::OpenSearchIndex;
 use outcrop_adapters::index::postgres::{PostgresIndex, PostgresIndexOptions};
 use outcrop_adapters::index::routing::IndexRouter;
 use outcrop_engine::port::ChunkIndex;
+use outcrop_index::{EmbeddedIndex, EmbeddedOptions};
 
 use crate::config::{Config, Durability, INDEX_CONNECTIONS, IndexEngine};
 
@@ -19,8 +19,8 @@ const FOLDER: &str = "knowledge";
 pub(super) fn index(config: &Config) -> anyhow::Result<Arc<dyn ChunkIndex>> {
     let embedded: Arc<dyn ChunkIndex> = Arc::new(EmbeddedIndex::new(EmbeddedOptions {
         durability: match config.durability {
-            Durability::Process => embedded::Durability::Process,
-            Durability::Power => embedded::Durability::Power,
+            Durability::Process => outcrop_index::Durability::Process,
+            Durability::Power => outcrop_index::Durability::Power,
         },
         ..EmbeddedOptions::new(config.data_dir.join(FOLDER))
     }));

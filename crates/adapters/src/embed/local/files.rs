@@ -1,29 +1,18 @@
 //! Which files a local embedding model consists of, and where they come from.
 //!
-//! Blocking. A model is a folder in the form that sentence-transformers writes: `model.safetensors`,
-//! `tokenizer.json`, and for encoders `config.json`, `sentence_bert_config.json` and
-//! `1_Pooling/config.json`. Without a `config.json` that says otherwise it is a table of static
-//! vectors. Invariant: what [`Files`] says has been read from the files themselves.
+//! Blocking. What a folder with a model looks like, and what can be done with it, is `outcrop_embed`'s.
+//! Invariant: an identity names one model for ever.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use outcrop_embed::ModelFolder;
+use outcrop_embed::folder::{CONFIG, FILES, FolderError, POOLING, SENTENCES, TOKENIZER, WEIGHTS};
 
-use super::encoder::{EncoderConfig, Pooling};
-use super::table;
 use crate::weights::hub::{self, Checked, Fetched, HubFile};
 use crate::weights::package::{Member, Package};
 use crate::weights::{WeightsError, sha256_of};
-
-const WEIGHTS: &str = "model.safetensors";
-const TOKENIZER: &str = "tokenizer.json";
-const CONFIG: &str = "config.json";
-const SENTENCES: &str = "sentence_bert_config.json";
-const POOLING: &str = "1_Pooling/config.json";
 
 /// How a model on a hub is written.
 const HUB_FORM: &str = "hf:owner/repository";
@@ -31,11 +20,6 @@ const HUB_FORM: &str = "hf:owner/repository";
 const ADVICE: &str = "set upstream_model in the [[embeddings]] entry to a folder";
 /// Hexadecimal digits of a checksum that tell one model from another of the same name.
 const REVISION_DIGITS: usize = 12;
-/// Marks around a text: one before it, one behind.
-const MARKS: usize = 2;
-/// Tokens of a text whose mean is taken. A mean over more says nothing any more; the limit only bounds
-/// what one text may cost.
-const TABLE_TOKENS: usize = 65_536;
 
 const MINILM: Package = Package {
     content: "all-MiniLM-L6-v2 (83 MB)",
@@ -159,31 +143,11 @@ impl fmt::Display for LocalEmbedding {
     }
 }
 
-/// What kind of model it is.
-#[derive(Clone, Debug)]
-pub(super) enum Kind {
-    /// An encoder.
-    Encoder(Box<EncoderConfig>, Pooling),
-    /// Static vectors. `Model2Vec` leaves unknown tokens out of the mean, `WordLlama` does not.
-    Table {
-        /// Whether unknown tokens are left out.
-        known_only: bool,
-    },
-}
-
-/// A model's files.
+/// A model that is on disk.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
-    /// The weights.
-    pub(super) weights: PathBuf,
-    /// The tokenizer.
-    pub(super) tokenizer: PathBuf,
-    /// What they are.
-    pub(super) kind: Kind,
-    /// Numbers of a vector.
-    pub(super) dimensions: usize,
-    /// Most tokens of a text, without marks.
-    pub(super) tokens_max: usize,
+    /// Its folder, read.
+    pub(super) model: ModelFolder,
     /// Name and revision.
     pub(super) identity: String,
 }
@@ -222,19 +186,12 @@ pub(super) fn resolve(
     }
 }
 
-/// The weights come last: where they are, everything is.
 fn fetch(
     repository: &str,
     folder: &Path,
     progress: &mut dyn FnMut(&str),
 ) -> Result<(), WeightsError> {
-    for (name, needed) in [
-        (TOKENIZER, true),
-        (CONFIG, false),
-        (SENTENCES, false),
-        (POOLING, false),
-        (WEIGHTS, true),
-    ] {
+    for (name, needed) in FILES {
         let target = folder.join(name);
         target.parent().map_or(Ok(()), crate::weights::prepare)?;
         let absent = || WeightsError::Fetch {
@@ -255,107 +212,23 @@ fn fetch(
     Ok(())
 }
 
-fn revision(folder: &Path, name: &str) -> Result<String, WeightsError> {
-    let weights = folder.join(WEIGHTS);
-    let sum = sha256_of(&weights).map_err(|error| unusable(&weights, error.to_string()))?;
-    let digits = sum.get(..REVISION_DIGITS).unwrap_or_default();
-    Ok(format!("{name}@{digits}"))
-}
-
-#[derive(Deserialize)]
-struct ModelType {
-    model_type: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct SentenceConfig {
-    max_seq_length: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct PoolingConfig {
-    #[serde(default)]
-    pooling_mode_cls_token: bool,
-    #[serde(default)]
-    pooling_mode_mean_tokens: bool,
-}
-
 fn read(folder: &Path, identity: &str) -> Result<Files, WeightsError> {
-    let kind = kind(folder)?;
-    let tokens_max = match &kind {
-        Kind::Table { .. } => TABLE_TOKENS,
-        Kind::Encoder(config, _) => {
-            let said = json::<SentenceConfig>(&folder.join(SENTENCES))?
-                .and_then(|config| config.max_seq_length);
-            let positions = config.positions();
-            said.unwrap_or(positions)
-                .min(positions)
-                .saturating_sub(MARKS)
-        }
-    };
-    let weights = folder.join(WEIGHTS);
-    let dimensions = match &kind {
-        Kind::Encoder(config, _) => config.dimensions(),
-        Kind::Table { .. } => {
-            table::width(&weights).map_err(|detail| unusable(&weights, detail))?
-        }
-    };
+    let model = ModelFolder::read(folder)
+        .map_err(|FolderError { path, detail }| WeightsError::File { path, detail })?;
     Ok(Files {
-        weights,
-        dimensions,
-        tokenizer: folder.join(TOKENIZER),
-        kind,
-        tokens_max,
+        model,
         identity: identity.to_owned(),
     })
 }
 
-fn kind(folder: &Path) -> Result<Kind, WeightsError> {
-    let path = folder.join(CONFIG);
-    let model_type = json::<ModelType>(&path)?.map(|config| config.model_type);
-    match model_type.as_ref().map(Option::as_deref) {
-        None => return Ok(Kind::Table { known_only: false }),
-        Some(Some("model2vec")) => return Ok(Kind::Table { known_only: true }),
-        Some(_) => {}
-    }
-    let config: EncoderConfig =
-        json(&path)?.ok_or_else(|| unusable(&path, "it is missing".to_owned()))?;
-    config.check().map_err(|detail| unusable(&path, detail))?;
-    let path = folder.join(POOLING);
-    let pooling = match json::<PoolingConfig>(&path)? {
-        None => Pooling::Mean,
-        Some(config) => match (
-            config.pooling_mode_mean_tokens,
-            config.pooling_mode_cls_token,
-        ) {
-            (true, false) => Pooling::Mean,
-            (false, true) => Pooling::First,
-            _ => {
-                let detail = "pooling must be by the mean or by the first token";
-                return Err(unusable(&path, detail.to_owned()));
-            }
-        },
-    };
-    Ok(Kind::Encoder(Box::new(config), pooling))
-}
-
-/// A small file of settings; `None` where there is none.
-fn json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, WeightsError> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(path, error.to_string())),
-    };
-    serde_json::from_slice(&bytes)
-        .map(Some)
-        .map_err(|error| unusable(path, error.to_string()))
-}
-
-fn unusable(path: &Path, detail: String) -> WeightsError {
-    WeightsError::File {
-        path: path.to_owned(),
-        detail,
-    }
+fn revision(folder: &Path, name: &str) -> Result<String, WeightsError> {
+    let weights = folder.join(WEIGHTS);
+    let sum = sha256_of(&weights).map_err(|error| WeightsError::File {
+        path: weights,
+        detail: error.to_string(),
+    })?;
+    let digits = sum.get(..REVISION_DIGITS).unwrap_or_default();
+    Ok(format!("{name}@{digits}"))
 }
 
 #[cfg(test)]
@@ -378,38 +251,5 @@ mod tests {
         for bad in ["hf:model", "hf:a/b/c", "hf:a/..", "hf:"] {
             assert!(bad.parse::<LocalEmbedding>().is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn a_folder_says_what_it_holds() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path();
-        let write = |name: &str, text: &str| {
-            let file = path.join(name);
-            fs::create_dir_all(file.parent().expect("a parent")).expect("made");
-            fs::write(file, text).expect("written");
-        };
-        let files = |path: &Path| read(path, "x@1");
-        assert!(matches!(kind(path), Ok(Kind::Table { known_only: false })));
-        assert!(files(path).is_err(), "there are no weights");
-        write(CONFIG, r#"{"model_type": "model2vec"}"#);
-        assert!(matches!(kind(path), Ok(Kind::Table { known_only: true })));
-        let bert = r#"{"model_type": "bert", "hidden_size": 8, "num_hidden_layers": 1,
-            "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 32,
-            "type_vocab_size": 2, "vocab_size": 10, "layer_norm_eps": 1e-12, "hidden_act": "gelu"}"#;
-        write(CONFIG, bert);
-        let plain = files(path).expect("an encoder");
-        assert_eq!(plain.tokens_max, 30);
-        assert!(matches!(plain.kind, Kind::Encoder(_, Pooling::Mean)));
-        write(SENTENCES, r#"{"max_seq_length": 20}"#);
-        write(POOLING, r#"{"pooling_mode_cls_token": true}"#);
-        let first = files(path).expect("an encoder");
-        assert_eq!(first.tokens_max, 18);
-        assert!(matches!(first.kind, Kind::Encoder(_, Pooling::First)));
-        write(POOLING, r#"{"pooling_mode_max_tokens": true}"#);
-        assert!(files(path).is_err());
-        write(CONFIG, &bert.replace("\"bert\"", "\"roberta\""));
-        let error = files(path).expect_err("not served").to_string();
-        assert!(error.contains("roberta"), "{error}");
     }
 }

@@ -11,13 +11,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use outcrop_embed::{Engine, Tokens};
 use outcrop_engine::port::{EmbeddingPurpose, ModelError};
 use tokio::sync::oneshot;
 use tracing::info;
 
-use super::engine::Engine;
 use super::files::Files;
-use super::tokens::Tokens;
 
 /// How long a loaded model waits for work before it is unloaded: longer than a conversation pauses;
 /// loading it again takes a third of a second.
@@ -146,7 +145,7 @@ impl Drop for Running {
 
 fn run(running: &Running, plan: &Plan) {
     let started = Instant::now();
-    let engine = match Engine::load(&plan.files, Arc::clone(&plan.tokens), plan.threads) {
+    let engine = match Engine::load(&plan.files.model, Arc::clone(&plan.tokens), plan.threads) {
         Ok(engine) => engine,
         Err(detail) => return refuse_all(&running.shared, &unusable(plan, &detail)),
     };
@@ -166,7 +165,7 @@ fn run(running: &Running, plan: &Plan) {
 
 fn unusable(plan: &Plan, detail: &str) -> ModelError {
     ModelError::Unavailable {
-        detail: format!("{}: {detail}", plan.files.weights.display()),
+        detail: format!("{}: {detail}", plan.files.model.weights.display()),
     }
 }
 

@@ -11,10 +11,10 @@ use serde_json::Value;
 use super::condition::Condition;
 use super::dialogue::{Dialogue, Outcome, Step};
 use super::literal;
-use super::llm::{LanguageModel, LlmError};
 use super::prompt;
 use super::tool::{Tool, capitalised};
 use super::words;
+use outcrop_llm::{LanguageModel, LlmError};
 
 /// Facts spelled out of one outcome; a longer list is named by its number.
 const FACTS_LIMIT: usize = 24;

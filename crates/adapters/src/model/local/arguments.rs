@@ -10,12 +10,12 @@ mod assign;
 use serde_json::{Map, Number, Value};
 
 use super::dialogue::{Dialogue, Entry};
-use super::llm::{LanguageModel, LlmError};
 use super::prompt;
 use super::role::{self, Role};
 use super::spans::{self, Look, Span};
 use super::tool::{Kind, Parameter, Tool};
 use super::words;
+use outcrop_llm::{LanguageModel, LlmError};
 
 /// Candidates weighed by the model for one parameter; the rest are far behind by their looks.
 const WEIGHED_LIMIT: usize = 6;

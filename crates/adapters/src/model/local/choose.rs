@@ -10,12 +10,12 @@
 
 use std::collections::HashSet;
 
-use super::llm::{LanguageModel, LlmError};
 use super::prompt;
 use super::role;
 use super::spans::{self, Look};
 use super::tool::{Kind, Parameter, Tool};
 use super::words;
+use outcrop_llm::{LanguageModel, LlmError};
 
 /// Purposes that stand for answering without a tool.
 const CONVERSATION: &[&str] = &[

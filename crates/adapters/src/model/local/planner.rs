@@ -13,9 +13,9 @@ use super::choose;
 use super::clause::{self, Goal};
 use super::condition::Condition;
 use super::dialogue::{Dialogue, Step};
-use super::llm::{LanguageModel, LlmError};
 use super::spans::{self, Look};
 use super::tool::Tool;
+use outcrop_llm::{LanguageModel, LlmError};
 
 /// Calls after which a turn is answered with what is known.
 const STEPS_LIMIT: usize = 8;

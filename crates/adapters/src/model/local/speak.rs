@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use outcrop_engine::plan::ASK_USER_TOOL;
 
 use super::dialogue::{Dialogue, Entry};
-use super::llama::Llm;
-use super::llm::{Ended, LanguageModel, LlmError};
 use super::planner::Decision;
 use super::prompt;
 use super::read::Work;
 use crate::model::emitter::{Emitter, Usage};
+use outcrop_llm::Llm;
+use outcrop_llm::{Ended, LanguageModel, LlmError};
 
 /// Tokens of a free answer when the request sets no limit. Longer ones of this model ramble.
 const ANSWER_TOKENS: usize = 256;

@@ -14,13 +14,13 @@ use outcrop_model::converse::ConverseStreamOutput;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::{debug, info};
 
-use super::llama::{CancelFlag, Llm, Weights};
-use super::llm::LlmError;
 use super::planner;
 use super::read::Work;
 use super::speak::speak;
 use super::{LocalSettings, weights};
 use crate::model::emitter::Emitter;
+use outcrop_llm::LlmError;
+use outcrop_llm::{CancelFlag, Llm, Weights};
 
 /// Requests that may wait for the model. Each takes about a second, so the last of a full queue
 /// still begins within a client's patience; a longer queue would only time out more slowly.

@@ -5,13 +5,13 @@
 
 use std::path::Path;
 
-use super::tensors::Tensors;
+use crate::tensors::Tensors;
 
 /// What the one tensor is called: by `WordLlama` and by `Model2Vec`.
 const NAMES: [&str; 2] = ["embedding.weight", "embeddings"];
 
 /// A loaded model.
-pub(super) struct Table {
+pub(crate) struct Table {
     rows: Vec<f32>,
     width: usize,
 }
@@ -21,7 +21,7 @@ impl Table {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn load(path: &Path) -> Result<Self, String> {
+    pub(crate) fn load(path: &Path) -> Result<Self, String> {
         let mut tensors = Tensors::open(path)?;
         let (name, width) = find(&tensors)?;
         Ok(Self {
@@ -32,7 +32,7 @@ impl Table {
 
     /// The sum of the vectors of `ids`, which points where their mean does. Ids without a vector are
     /// left out.
-    pub(super) fn encode(&self, ids: &[u32]) -> Vec<f32> {
+    pub(crate) fn encode(&self, ids: &[u32]) -> Vec<f32> {
         let mut sum = vec![0.0; self.width];
         for id in ids {
             let start = (*id as usize).saturating_mul(self.width);
@@ -49,7 +49,7 @@ impl Table {
 ///
 /// # Errors
 /// What is wrong with the file.
-pub(super) fn width(path: &Path) -> Result<usize, String> {
+pub(crate) fn width(path: &Path) -> Result<usize, String> {
     find(&Tensors::open(path)?).map(|(_, width)| width)
 }
 

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use rayon::iter::{IntoParallelRefIterator as _, ParallelIterator as _};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::encoder::Encoder;
-use super::files::{Files, Kind};
-use super::table::Table;
-use super::tokens::{Marks, Tokens};
+use crate::encoder::Encoder;
+use crate::folder::{Kind, ModelFolder};
+use crate::table::Table;
+use crate::tokens::{Marks, Tokens};
 
 /// Tokens of texts that go through an encoder together: enough rows for the matrix products, few enough
 /// that their intermediate results (some 20 KB a token) stay near the processor.
@@ -20,7 +20,7 @@ const GROUP_TOKENS: usize = 512;
 const UNKNOWN: &str = "[UNK]";
 
 /// A loaded model.
-pub(super) struct Engine {
+pub struct Engine {
     tokens: Arc<Tokens>,
     tokens_max: usize,
     pool: ThreadPool,
@@ -37,8 +37,8 @@ impl Engine {
     ///
     /// # Errors
     /// What is wrong with its files, or that no threads can be had.
-    pub(super) fn load(
-        files: &Files,
+    pub fn load(
+        files: &ModelFolder,
         tokens: Arc<Tokens>,
         threads: NonZeroUsize,
     ) -> Result<Self, String> {
@@ -65,7 +65,7 @@ impl Engine {
     }
 
     /// Bytes of text that are done at once, after which somebody more urgent may come.
-    pub(super) fn slice_bytes(&self) -> usize {
+    pub fn slice_bytes(&self) -> usize {
         /// A thread's share: about a fifth of a second of an encoder's time, a fiftieth of a table's.
         const ENCODER_BYTES: usize = 2 * 1024;
         const TABLE_BYTES: usize = 64 * 1024;
@@ -80,7 +80,7 @@ impl Engine {
     ///
     /// # Errors
     /// What the model cannot do with them, in words.
-    pub(super) fn embed(&self, texts: &[Arc<str>]) -> Result<Vec<Vec<f32>>, String> {
+    pub fn embed(&self, texts: &[Arc<str>]) -> Result<Vec<Vec<f32>>, String> {
         self.pool.install(|| match &self.model {
             Model::Encoder(encoder) => self.encode(encoder, texts),
             Model::Table { table, left_out } => texts

@@ -7,9 +7,9 @@ use outcrop_engine::port::{Hit, ParentChunk, Search, SearchBy};
 use outcrop_knowledge::filter::Filter;
 
 use super::{Base, Failure, State};
-use crate::index::embedded::attributes::Attributes;
-use crate::index::embedded::text::Text;
-use crate::index::embedded::truth::Truth;
+use crate::attributes::Attributes;
+use crate::text::Text;
+use crate::truth::Truth;
 
 /// The most chunks that one search returns. The API's limit is 100; reranking and fusion ask for more.
 const RESULTS_MAX: usize = 2_000;
@@ -24,7 +24,7 @@ const TRIES: usize = 8;
 
 impl Base {
     /// The nearest chunks.
-    pub(in crate::index::embedded) fn search(&self, search: &Search) -> Result<Vec<Hit>, Failure> {
+    pub(crate) fn search(&self, search: &Search) -> Result<Vec<Hit>, Failure> {
         let limit = search.limit.min(RESULTS_MAX);
         if limit == 0 {
             return Ok(Vec::new());

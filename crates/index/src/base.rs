@@ -203,11 +203,19 @@ impl Base {
         (tail, self.building.load(Ordering::Relaxed))
     }
 
+    /// Takes the building of graphs upon itself; `false` where somebody has. Who has it calls
+    /// [`Base::build_graphs`] or [`Base::leave_building`].
+    pub(super) fn take_building(&self) -> bool {
+        !self.building.swap(true, Ordering::AcqRel)
+    }
+
+    /// Ends what [`Base::take_building`] began.
+    pub(super) fn leave_building(&self) {
+        self.building.store(false, Ordering::Release);
+    }
+
     /// Builds graphs until none is due. It takes seconds to minutes, and searches go on meanwhile.
     pub(super) fn build_graphs(&self) {
-        if self.building.swap(true, Ordering::AcqRel) {
-            return;
-        }
         loop {
             match self.build_graph() {
                 Ok(true) => {}
@@ -218,7 +226,7 @@ impl Base {
                 }
             }
         }
-        self.building.store(false, Ordering::Release);
+        self.leave_building();
     }
 
     fn stopped(&self) -> bool {

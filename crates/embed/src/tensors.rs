@@ -15,7 +15,7 @@ const HEADER_LIMIT: u64 = 16 << 20;
 const LENGTH_BYTES: usize = 8;
 
 /// An open file.
-pub(super) struct Tensors {
+pub(crate) struct Tensors {
     file: File,
     metadata: Metadata,
     /// Where the numbers begin.
@@ -23,11 +23,11 @@ pub(super) struct Tensors {
 }
 
 /// A tensor's numbers, row after row.
-pub(super) struct Tensor {
+pub(crate) struct Tensor {
     /// Length of each dimension.
-    pub(super) shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// Its numbers.
-    pub(super) data: Vec<f32>,
+    pub(crate) data: Vec<f32>,
 }
 
 impl Tensors {
@@ -35,7 +35,7 @@ impl Tensors {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn open(path: &Path) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let told = |error: std::io::Error| error.to_string();
         let mut file = File::open(path).map_err(told)?;
         let mut length = [0; LENGTH_BYTES];
@@ -69,12 +69,12 @@ impl Tensors {
     }
 
     /// The names of all tensors.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         self.metadata.offset_keys()
     }
 
     /// Length of each dimension of a tensor; `None` where there is no such tensor.
-    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.metadata.info(name).map(|info| &*info.shape)
     }
 
@@ -82,7 +82,7 @@ impl Tensors {
     ///
     /// # Errors
     /// It is not there, or holds numbers of a kind that is not read.
-    pub(super) fn read(&mut self, name: &str) -> Result<Tensor, String> {
+    pub(crate) fn read(&mut self, name: &str) -> Result<Tensor, String> {
         let told = |error: &dyn std::fmt::Display| format!("tensor {name}: {error}");
         let info = self
             .metadata
@@ -112,7 +112,7 @@ impl Tensors {
     ///
     /// # Errors
     /// As [`Tensors::read`], or it has another shape.
-    pub(super) fn shaped(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
+    pub(crate) fn shaped(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>, String> {
         let tensor = self.read(name)?;
         if tensor.shape != shape {
             return Err(format!(

@@ -6,12 +6,12 @@ use llama_cpp_2::token::LlamaToken;
 
 /// Token bytes to text: a character may be spread over several tokens.
 #[derive(Default)]
-pub(super) struct Utf8Pieces {
+pub(crate) struct Utf8Pieces {
     pending: Vec<u8>,
 }
 
 impl Utf8Pieces {
-    pub(super) fn push(&mut self, bytes: &[u8]) -> String {
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> String {
         self.pending.extend_from_slice(bytes);
         let valid = match std::str::from_utf8(&self.pending) {
             Ok(text) => text.len(),
@@ -27,13 +27,13 @@ impl Utf8Pieces {
 }
 
 /// The scores of every possible next token.
-pub(super) struct Distribution {
+pub(crate) struct Distribution {
     logits: Vec<f32>,
     normaliser: f64,
 }
 
 impl Distribution {
-    pub(super) fn of(logits: &[f32]) -> DistributionRef<'_> {
+    pub(crate) fn of(logits: &[f32]) -> DistributionRef<'_> {
         let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let sum: f32 = logits.iter().map(|logit| (logit - highest).exp()).sum();
         DistributionRef {
@@ -42,7 +42,7 @@ impl Distribution {
         }
     }
 
-    pub(super) fn log_probability(&self, token: LlamaToken) -> f64 {
+    pub(crate) fn log_probability(&self, token: LlamaToken) -> f64 {
         DistributionRef {
             logits: &self.logits,
             normaliser: self.normaliser,
@@ -52,20 +52,20 @@ impl Distribution {
 }
 
 /// The same, borrowed from the context.
-pub(super) struct DistributionRef<'a> {
+pub(crate) struct DistributionRef<'a> {
     logits: &'a [f32],
     normaliser: f64,
 }
 
 impl DistributionRef<'_> {
-    pub(super) fn to_owned(&self) -> Distribution {
+    pub(crate) fn to_owned(&self) -> Distribution {
         Distribution {
             logits: self.logits.to_vec(),
             normaliser: self.normaliser,
         }
     }
 
-    pub(super) fn log_probability(&self, token: LlamaToken) -> f64 {
+    pub(crate) fn log_probability(&self, token: LlamaToken) -> f64 {
         let logit = usize::try_from(token.0)
             .ok()
             .and_then(|index| self.logits.get(index));
@@ -76,7 +76,7 @@ impl DistributionRef<'_> {
 }
 
 /// The likeliest next token.
-pub(super) fn best_token(logits: &[f32]) -> LlamaToken {
+pub(crate) fn best_token(logits: &[f32]) -> LlamaToken {
     let best = (0_i32..).zip(logits).max_by(|a, b| a.1.total_cmp(b.1));
     LlamaToken(best.map_or(0, |(index, _)| index))
 }

@@ -19,8 +19,8 @@ use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::token::LlamaToken;
 
-use super::distribution::{Distribution, Utf8Pieces, best_token};
-use super::llm::{Ended, LanguageModel, Likelihood, LlmError, Spent};
+use crate::distribution::{Distribution, Utf8Pieces, best_token};
+use crate::{Ended, LanguageModel, Likelihood, LlmError, Spent};
 
 /// Prompts kept evaluated: the openings of the planner's prompts plus one per tool of a common agent.
 const SLOTS: usize = 16;
@@ -33,7 +33,7 @@ const BATCH_TOKENS: usize = 512;
 const REMEMBERED_LIMIT: usize = 4096;
 
 /// Set by whoever no longer wants the answer; looked at before each piece of work.
-pub(super) type CancelFlag = Arc<AtomicBool>;
+pub type CancelFlag = Arc<AtomicBool>;
 
 /// One evaluated text.
 #[derive(Default)]
@@ -43,7 +43,7 @@ struct Slot {
 }
 
 /// The loaded weights. One per worker thread; contexts borrow it.
-pub(super) struct Weights {
+pub struct Weights {
     model: LlamaModel,
 }
 
@@ -62,7 +62,7 @@ fn backend() -> Result<&'static LlamaBackend, LlmError> {
 
 impl Weights {
     /// Loads a GGUF file; about a tenth of a second for 98 MB, memory-mapped.
-    pub(super) fn load(path: &Path) -> Result<Self, LlmError> {
+    pub fn load(path: &Path) -> Result<Self, LlmError> {
         let model = LlamaModel::load_from_file(backend()?, path, &LlamaModelParams::default())
             .map_err(|error| LlmError::Load(format!("{}: {error}", path.display())))?;
         Ok(Self { model })
@@ -70,7 +70,7 @@ impl Weights {
 }
 
 /// An evaluation context over loaded weights.
-pub(super) struct Llm<'w> {
+pub struct Llm<'w> {
     model: &'w LlamaModel,
     context: LlamaContext<'w>,
     slots: Vec<Slot>,
@@ -83,11 +83,7 @@ pub(super) struct Llm<'w> {
 
 impl<'w> Llm<'w> {
     /// A context of `context_tokens` tokens over all slots together, computed by `threads` threads.
-    pub(super) fn new(
-        weights: &'w Weights,
-        context_tokens: u32,
-        threads: i32,
-    ) -> Result<Self, LlmError> {
+    pub fn new(weights: &'w Weights, context_tokens: u32, threads: i32) -> Result<Self, LlmError> {
         let sequences = u32::try_from(SLOTS + BRANCHES).expect("a small constant");
         let params = LlamaContextParams::default()
             .with_n_ctx(NonZeroU32::new(context_tokens))
@@ -113,23 +109,23 @@ impl<'w> Llm<'w> {
     }
 
     /// Begins the work of one call, which ends early once `cancel` is set.
-    pub(super) fn begin(&mut self, cancel: CancelFlag) {
+    pub fn begin(&mut self, cancel: CancelFlag) {
         self.cancel = cancel;
         self.spent = Spent::default();
     }
 
     /// Tokens of `text`.
-    pub(super) fn count(&self, text: &str) -> usize {
+    pub fn count(&self, text: &str) -> usize {
         self.tokenize(text).len()
     }
 
     /// The longest prompt, in tokens.
-    pub(super) fn prompt_limit(&self) -> usize {
+    pub fn prompt_limit(&self) -> usize {
         (self.context_tokens / 2).saturating_sub(BATCH_TOKENS)
     }
 
     /// What was spent since [`Llm::begin`].
-    pub(super) fn spent(&self) -> Spent {
+    pub fn spent(&self) -> Spent {
         self.spent
     }
 

@@ -7,7 +7,7 @@ use outcrop_knowledge::document::DocumentLocation;
 use outcrop_knowledge::metadata::{Metadata, MetadataValue};
 use serde::{Deserialize, Serialize};
 
-use crate::index::embedded::failure::Failure;
+use crate::failure::Failure;
 
 /// A value of an attribute. A number stands as the bits of its double: a reader of decimal fractions may
 /// be off by the last bit, and then the number would no longer equal itself in a filter.

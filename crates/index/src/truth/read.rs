@@ -7,22 +7,22 @@ use outcrop_knowledge::metadata::Metadata;
 use roaring::RoaringBitmap;
 
 use super::{Truth, stored};
-use crate::index::embedded::failure::Failure;
-use crate::index::embedded::vectors::cosine;
+use crate::failure::Failure;
+use crate::vectors::cosine;
 
 /// A chunk as a search returns it.
 #[derive(Debug)]
-pub(in crate::index::embedded) struct Row {
-    pub(in crate::index::embedded) document: DocumentKey,
-    pub(in crate::index::embedded) name: String,
-    pub(in crate::index::embedded) text: Arc<str>,
-    pub(in crate::index::embedded) parent: Option<(i64, Arc<ParentChunk>)>,
-    pub(in crate::index::embedded) metadata: Arc<Metadata>,
+pub(crate) struct Row {
+    pub(crate) document: DocumentKey,
+    pub(crate) name: String,
+    pub(crate) text: Arc<str>,
+    pub(crate) parent: Option<(i64, Arc<ParentChunk>)>,
+    pub(crate) metadata: Arc<Metadata>,
 }
 
 impl Truth {
     /// All reads until [`Truth::leave`] see the database as it is now.
-    pub(in crate::index::embedded) fn enter(&self) -> Result<(), Failure> {
+    pub(crate) fn enter(&self) -> Result<(), Failure> {
         self.connection.execute_batch("BEGIN")?;
         // SQLite takes its view with the first read.
         self.fact("")?;
@@ -30,12 +30,12 @@ impl Truth {
     }
 
     /// Ends what [`Truth::enter`] began.
-    pub(in crate::index::embedded) fn leave(&self) -> Result<(), Failure> {
+    pub(crate) fn leave(&self) -> Result<(), Failure> {
         Ok(self.connection.execute_batch("COMMIT")?)
     }
 
     /// The numbers of all chunks.
-    pub(in crate::index::embedded) fn live(&self) -> Result<RoaringBitmap, Failure> {
+    pub(crate) fn live(&self) -> Result<RoaringBitmap, Failure> {
         // Read from the index over documents, which is much smaller than the table.
         let mut statement = self
             .connection
@@ -48,7 +48,7 @@ impl Truth {
     }
 
     /// Calls `each` with all chunks' numbers and attributes, in order.
-    pub(in crate::index::embedded) fn each_metadata(
+    pub(crate) fn each_metadata(
         &self,
         mut each: impl FnMut(u32, &Metadata),
     ) -> Result<(), Failure> {
@@ -71,7 +71,7 @@ impl Truth {
     }
 
     /// Calls `each` with the number and vector of all chunks above a number, in order.
-    pub(in crate::index::embedded) fn each_vector(
+    pub(crate) fn each_vector(
         &self,
         above: Option<u32>,
         mut each: impl FnMut(u32, &[f32]),
@@ -89,7 +89,7 @@ impl Truth {
     }
 
     /// Calls `each` with the number and text of all chunks above a number, in order.
-    pub(in crate::index::embedded) fn each_text(
+    pub(crate) fn each_text(
         &self,
         above: Option<u32>,
         mut each: impl FnMut(u32, &str) -> Result<(), Failure>,
@@ -105,7 +105,7 @@ impl Truth {
     }
 
     /// The exact cosines of some chunks with a question. One that is gone has none.
-    pub(in crate::index::embedded) fn cosines(
+    pub(crate) fn cosines(
         &self,
         question: &[f32],
         chunks: &[u32],
@@ -126,7 +126,7 @@ impl Truth {
     }
 
     /// A chunk with all that a search returns.
-    pub(in crate::index::embedded) fn row(&self, chunk: u32) -> Result<Option<Row>, Failure> {
+    pub(crate) fn row(&self, chunk: u32) -> Result<Option<Row>, Failure> {
         let mut statement = self.connection.prepare_cached(
             "SELECT documents.source, documents.kind, documents.location, chunks.name, texts.body,
                     attributes.body, parents.id, parents.name, parents.body

@@ -1,11 +1,17 @@
-//! What the planner asks of a language model: likelihoods of given texts, and greedy continuation.
+//! A small language model in this process: how likely given texts are, and greedy continuation.
 //!
-//! Knows nothing of tools, conversations or of how a model is run. The planner is written against
-//! [`LanguageModel`], so that its logic is tested without weights.
+//! llama.cpp evaluates; this keeps what it has evaluated, so that prompts with a common beginning cost only
+//! their tails. A crate of its own because its loops over vocabularies need an optimising compiler even
+//! where the rest does without. Knows nothing of tools, conversations, or where weights come from.
+
+mod distribution;
+mod llama;
+
+pub use llama::{CancelFlag, Llm, Weights};
 
 /// Why the model could not be loaded or evaluated.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LlmError {
+pub enum LlmError {
     /// The file is no model that llama.cpp reads.
     #[error("the weights cannot be loaded: {0}")]
     Load(String),
@@ -27,16 +33,16 @@ pub(super) enum LlmError {
 
 /// What evaluating a text under a prefix gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Likelihood {
+pub struct Likelihood {
     /// Natural logarithm of the probability of the whole text.
-    pub(super) log_probability: f64,
+    pub log_probability: f64,
     /// Its length.
-    pub(super) tokens: usize,
+    pub tokens: usize,
 }
 
 impl Likelihood {
     /// Per token, so that texts of different lengths compare.
-    pub(super) fn per_token(self) -> f64 {
+    pub fn per_token(self) -> f64 {
         let tokens = u32::try_from(self.tokens.max(1)).unwrap_or(u32::MAX);
         self.log_probability / f64::from(tokens)
     }
@@ -44,17 +50,18 @@ impl Likelihood {
 
 /// Tokens a call has really evaluated and produced, cache hits included in `prompt`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Spent {
+pub struct Spent {
     /// Evaluated or taken from the cache.
-    pub(super) prompt: usize,
+    pub prompt: usize,
     /// Of those, taken from the cache.
-    pub(super) cached: usize,
+    pub cached: usize,
     /// Produced.
-    pub(super) generated: usize,
+    pub generated: usize,
 }
 
-/// Evaluates texts. The planner is written against this, so that its logic is tested without weights.
-pub(super) trait LanguageModel {
+/// Evaluates texts. What decides by it is written against this, so that its logic is tested without
+/// weights.
+pub trait LanguageModel {
     /// The likelihood of each continuation after `prefix`.
     fn likelihood(
         &mut self,
@@ -74,7 +81,7 @@ pub(super) trait LanguageModel {
 
 /// Why a generation ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub enum Ended {
     /// The model ended its message, or the reader had enough.
     Complete,
     /// The limit was reached.

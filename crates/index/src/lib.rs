@@ -1,4 +1,4 @@
-//! The index in process: the default, which needs nothing but a folder (ADR 0018).
+//! The index of chunks in process: the default, which needs nothing but a folder (ADR 0018).
 //!
 //! Each knowledge base has a folder of its own, opened with its first use and closed when it has not been
 //! used for a while. The truth is a SQLite database; a text index (tantivy) and, from some 10,000
@@ -127,6 +127,21 @@ impl EmbeddedIndex {
     pub async fn close(&self) {
         self.inner.stop.store(true, Ordering::Relaxed);
         self.inner.close_unused(Duration::ZERO).await;
+    }
+
+    /// Waits until no graph over a knowledge base's vectors is being built. Searches need not wait: they
+    /// only get faster.
+    ///
+    /// # Errors
+    /// [`IndexError::Unavailable`]: the index cannot be opened.
+    pub async fn settled(&self, place: &IndexPlace) -> Result<(), IndexError> {
+        let slot = self.inner.slot(place)?;
+        if let Some(base) = self.inner.open(&slot, place, Make::No).await? {
+            while base.tail().1 {
+                tokio::time::sleep(WAIT).await;
+            }
+        }
+        Ok(())
     }
 
     async fn write(
@@ -320,8 +335,13 @@ async fn close(slot: &Slot) -> bool {
 /// Builds graphs on a thread of its own: it takes long, and a runtime that shuts down waits for the
 /// threads it lends.
 fn build_graphs(base: Arc<Base>) {
+    if !base.take_building() {
+        return;
+    }
     let thread = std::thread::Builder::new().name("vector-graph".to_owned());
-    if let Err(error) = thread.spawn(move || base.build_graphs()) {
+    let built = Arc::clone(&base);
+    if let Err(error) = thread.spawn(move || built.build_graphs()) {
+        base.leave_building();
         tracing::warn!(%error, "vector graph not built: no thread");
     }
 }

@@ -16,13 +16,13 @@ const PIECE_BYTES: usize = 16 * 1024;
 const UNBROKEN_BYTES: usize = 4 * PIECE_BYTES;
 
 /// A tokenizer with neither padding nor truncation.
-pub(super) struct Tokens {
+pub struct Tokens {
     tokenizer: Tokenizer,
 }
 
 /// Which tokens a model reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Marks {
+pub enum Marks {
     /// Those of the text alone.
     None,
     /// With the model's own marks around them.
@@ -34,7 +34,7 @@ impl Tokens {
     ///
     /// # Errors
     /// What is wrong with it.
-    pub(super) fn load(path: &Path) -> Result<Self, String> {
+    pub fn load(path: &Path) -> Result<Self, String> {
         let mut tokenizer = Tokenizer::from_file(path).map_err(|error| error.to_string())?;
         tokenizer.with_padding(None);
         tokenizer
@@ -44,12 +44,12 @@ impl Tokens {
     }
 
     /// The id of a token, if there is one of that name.
-    pub(super) fn id(&self, token: &str) -> Option<u32> {
+    pub fn id(&self, token: &str) -> Option<u32> {
         self.tokenizer.token_to_id(token)
     }
 
     /// The ids of `text`'s first `limit` tokens; with [`Marks::Around`] the marks come on top of them.
-    pub(super) fn ids(&self, text: &str, limit: usize, marks: Marks) -> Result<Vec<u32>, String> {
+    pub fn ids(&self, text: &str, limit: usize, marks: Marks) -> Result<Vec<u32>, String> {
         let mut ids = Vec::new();
         for (start, end) in pieces(text) {
             if ids.len() >= limit {

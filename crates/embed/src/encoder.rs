@@ -13,14 +13,14 @@ use rten_tensor::{Layout as _, NdTensorView};
 use rten_vecmath::{Gelu, Normalize, NormalizeOptions, Softmax, Sum, SumSquareSub};
 use serde::Deserialize;
 
-use super::tensors::Tensors;
+use crate::tensors::Tensors;
 
 /// Numbers of a model's description beyond which it is no sentence encoder.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// `config.json` of a model.
 #[derive(Clone, Debug, Deserialize)]
-pub(super) struct EncoderConfig {
+pub(crate) struct EncoderConfig {
     model_type: String,
     hidden_size: usize,
     num_hidden_layers: usize,
@@ -35,18 +35,18 @@ pub(super) struct EncoderConfig {
 
 impl EncoderConfig {
     /// Numbers of a vector.
-    pub(super) fn dimensions(&self) -> usize {
+    pub(crate) fn dimensions(&self) -> usize {
         self.hidden_size
     }
 
     /// Tokens of the longest text, marks included.
-    pub(super) fn positions(&self) -> usize {
+    pub(crate) fn positions(&self) -> usize {
         self.max_position_embeddings
     }
 
     /// # Errors
     /// What about it is not served here.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         if self.model_type != "bert" {
             return Err(format!(
                 "model_type is `{}`, expected `bert`",
@@ -80,7 +80,7 @@ impl EncoderConfig {
 
 /// How a text's vector is made of its tokens'.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pooling {
+pub(crate) enum Pooling {
     /// Their mean.
     Mean,
     /// The first one's.
@@ -88,7 +88,7 @@ pub(super) enum Pooling {
 }
 
 /// A loaded model.
-pub(super) struct Encoder {
+pub(crate) struct Encoder {
     gemm: GemmExecutor,
     words: Vec<f32>,
     positions: Vec<f32>,
@@ -125,7 +125,7 @@ impl Encoder {
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn load(
+    pub(crate) fn load(
         path: &Path,
         config: &EncoderConfig,
         pooling: Pooling,
@@ -170,7 +170,7 @@ impl Encoder {
     ///
     /// # Errors
     /// A token that the model does not have, or more of them than it has places for.
-    pub(super) fn encode(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, String> {
+    pub(crate) fn encode(&self, texts: &[&[u32]]) -> Result<Vec<Vec<f32>>, String> {
         let mut hidden = self.embed(texts)?;
         self.normalize(&mut hidden, &self.opening);
         let mut joined = Vec::new();

@@ -1,0 +1,1 @@
+"""How fast the embedded index searches and how much it finds, next to others on the same vectors."""
