@@ -4,6 +4,7 @@
 //! in a thousand off. That is enough to choose candidates, whose exact cosines come from the database.
 
 use roaring::RoaringBitmap;
+use rten_simd::{Isa, SimdOp};
 
 /// The largest code.
 const CODE_MAX: f32 = 127.0;
@@ -14,7 +15,7 @@ pub(super) struct Codes {
     dimensions: usize,
     chunks: Vec<u32>,
     values: Vec<i8>,
-    /// One over the length of each code, so that dot product times this is the cosine.
+    /// Of each code, [`weight`].
     weights: Vec<f32>,
 }
 
@@ -105,13 +106,7 @@ impl Codes {
         debug_assert!(self.chunks.last().is_none_or(|last| *last < chunk));
         let start = self.chunks.len() * self.dimensions;
         let code = self.values.get(start..).unwrap_or_default();
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the last bits do not matter here"
-        )]
-        let length = (dot(code, code) as f32).sqrt();
-        self.weights
-            .push(if length > 0.0 { length.recip() } else { 0.0 });
+        self.weights.push(weight(code));
         self.chunks.push(chunk);
     }
 
@@ -130,59 +125,32 @@ impl Codes {
         above: Option<u32>,
         best: &mut Best,
     ) {
-        let from = above.map_or(0, |above| {
-            self.chunks.partition_point(|chunk| *chunk <= above)
-        });
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "the last bits do not matter here"
-        )]
-        let mut compare = |place: usize, chunk: u32, code: &[i8]| {
-            let weight = self.weights.get(place).copied().unwrap_or(0.0);
-            best.offer(Candidate {
-                chunk,
-                score: dot(question, code) as f32 * weight,
-            });
+        Scan {
+            codes: self,
+            question,
+            weight: weight(question),
+            chunks,
+            from: above.map_or(0, |above| above.saturating_add(1)),
+            best,
+        }
+        .dispatch();
+    }
+
+    /// The place of a chunk that is at or behind `from`, or else of the first one above it.
+    fn place(&self, from: usize, chunk: u32) -> Result<usize, usize> {
+        let behind = self.chunks.get(from..).unwrap_or_default();
+        // Numbers only rise, so it is at most as many places on as it is numbers on; mostly just that.
+        let furthest = match behind.first() {
+            Some(first) if *first <= chunk => (chunk - first) as usize,
+            _ => return Err(from),
         };
-        // Few of many are looked up; many are walked along with all.
-        if chunks.len() < (self.chunks.len() / 32) as u64 {
-            let first = above.map_or(0, |above| above.saturating_add(1));
-            let mut rest = from;
-            for chunk in chunks.range(first..) {
-                let Some(behind) = self.chunks.get(rest..) else {
-                    break;
-                };
-                match behind.binary_search(&chunk) {
-                    Ok(place) => {
-                        rest += place;
-                        if let Some(code) = self
-                            .values
-                            .get(rest * self.dimensions..(rest + 1) * self.dimensions)
-                        {
-                            compare(rest, chunk, code);
-                        }
-                        rest += 1;
-                    }
-                    Err(place) => rest += place,
-                }
-            }
-            return;
+        if behind.get(furthest) == Some(&chunk) {
+            return Ok(from + furthest);
         }
-        let mut wanted = chunks.iter().peekable();
-        let all = self
-            .chunks
-            .iter()
-            .zip(self.values.chunks_exact(self.dimensions.max(1)));
-        for (place, (chunk, code)) in all.enumerate().skip(from) {
-            while wanted.peek().is_some_and(|wanted| wanted < chunk) {
-                wanted.next();
-            }
-            match wanted.peek() {
-                None => break,
-                Some(wanted) if wanted == chunk => compare(place, *chunk, code),
-                Some(_) => {}
-            }
-        }
+        let near = behind.get(..furthest).unwrap_or(behind);
+        near.binary_search(&chunk)
+            .map(|place| from + place)
+            .map_err(|place| from + place)
     }
 
     /// Forgets the dead.
@@ -198,6 +166,51 @@ impl Codes {
             }
         }
         *self = kept;
+    }
+}
+
+/// [`Codes::scan`], compiled for each set of vector instructions and run with the best that the
+/// processor has.
+struct Scan<'a> {
+    codes: &'a Codes,
+    question: &'a [i8],
+    weight: f32,
+    chunks: &'a RoaringBitmap,
+    from: u32,
+    best: &'a mut Best,
+}
+
+impl SimdOp for Scan<'_> {
+    type Output = ();
+
+    // Only what is inlined here is compiled for those instructions.
+    #[inline(always)]
+    fn eval<I: Isa>(self, _isa: I) {
+        let codes = self.codes;
+        let mut next = 0;
+        for chunk in self.chunks.range(self.from..) {
+            let place = match codes.place(next, chunk) {
+                Ok(place) => place,
+                Err(place) if place < codes.chunks.len() => {
+                    next = place;
+                    continue;
+                }
+                Err(_) => break,
+            };
+            next = place + 1;
+            let code = codes
+                .values
+                .get(place * codes.dimensions..next * codes.dimensions);
+            let (Some(code), Some(weight)) = (code, codes.weights.get(place)) else {
+                break;
+            };
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "the last bits do not matter here"
+            )]
+            let score = dot(self.question, code) as f32 * weight * self.weight;
+            self.best.offer(Candidate { chunk, score });
+        }
     }
 }
 
@@ -245,10 +258,84 @@ impl Best {
     }
 }
 
+/// One over the length of a code, so that a dot product times both codes' is their cosine.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "the last bits do not matter here"
+)]
+fn weight(code: &[i8]) -> f32 {
+    let length = (dot(code, code) as f32).sqrt();
+    if length > 0.0 { length.recip() } else { 0.0 }
+}
+
 /// At most 16,129 times the dimensions, of which there are at most tens of thousands.
+#[inline(always)]
 fn dot(one: &[i8], other: &[i8]) -> i32 {
     one.iter()
         .zip(other)
         .map(|(a, b)| i32::from(*a) * i32::from(*b))
         .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Codes of the chunks 3, 4, 10, 11, 12 and 900: the larger the number, the nearer to `[1, 0]`.
+    fn codes() -> Codes {
+        let mut codes = Codes::new(2);
+        for chunk in [3_u8, 4, 10, 11, 12] {
+            codes.push(u32::from(chunk), &[f32::from(chunk), 20.0]);
+        }
+        codes.push(900, &[1.0, 0.0]);
+        codes
+    }
+
+    fn found(chunks: &[u32], above: Option<u32>, wanted: usize) -> Vec<u32> {
+        let mut best = Best::of(wanted);
+        let chunks = chunks.iter().copied().collect();
+        codes().scan(&code(&[1.0, 0.0]), &chunks, above, &mut best);
+        let mut found = best.chunks();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn a_scan_compares_exactly_the_chunks_that_are_wanted() {
+        let all = [3, 4, 10, 11, 12, 900];
+        for (chunks, above, expected) in [
+            (&all[..], None, &all[..]),
+            (&all[..], Some(4), &[10, 11, 12, 900]),
+            (&all[..], Some(u32::MAX), &[]),
+            // Those that have no code are passed over, before, between and behind.
+            (&[0, 2, 5, 9, 11, 13, 899, 901], None, &[11]),
+            (&[1, 900, 5_000_000], Some(0), &[900]),
+            (&[], None, &[]),
+        ] {
+            assert_eq!(found(chunks, above, 9), expected, "{chunks:?} {above:?}");
+        }
+        assert_eq!(found(&all, None, 2), [12, 900], "the nearest");
+    }
+
+    #[test]
+    fn a_scan_scores_like_the_cosine() {
+        let dimensions = 100;
+        let number = |seed: usize| ((seed * 7_919 % 2_003) as f32) / 1_000.0 - 1.0;
+        let vector = |of: usize| -> Vec<f32> {
+            (0..dimensions)
+                .map(|at| number(of * dimensions + at))
+                .collect()
+        };
+        let mut codes = Codes::new(dimensions);
+        for chunk in 0..20_u32 {
+            codes.push(chunk, &vector(chunk as usize));
+        }
+        let question = vector(77);
+        let mut best = Best::of(20);
+        codes.scan(&code(&question), &(0..20).collect(), None, &mut best);
+        for Candidate { chunk, score } in best.candidates {
+            let exact = cosine(&question, &vector(chunk as usize));
+            assert!((f64::from(score) - exact).abs() < 0.01, "{score} {exact}");
+        }
+    }
 }
