@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{ExtractCall, ExtractError, Extraction};
 use outcrop_knowledge::chunk::{self, Cut, Strategy, TokenCounter};
 use outcrop_model::exception::{Exception, ExceptionKind};
@@ -16,9 +17,11 @@ use crate::ports::Ports;
 
 /// Largest document, bytes: that of `byteContent` in the API's model.
 const BYTES_MAX: u64 = 10 * 1024 * 1024;
-/// Most tokens of a document. All of it is put to the model, beside its instructions and the answer;
-/// many models read 128,000 tokens.
-const TOKENS_MAX: usize = 100_000;
+/// Most tokens of a document on AWS (errors.md, `RetrieveAndGenerate`), kept to under strict limits.
+const TOKENS_MAX_STRICT: usize = 20_000;
+/// Most tokens of a document otherwise. All of it is put to the model, beside its instructions and the
+/// answer; many models read 128,000 tokens.
+const TOKENS_MAX_RELAXED: usize = 100_000;
 /// Most tokens of a passage, as in a knowledge base. None repeats the end of the one before: the model
 /// reads all of them.
 const CUT: Strategy = Strategy::Fixed {
@@ -35,6 +38,7 @@ const TOKEN_BYTES: usize = 4;
 pub(super) async fn passages(
     ports: &Ports,
     source: &ExternalSource,
+    strictness: Strictness,
 ) -> Result<Vec<RetrievedReference>, Exception> {
     let (call, location) = fetch(ports, source).await?;
     let extraction = ports.knowledge.extractor.extract(call).await;
@@ -54,9 +58,13 @@ pub(super) async fn passages(
         return Err(Exception::internal("a document was cut by its meaning"));
     };
     let tokens: usize = chunks.iter().map(|chunk| chunk.tokens).sum();
-    if tokens > TOKENS_MAX {
+    let limit = match strictness {
+        Strictness::Strict => TOKENS_MAX_STRICT,
+        Strictness::Relaxed => TOKENS_MAX_RELAXED,
+    };
+    if tokens > limit {
         return Err(Exception::validation(format!(
-            "Token limit exceeded: input contains {tokens} tokens and exceeds limit of {TOKENS_MAX}"
+            "Token limit exceeded: input contains {tokens} tokens and exceeds limit of {limit}"
         )));
     }
     let reference = |text: Arc<str>| RetrievedReference {

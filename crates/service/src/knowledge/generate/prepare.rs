@@ -68,7 +68,9 @@ pub(super) async fn prepare(
             }
             found.iter().map(Found::reference).collect()
         }
-        Source::Document(source) => document::passages(ports, source).await?,
+        Source::Document(source) => {
+            document::passages(ports, source, service.settings.strictness).await?
+        }
     };
     if passages.is_empty() {
         return Ok(Prepared::Said(answer::unsourced(

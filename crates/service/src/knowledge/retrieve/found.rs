@@ -26,7 +26,8 @@ pub(crate) struct Found {
 }
 
 /// Hits as what they stand for: of chunks with the same parent, the best becomes the parent, the
-/// others are gone (behaviour.md 9.3).
+/// others are gone. `numberOfResults` counts the chunks that are found, so that there may be fewer
+/// results, as on AWS (behaviour.md 9.3).
 pub(super) fn of(hits: Vec<Hit>) -> Vec<Found> {
     let mut found: Vec<Found> = Vec::with_capacity(hits.len());
     for hit in hits {
