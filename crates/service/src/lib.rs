@@ -3,6 +3,7 @@
 //! No HTTP, no SQL, no vendor SDK. Each resource's `Handle<Op>` impls sit in the file of that
 //! resource; the driver that performs the engine's effects is in [`runtime`].
 
+mod background;
 pub mod control;
 mod converse;
 mod error;

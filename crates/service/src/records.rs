@@ -91,6 +91,7 @@ pub(crate) mod kind {
     pub(crate) const KB_UPLOAD: &str = "kb-upload";
     /// That the index may hold something of a knowledge base: parent empty, id its id, body null.
     pub(crate) const KB_INDEXED: &str = "kb-indexed";
+    pub(crate) const KB_RETAINED: &str = "kb-retained";
     /// [`super::GuardrailDoc`], parent empty, id the guardrail id, unique name the guardrail's.
     pub(crate) const GUARDRAIL: &str = "guardrail";
     /// `GetGuardrailResponse`, parent the guardrail id, id the number.

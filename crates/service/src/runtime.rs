@@ -32,6 +32,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::background::{self, Background};
 use crate::guardrails::Guardrails;
 use crate::ports::Ports;
 use crate::records::Scope;
@@ -63,15 +64,15 @@ pub(crate) struct Shared {
     stored_plans: Cache<Key, ()>,
     turns: Arc<Semaphore>,
     tracker: TaskTracker,
-    /// The memory's worker.
-    background: TaskTracker,
-    memory: memory::Waker,
+    /// Where summaries are made.
+    background: Background,
     guardrails: Guardrails,
     stop: CancellationToken,
 }
 
 impl Runtime {
     pub(crate) fn new(ports: Arc<Ports>, settings: Arc<Settings>, guardrails: Guardrails) -> Self {
+        let stop = CancellationToken::new();
         Self(Arc::new(Shared {
             owner: ports.ids.uuid(),
             live: Mutex::new(HashSet::new()),
@@ -80,10 +81,9 @@ impl Runtime {
             stored_plans: Cache::new(PLANS_MAX),
             turns: Arc::new(Semaphore::new(settings.turns_max)),
             tracker: TaskTracker::new(),
-            background: TaskTracker::new(),
-            memory: memory::Waker::default(),
+            background: Background::new(&ports, &settings, stop.clone()),
             guardrails,
-            stop: CancellationToken::new(),
+            stop,
             ports,
             settings,
         }))
@@ -100,13 +100,12 @@ impl Runtime {
 
     /// Begins to summarise sessions that have ended.
     pub(crate) fn start(&self) {
-        let worker = memory::worker::run(Arc::clone(&self.0));
-        self.0.background.spawn(worker);
+        background::start(&self.0, &memory::QUEUES);
     }
 
     /// Makes the summaries that are due, without a worker.
     pub(crate) async fn summarise_due(&self) -> Result<usize, Exception> {
-        let done = memory::worker::run_due(&self.0).await;
+        let done = background::run_due(&self.0, &memory::QUEUES).await;
         done.map_err(error::store)
     }
 
@@ -126,8 +125,7 @@ impl Runtime {
     pub(crate) async fn shutdown(&self) {
         self.0.stop.cancel();
         self.idle().await;
-        self.0.background.close();
-        self.0.background.wait().await;
+        self.0.background.shutdown().await;
     }
 
     pub(crate) async fn idle(&self) {

@@ -491,6 +491,10 @@ async fn to_its_end(
 }
 
 impl ChunkIndex for OpenSearchIndex {
+    fn is_reached_by_others(&self, _: &IndexPlace) -> bool {
+        true
+    }
+
     fn searches_text<'a>(
         &'a self,
         _place: &'a IndexPlace,

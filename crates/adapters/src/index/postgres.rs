@@ -127,6 +127,10 @@ impl fmt::Debug for PostgresIndex {
 }
 
 impl ChunkIndex for PostgresIndex {
+    fn is_reached_by_others(&self, _: &IndexPlace) -> bool {
+        true
+    }
+
     fn searches_text<'a>(
         &'a self,
         place: &'a IndexPlace,

@@ -132,6 +132,10 @@ pub fn resource(storage: &StorageConfiguration) -> &str {
 }
 
 impl ChunkIndex for IndexRouter {
+    fn is_reached_by_others(&self, place: &IndexPlace) -> bool {
+        self.index(place).is_reached_by_others(place)
+    }
+
     fn searches_text<'a>(
         &'a self,
         place: &'a IndexPlace,

@@ -206,6 +206,15 @@ pub struct Hit {
 /// Writes to one knowledge base are made in the order in which they are asked for; a search begun
 /// after a write has returned sees it. What has returned survives the death of the process.
 pub trait ChunkIndex: Send + Sync {
+    /// Whether what is kept at `place` can be reached by others than this server, as the table of a
+    /// database can. Then it has a use after its knowledge base is gone, and `dataDeletionPolicy` RETAIN
+    /// keeps it; what nobody could reach any more is taken out. Told by the kind of engine: asks no store.
+    ///
+    /// As it stands here it is for an engine whose data is of use to this server alone.
+    fn is_reached_by_others(&self, _place: &IndexPlace) -> bool {
+        false
+    }
+
     /// Whether this index can search by text (`HYBRID`).
     fn searches_text<'a>(
         &'a self,

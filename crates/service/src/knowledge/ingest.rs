@@ -2,9 +2,9 @@
 //!
 //! Everything is durable work: the Store's queue says what is to be done ([`queue`]), any process that
 //! is up takes it ([`worker`]), and one that dies leaves it to be taken again. [`sync`] compares a
-//! bucket, and [`web`] a web site, with what the Store says of it, [`direct`] does what the documents API asks for, [`delete`]
-//! takes out what belonged to a data source or knowledge base, and [`kitchen`] makes chunks of a
-//! document. What clients see of it is in [`crate::control`].
+//! bucket, and [`web`] a web site, with what the Store says of it, [`direct`] does what the documents API
+//! asks for, [`delete`] takes out what belonged to a data source or knowledge base, and [`kitchen`] makes
+//! chunks of a document. What clients see of it is in [`crate::control`].
 //!
 //! Invariant: the Store knows of a document before the index does, until after the index does not. So
 //! whatever is cut short leaves nothing in an index that nobody would take out.
@@ -32,12 +32,11 @@ use std::time::Duration;
 use outcrop_engine::port::{IndexError, ModelError};
 use outcrop_model::exception::Exception;
 use outcrop_model::timestamp::Timestamp;
-use outcrop_store::{Batch, Committed, Key, StoreError, Write};
+use outcrop_store::{Committed, Key, StoreError, Write};
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
+use crate::background::{self, Background};
 use crate::control::Lines;
 use crate::ports::Ports;
 use crate::records::{self, Stored};
@@ -58,45 +57,35 @@ pub(crate) struct Ingestion(Arc<Shared>);
 pub(crate) struct Shared {
     ports: Arc<Ports>,
     settings: Arc<Settings>,
-    /// Changes when a job is due here, or is to stop.
-    changed: watch::Sender<u64>,
     /// Keeps each document to one writer in this process.
     lines: Lines,
     budget: Budget,
-    background: TaskTracker,
-    stop: CancellationToken,
+    background: Background,
 }
 
 impl Ingestion {
     pub(crate) fn new(ports: Arc<Ports>, settings: Arc<Settings>) -> Self {
         Self(Arc::new(Shared {
+            background: Background::new(&ports, &settings, CancellationToken::new()),
             ports,
             settings,
-            changed: watch::Sender::new(0),
             lines: Lines::new(),
             budget: Budget::new(),
-            background: TaskTracker::new(),
-            stop: CancellationToken::new(),
         }))
     }
 
     /// Begins to do what is due, now and later.
     pub(crate) fn start(&self) {
-        for queue in worker::QUEUES {
-            let work = worker::run(Arc::clone(&self.0), queue);
-            self.0.background.spawn(work);
-        }
+        background::start(&self.0, &worker::QUEUES);
     }
 
     /// Tells the background that there is something new to do, or to leave.
     pub(crate) fn wake(&self) {
-        self.0.wake();
+        self.0.background.wake();
     }
 
     pub(crate) async fn shutdown(&self) {
-        self.0.stop.cancel();
-        self.0.background.close();
-        self.0.background.wait().await;
+        self.0.background.shutdown().await;
     }
 }
 
@@ -107,24 +96,18 @@ impl Service {
     /// # Errors
     /// Where the store does not answer.
     pub async fn ingest_due(&self) -> Result<usize, Exception> {
-        let done = worker::run_due(&self.ingestion.0).await;
+        let done = background::run_due(&self.ingestion.0, &worker::QUEUES).await;
         done.map_err(error::store)
     }
 }
 
 impl Shared {
-    fn wake(&self) {
-        self.changed
-            .send_modify(|count| *count = count.wrapping_add(1));
-    }
-
     fn now(&self) -> Timestamp {
         self.ports.clock.now()
     }
 
     async fn commit(&self, writes: Vec<Write>) -> Result<Committed, StoreError> {
-        let now_ms = self.now().as_millis();
-        self.ports.store.commit(Batch { now_ms, writes }).await
+        self.background.commit(writes).await
     }
 
     async fn load<T: DeserializeOwned>(&self, key: Key) -> Result<Option<Stored<T>>, Trouble> {

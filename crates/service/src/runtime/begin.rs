@@ -197,7 +197,7 @@ async fn end(shared: &Shared, key: Key, session_id: &str) -> Result<Begun, Excep
         writes.extend(job::summary(&key, &session.body, Purpose::Ended, now_ms));
         match shared.commit(writes).await {
             Ok(_) => {
-                shared.memory.wake();
+                shared.background.wake();
                 shared.ports.code.end(&session.body.journal);
                 return Ok(Begun::Ended);
             }

@@ -300,7 +300,7 @@ impl Driver {
         let shared = &self.turn.shared;
         let is_due = self.turn.end_session || shared.settings.memory_live;
         if is_due && self.turn.session.doc.memory.is_some() {
-            shared.memory.wake();
+            shared.background.wake();
         }
     }
 

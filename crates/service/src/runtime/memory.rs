@@ -1,8 +1,8 @@
 //! What an agent remembers of sessions that have ended (behaviour.md 8).
 //!
 //! A summary is a document of its own with an expiry; a job of the store's queue makes it (ADR 0016).
-//! [`job`] says what is to be done and is written together with the session it is about; [`worker`]
-//! takes jobs up; [`summarise`] does one; [`told`] reads what was said, [`ask`] has the model put it
+//! [`job`] says what is to be done and is written together with the session it is about; [`summarise`]
+//! does one that [`crate::background`] has taken up; [`told`] reads what was said, [`ask`] has the model put it
 //! in short; [`api`] serves `GetAgentMemory` and `DeleteAgentMemory`. When a session ends is decided
 //! elsewhere, by its document.
 //!
@@ -14,7 +14,6 @@ mod ask;
 pub(super) mod job;
 mod summarise;
 mod told;
-pub(super) mod worker;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,12 +24,18 @@ use outcrop_model::exception::Exception;
 use outcrop_model::timestamp::Timestamp;
 use outcrop_store::{Cursor, Expect, Key, Order, PAGE_MAX, Page, Scan, StoreError, Write};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
 
 use super::Shared;
+use crate::background::Queue;
 use crate::error;
 use crate::records::{self, Scope, Stored, kind};
 
+/// Summaries in the making at once. They share providers and their limits with turns, which somebody
+/// waits for.
+pub(super) const QUEUES: [Queue; 1] = [Queue {
+    name: job::QUEUE,
+    at_once: 4,
+}];
 /// `maxRecentSessions` where none is given, as AWS's own tools have it (behaviour.md 8.1).
 const RECENT_SESSIONS_DEFAULT: u32 = 20;
 /// `storageDays` where none is given.
@@ -44,17 +49,6 @@ const RECALLED_BYTES_MAX: usize = 256 * 1024;
 const DELETIONS_AT_ONCE: u32 = 200;
 /// The latest time that a summary's key can count down from, milliseconds: the year 10889.
 const TIME_MAX_MS: i64 = (1 << 48) - 1;
-
-/// What the runtime keeps for the memory's worker.
-#[derive(Default)]
-pub(super) struct Waker(Notify);
-
-impl Waker {
-    /// A job has been written that is due at once.
-    pub(super) fn wake(&self) {
-        self.0.notify_one();
-    }
-}
 
 /// The summary of one life of a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

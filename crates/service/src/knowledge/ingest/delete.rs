@@ -1,7 +1,8 @@
 //! What is left of a data source or a knowledge base that is to go: chunks, documents, jobs, and at
 //! last the thing itself (behaviour.md 9.1).
 //!
-//! `dataDeletionPolicy` decides about the chunks. Invariants: the index is emptied before the Store
+//! `dataDeletionPolicy` decides about the chunks: RETAIN keeps them, but for those of a knowledge base
+//! that nobody could reach any more once it is gone. Invariants: the index is emptied before the Store
 //! forgets what was in it; a job at work on the data source has ended before that; the document of
 //! the thing itself goes last, so that nothing outlives it.
 
@@ -16,11 +17,11 @@ use outcrop_store::{Expect, Job, Key, Order, Page, Scan, StoreError, Write};
 use tracing::{info, warn};
 
 use super::queue::Task;
-use super::stored::{JobDoc, SourceRef, indexed_key};
-use super::worker::finish;
+use super::stored::{JobDoc, SourceRef, indexed_key, retained_key};
 use super::{Shared, Trouble};
+use crate::background::finish;
 use crate::knowledge::Base;
-use crate::records::{Scope, Stored, kind};
+use crate::records::{Scope, Stored, kind, put};
 
 /// Documents deleted in one batch.
 const PAGE: u32 = 500;
@@ -136,7 +137,7 @@ async fn delete_source(
 ) -> Result<Progress, Trouble> {
     let found = shared.load::<DataSource>(source.source_key()).await?;
     let Some(found) = found.filter(|found| found.body.status == DataSourceStatus::Deleting) else {
-        shared.settle(claim, vec![finish(claim)]).await;
+        shared.background.settle(claim, vec![finish(claim)]).await;
         return Ok(Progress::Done);
     };
     if shared.stop_job(source).await? {
@@ -144,9 +145,11 @@ async fn delete_source(
     }
     let base = shared.load::<KnowledgeBase>(source.base_key()).await?;
     let base = base.map(|base| Base::of(&source.account_id, &source.region, &base.body));
-    if let Some(Ok(base)) = &base
-        && found.body.data_deletion_policy != Some(DataDeletionPolicy::Retain)
-    {
+    let mut writes = Vec::with_capacity(3);
+    if retains(&found) {
+        shared.forget(source).await?;
+        writes.push(put(source.retained_key(), &(), Expect::Any, None));
+    } else if let Some(Ok(base)) = &base {
         // Twice: before the documents are forgotten, and after, for one that was on its way into the
         // index and has found out since.
         shared.clear_source(base, source).await?;
@@ -159,7 +162,8 @@ async fn delete_source(
         key: found.key,
         expect: Expect::Any,
     };
-    shared.commit(vec![delete, finish(claim)]).await?;
+    writes.extend([delete, finish(claim)]);
+    shared.commit(writes).await?;
     Ok(Progress::Done)
 }
 
@@ -171,7 +175,7 @@ async fn delete_base(
     let found = shared.load::<KnowledgeBase>(base.key()).await?;
     let Some(found) = found.filter(|found| found.body.status == KnowledgeBaseStatus::Deleting)
     else {
-        shared.settle(claim, vec![finish(claim)]).await;
+        shared.background.settle(claim, vec![finish(claim)]).await;
         return Ok(Progress::Done);
     };
     let sources = shared.sources(base).await?;
@@ -183,13 +187,9 @@ async fn delete_base(
     if is_waiting {
         return Ok(Progress::Waits);
     }
-    let retains = |source: &Stored<DataSource>| {
-        source.body.data_deletion_policy == Some(DataDeletionPolicy::Retain)
-    };
     let place = Base::of(&base.account_id, &base.region, &found.body).ok();
-    let keeps = sources.iter().any(retains);
     if let Some(place) = &place {
-        shared.clear_base(place, base, &sources, keeps).await?;
+        shared.clear_base(place, base, &sources).await?;
     }
     for source in &sources {
         shared
@@ -197,7 +197,7 @@ async fn delete_base(
             .await?;
     }
     if let Some(place) = &place {
-        shared.clear_base(place, base, &sources, keeps).await?;
+        shared.clear_base(place, base, &sources).await?;
     }
     shared.forget_base(claim, base, &found).await?;
     Ok(Progress::Done)
@@ -206,14 +206,18 @@ async fn delete_base(
 impl Shared {
     async fn wait(&self, claim: &Job, task: &Task) {
         let due_at = self.now().saturating_add(JOB_WAIT).as_millis();
-        self.settle(claim, vec![task.enqueue(due_at)]).await;
+        self.background
+            .settle(claim, vec![task.enqueue(due_at)])
+            .await;
     }
 
     async fn again(&self, claim: &Job, task: &Task, failures: u32, cause: &str) {
         warn!(cause, failures, "a deletion is tried again");
         let wait = BACKOFF.saturating_mul(2_u32.saturating_pow(failures));
         let due_at = self.now().saturating_add(wait).as_millis();
-        self.settle(claim, vec![task.enqueue(due_at)]).await;
+        self.background
+            .settle(claim, vec![task.enqueue(due_at)])
+            .await;
     }
 
     /// Has the job at work on a data source stop; true while there is one.
@@ -236,7 +240,7 @@ impl Shared {
                 Ok(_) | Err(StoreError::Stale { .. }) => {}
                 Err(cause) => return Err(cause.into()),
             }
-            self.wake();
+            self.background.wake();
         }
         Ok(true)
     }
@@ -254,20 +258,36 @@ impl Shared {
         place: &Base,
         base: &BaseRef,
         sources: &[Stored<DataSource>],
-        keeps: bool,
     ) -> Result<(), Trouble> {
-        if !keeps {
+        if !self.keeps_some(place, base, sources).await? {
             let index = &self.ports.knowledge.index;
             let cleared = self.patiently(|| index.remove_all(&place.place)).await;
             return cleared.map_err(|cause| Trouble::Failed(cause.to_string()));
         }
-        for source in sources {
-            if source.body.data_deletion_policy != Some(DataDeletionPolicy::Retain) {
-                let source = base.source(&source.body.data_source_id);
-                self.clear_source(place, &source).await?;
-            }
+        for source in sources.iter().filter(|source| !retains(source)) {
+            let source = base.source(&source.body.data_source_id);
+            self.clear_source(place, &source).await?;
         }
         Ok(())
+    }
+
+    /// Whether the index is to keep chunks of a knowledge base that goes: of a data source that it
+    /// has, or of one that went before it.
+    async fn keeps_some(
+        &self,
+        place: &Base,
+        base: &BaseRef,
+        sources: &[Stored<DataSource>],
+    ) -> Result<bool, Trouble> {
+        let index = &self.ports.knowledge.index;
+        if !index.is_reached_by_others(&place.place) {
+            return Ok(false);
+        }
+        if sources.iter().any(retains) {
+            return Ok(true);
+        }
+        let kept = retained_key(&base.scope(), &base.knowledge_base_id);
+        Ok(self.load::<()>(kept).await?.is_some())
     }
 
     async fn sources(&self, base: &BaseRef) -> Result<Vec<Stored<DataSource>>, Trouble> {
@@ -353,6 +373,7 @@ impl Shared {
             delete(scope.key(kind::TAGS, "", &found.body.knowledge_base_arn)),
             delete(region),
             delete(indexed_key(&scope, &base.knowledge_base_id)),
+            delete(retained_key(&scope, &base.knowledge_base_id)),
             delete(found.key.clone()),
             finish(claim),
         ];
@@ -402,6 +423,11 @@ impl Shared {
         }
         Ok(())
     }
+}
+
+/// Whether a data source leaves its chunks behind.
+fn retains(source: &Stored<DataSource>) -> bool {
+    source.body.data_deletion_policy == Some(DataDeletionPolicy::Retain)
 }
 
 fn reason(cause: &str) -> String {

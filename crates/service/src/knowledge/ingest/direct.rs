@@ -2,27 +2,28 @@
 //!
 //! What is to be done stands in the document, so a job that is late does what is asked for by then,
 //! and one that is needless does nothing.
+//!
+//! Invariant: whoever has been to the index and finds that the document is another's by now has it seen
+//! to once more. So the last to write to the index is one whose commit the Store has taken, in whatever
+//! order several servers come to it.
+
+mod sent;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use outcrop_knowledge::document::DocumentLocation;
-use outcrop_knowledge::metadata::{Attributes, FILE_SUFFIX};
 use outcrop_model::control::DocumentStatus;
 use outcrop_store::{Expect, Job, StoreError, Write};
 use tracing::{debug, warn};
 
-use super::content::{self, About, File, Unread};
 use super::kitchen::Kitchen;
 use super::queue::Task;
-use super::stored::{
-    DocumentDoc, Mark, SourceRef, UploadDoc, UploadedContent, UploadedMetadata, hash,
-};
-use super::worker::finish;
+use super::stored::{DocumentDoc, Mark, SourceRef, UploadDoc};
 use super::{DocumentError, Shared, Trouble};
+use crate::background::finish;
 use crate::knowledge::Base;
-use crate::records::{self, Stored};
+use crate::records::Stored;
 
 /// Attempts at one document where what it needs is not there.
 const ATTEMPTS_MAX: u32 = 5;
@@ -30,6 +31,8 @@ const ATTEMPTS_MAX: u32 = 5;
 const BACKOFF: Duration = Duration::from_secs(2);
 /// How often a job may be claimed: it ends one that brings its process down each time.
 const CLAIMS_MAX: u32 = 100;
+/// How often a document is asked for once more while others write it.
+const WRITES_MAX: u32 = 8;
 /// What a transformation is told in place of a job.
 const NO_JOB: &str = "DIRECT";
 
@@ -66,7 +69,7 @@ pub(super) async fn perform(
             document = &*document,
             "a document is seen to by somebody else"
         ),
-        Err(Trouble::Stopped) => shared.settle(claim, vec![finish(claim)]).await,
+        Err(Trouble::Stopped) => shared.background.settle(claim, vec![finish(claim)]).await,
         Err(Trouble::Store(cause)) => {
             warn!(document = &*document, %cause, "a document waits for the store");
         }
@@ -90,9 +93,9 @@ impl Errand<'_> {
                 self.index(doc).await
             }
             _ => {
-                let writes = vec![self.drop_upload(), finish(self.claim)];
-                self.shared.settle(self.claim, writes).await;
-                Ok(())
+                // The document goes along, so that nothing is dropped that was sent in this moment.
+                let writes = vec![doc.put(None), self.drop_upload(), finish(self.claim)];
+                self.commit(writes).await
             }
         }
     }
@@ -126,11 +129,7 @@ impl Errand<'_> {
                 .fail(doc, "the document was begun too often".to_owned())
                 .await;
         }
-        // From here on the index may hold what was there, what was sent, or nothing.
-        doc.body.again = true;
-        if let Some(held) = doc.body.indexed.take() {
-            doc.body.before = Some(held);
-        }
+        doubt(&mut doc.body);
         doc.body.status = DocumentStatus::InProgress;
         doc.body.updated_at = self.shared.now();
         let committed = self.shared.commit(vec![doc.put(None)]).await;
@@ -148,7 +147,7 @@ impl Errand<'_> {
             Err(trouble) => return Err(trouble),
         };
         match self.bring_in(&kitchen).await {
-            Ok(mark) => self.indexed(&kitchen, doc, mark).await,
+            Ok(mark) => self.indexed(doc, mark).await,
             Err(Failure::Lost) => Err(Trouble::Lost),
             Err(Failure::Store(cause)) => Err(cause.into()),
             Err(Failure::Document(DocumentError::Unfit(cause))) => {
@@ -171,7 +170,9 @@ impl Errand<'_> {
                 "what was sent of the document cannot be read".to_owned(),
             )),
         })?;
-        let file = self.file(upload.map(|stored| stored.body)).await?;
+        let documents = &*self.shared.ports.documents;
+        let sent = upload.map(|stored| stored.body);
+        let file = sent::file(documents, &self.location, sent).await?;
         let _share = self.shared.budget.share(file.content.len() as u64).await;
         let pieces = kitchen.cut(&self.location, file).await?;
         let mut served = kitchen.embed(vec![pieces]).await;
@@ -179,9 +180,11 @@ impl Errand<'_> {
             return Err(Failure::Lost);
         };
         let served = served?;
-        // Nobody else may have been given the document meanwhile, on this server or another.
+        // Who is late already leaves the index alone. Who gets late from here on is found out by the
+        // next commit.
         if !self
             .shared
+            .background
             .holds(self.claim)
             .await
             .map_err(Failure::Store)?
@@ -191,64 +194,7 @@ impl Errand<'_> {
         Ok(kitchen.put(served).await?)
     }
 
-    /// The document as it was sent.
-    async fn file(&self, upload: Option<UploadDoc>) -> Result<File, Failure> {
-        let documents = &*self.shared.ports.documents;
-        let Some(upload) = upload else {
-            return self.beside(documents).await;
-        };
-        let about = match upload.metadata {
-            None => About::default(),
-            Some(UploadedMetadata::S3 { uri }) => content::about(documents, &uri).await?,
-            Some(UploadedMetadata::Inline(attributes)) => About {
-                attributes: Attributes::inline(&attributes)
-                    .map_err(|cause| DocumentError::Unfit(cause.to_string()))?,
-                records: None,
-                hash: hash(records::json(&attributes).as_bytes()),
-            },
-        };
-        let (name, mime_type, bytes) = match upload.content {
-            UploadedContent::Text(text) => (
-                String::new(),
-                Some("text/plain".to_owned()),
-                Bytes::from(text),
-            ),
-            UploadedContent::Bytes { mime_type, data } => {
-                let name = self.location.as_str().rsplit('/').next();
-                (name.unwrap_or_default().to_owned(), Some(mime_type), data.0)
-            }
-            UploadedContent::S3 { uri } => {
-                let bytes = content::object(documents, &uri, None).await?;
-                (name_of(&uri), None, bytes)
-            }
-        };
-        Ok(content::file(name, mime_type, bytes, about).await?)
-    }
-
-    /// An object of a bucket that nobody sent: it is looked at anew, with its metadata file.
-    async fn beside(
-        &self,
-        documents: &dyn outcrop_engine::port::DocumentSource,
-    ) -> Result<File, Failure> {
-        let DocumentLocation::S3 { uri } = &self.location else {
-            return Err(Failure::Document(DocumentError::Unfit(
-                "what was sent of the document is not there any more".to_owned(),
-            )));
-        };
-        let about = match content::about(documents, &format!("{uri}{FILE_SUFFIX}")).await {
-            Err(Unread::Gone(_)) => About::default(),
-            about => about?,
-        };
-        let bytes = content::object(documents, uri, None).await?;
-        Ok(content::file(name_of(uri), None, bytes, about).await?)
-    }
-
-    async fn indexed(
-        &self,
-        kitchen: &Kitchen,
-        mut doc: Stored<DocumentDoc>,
-        mark: Mark,
-    ) -> Result<(), Trouble> {
+    async fn indexed(&self, mut doc: Stored<DocumentDoc>, mark: Mark) -> Result<(), Trouble> {
         doc.body.status = DocumentStatus::Indexed;
         doc.body.reason = None;
         doc.body.updated_at = self.shared.now();
@@ -256,20 +202,7 @@ impl Errand<'_> {
         doc.body.before = None;
         doc.body.again = false;
         doc.body.failed_in = None;
-        let writes = vec![doc.put(None), self.drop_upload(), finish(self.claim)];
-        match self.commit(writes).await {
-            Err(Trouble::Lost) => {
-                let found = self.shared.load::<DocumentDoc>(doc.key).await?;
-                if found.is_none() {
-                    let key = kitchen.key(&self.location);
-                    let cleared = kitchen.clear(&[key]).await;
-                    cleared.map_err(|cause| Trouble::Failed(cause.text().to_owned()))?;
-                    return self.clean_up().await;
-                }
-                Err(Trouble::Lost)
-            }
-            done => done,
-        }
+        self.end(doc).await
     }
 
     /// Has it tried again after a while, unless it has been tried often enough. Whoever asks for the
@@ -280,28 +213,37 @@ impl Errand<'_> {
             return self.fail(doc, cause).await;
         }
         let wait = BACKOFF.saturating_mul(4_u32.saturating_pow(failures - 1));
-        let now = self.shared.now();
         warn!(cause, failures, "a document is tried again");
         doc.body.reason = Some(cause);
         if doc.body.status == DocumentStatus::InProgress {
             doc.body.status = DocumentStatus::Pending;
         }
-        doc.body.updated_at = now;
-        let task = Task::Document {
-            source: self.source.clone(),
-            location: self.location.clone(),
-            failures,
-        };
-        let due_at = now.saturating_add(wait).as_millis();
-        self.commit(vec![doc.put(None), task.enqueue(due_at)]).await
+        doc.body.updated_at = self.shared.now();
+        let again = self.enqueue(failures, wait);
+        self.commit(vec![doc.put(None), again]).await
     }
 
     async fn fail(&self, mut doc: Stored<DocumentDoc>, cause: String) -> Result<(), Trouble> {
         doc.body.status = DocumentStatus::Failed;
         doc.body.reason = Some(cause);
         doc.body.updated_at = self.shared.now();
-        self.commit(vec![doc.put(None), self.drop_upload(), finish(self.claim)])
-            .await
+        self.end(doc).await
+    }
+
+    /// Writes how the document is in the end.
+    ///
+    /// Another server may still be on its way into the index with what was wanted before. The document
+    /// is then asked for once more, and what only a client had is kept for that: for as long as it can
+    /// take until such a server notices. Then the job comes back and finds that there is nothing to do.
+    async fn end(&self, doc: Stored<DocumentDoc>) -> Result<(), Trouble> {
+        let is_custom = matches!(self.location, DocumentLocation::Custom { .. });
+        let mut writes = vec![doc.put(None)];
+        if is_custom && !self.shared.settings.exclusive_store {
+            writes.push(self.enqueue(0, self.shared.background.lease()));
+        } else {
+            writes.extend([self.drop_upload(), finish(self.claim)]);
+        }
+        self.commit(writes).await
     }
 
     /// The document is not known (any more): nothing of it may be in the index.
@@ -321,10 +263,12 @@ impl Errand<'_> {
                 .await;
             removed.map_err(|cause| Trouble::Failed(cause.to_string()))?;
         }
-        self.shared
-            .settle(self.claim, vec![self.drop_upload(), finish(self.claim)])
-            .await;
-        Ok(())
+        let still_unknown = Write::Delete {
+            key: self.source.document_key(&self.location),
+            expect: Expect::Absent,
+        };
+        self.commit(vec![still_unknown, self.drop_upload(), finish(self.claim)])
+            .await
     }
 
     async fn base(&self) -> Result<Base, Trouble> {
@@ -344,13 +288,70 @@ impl Errand<'_> {
         }
     }
 
-    /// Writes; the first write is the document's.
+    /// The write that has the document seen to after a while, in place of this claim.
+    fn enqueue(&self, failures: u32, wait: Duration) -> Write {
+        let task = Task::Document {
+            source: self.source.clone(),
+            location: self.location.clone(),
+            failures,
+        };
+        let due_at = self.shared.now().saturating_add(wait);
+        task.enqueue(due_at.as_millis())
+    }
+
+    /// Writes; the first write is the document's, and is refused where it is another's by now.
     async fn commit(&self, writes: Vec<Write>) -> Result<(), Trouble> {
         match self.shared.commit(writes).await {
             Ok(_) => Ok(()),
-            Err(StoreError::Stale { .. }) => Err(Trouble::Lost),
+            Err(StoreError::Stale { .. }) => {
+                self.once_more().await?;
+                Err(Trouble::Lost)
+            }
             Err(cause) => Err(cause.into()),
         }
+    }
+
+    /// Has the document seen to by whoever claims its job next: another has written it since this claim
+    /// began, and whether the index holds what is the other's or this claim's, nobody knows.
+    async fn once_more(&self) -> Result<(), Trouble> {
+        for _ in 0..WRITES_MAX {
+            let key = self.source.document_key(&self.location);
+            let found = self.shared.load::<DocumentDoc>(key).await?;
+            let mut writes = Vec::with_capacity(2);
+            if let Some(mut doc) = found {
+                match doc.body.status {
+                    // Its job comes to the index after this claim.
+                    DocumentStatus::Starting | DocumentStatus::Pending => return Ok(()),
+                    DocumentStatus::Deleting | DocumentStatus::DeleteInProgress => {}
+                    _ => {
+                        doc.body.status = DocumentStatus::Pending;
+                        doc.body.updated_at = self.shared.now();
+                        doubt(&mut doc.body);
+                        writes.push(doc.put(None));
+                    }
+                }
+            }
+            writes.push(self.enqueue(0, Duration::ZERO));
+            match self.shared.commit(writes).await {
+                Ok(_) => {
+                    self.shared.background.wake();
+                    return Ok(());
+                }
+                Err(StoreError::Stale { .. }) => {}
+                Err(cause) => return Err(cause.into()),
+            }
+        }
+        Err(Trouble::Failed(format!(
+            "it was written by others {WRITES_MAX} times while it was to be seen to once more"
+        )))
+    }
+}
+
+/// From here on the index may hold what was there, what was sent, or nothing.
+fn doubt(doc: &mut DocumentDoc) {
+    doc.again = true;
+    if let Some(held) = doc.indexed.take() {
+        doc.before = Some(held);
     }
 }
 
@@ -365,17 +366,4 @@ impl From<DocumentError> for Failure {
     fn from(cause: DocumentError) -> Self {
         Self::Document(cause)
     }
-}
-
-impl From<Unread> for Failure {
-    fn from(cause: Unread) -> Self {
-        Self::Document(match cause {
-            Unread::Gone(text) => DocumentError::Unfit(text),
-            Unread::Failed(cause) => cause,
-        })
-    }
-}
-
-fn name_of(uri: &str) -> String {
-    uri.rsplit('/').next().unwrap_or_default().to_owned()
 }

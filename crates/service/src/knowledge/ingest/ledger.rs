@@ -16,8 +16,8 @@ use super::plan::{Window, Work};
 use super::queue::Task;
 use super::statistics::{self, Counts};
 use super::stored::{DocumentDoc, JobDoc, Mark, SourceRef};
-use super::worker::finish;
 use super::{DocumentError, Shared, Trouble};
+use crate::background::finish;
 use crate::records::{Stored, put};
 
 /// Documents written at once.
@@ -324,7 +324,7 @@ impl Ledger {
                 task.enqueue(now.as_millis()),
             ])
             .await?;
-        self.shared.wake();
+        self.shared.background.wake();
         Ok(())
     }
 

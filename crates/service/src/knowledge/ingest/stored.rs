@@ -74,6 +74,11 @@ impl SourceRef {
         indexed_key(&self.scope(), &self.knowledge_base_id)
     }
 
+    /// The document that says that the index keeps something of a data source that is gone.
+    pub(crate) fn retained_key(&self) -> Key {
+        retained_key(&self.scope(), &self.knowledge_base_id)
+    }
+
     pub(crate) fn document_key(&self, location: &DocumentLocation) -> Key {
         self.scope()
             .key(kind::KB_DOCUMENT, &self.parent(), &document_id(location))
@@ -88,6 +93,11 @@ impl SourceRef {
 /// See [`SourceRef::indexed_key`].
 pub(crate) fn indexed_key(scope: &Scope, knowledge_base_id: &str) -> Key {
     scope.key(kind::KB_INDEXED, "", knowledge_base_id)
+}
+
+/// See [`SourceRef::retained_key`].
+pub(crate) fn retained_key(scope: &Scope, knowledge_base_id: &str) -> Key {
+    scope.key(kind::KB_RETAINED, "", knowledge_base_id)
 }
 
 /// The id that a document is stored under. Those of objects of one bucket have the order of their

@@ -22,8 +22,8 @@ use super::kitchen::{Kitchen, Pieces};
 use super::ledger::{Intended, Ledger, Outcome, Touched};
 use super::plan::{Place, Planner, Window};
 use super::stored::{JobDoc, Mark, SourceRef};
-use super::worker::finish;
 use super::{DocumentError, Shared, Trouble, web};
+use crate::background::finish;
 use crate::records::Stored;
 use outcrop_knowledge::metadata::FILE_SUFFIX;
 
@@ -44,12 +44,12 @@ pub(super) async fn perform(shared: &Arc<Shared>, claim: &Job, source: SourceRef
     let found = shared.load::<JobDoc>(source.job_key(job_id)).await;
     let job = match found {
         Ok(Some(job)) => job,
-        Ok(None) => return shared.settle(claim, vec![finish(claim)]).await,
+        Ok(None) => return shared.background.settle(claim, vec![finish(claim)]).await,
         Err(cause) => return warn!(job_id, ?cause, "an ingestion job cannot be read"),
     };
     let done = match job.body.job.status {
         IngestionJobStatus::Complete | IngestionJobStatus::Failed | IngestionJobStatus::Stopped => {
-            return shared.settle(claim, vec![finish(claim)]).await;
+            return shared.background.settle(claim, vec![finish(claim)]).await;
         }
         IngestionJobStatus::Stopping => Err(Trouble::Stopped),
         _ if claim.attempts > CLAIMS_MAX => {
@@ -100,7 +100,7 @@ async fn end(
             let ledger = Ledger::new(shared, claim, source, job);
             ledger.end(status, failure.as_deref()).await
         }
-        Ok(None) => return shared.settle(claim, vec![finish(claim)]).await,
+        Ok(None) => return shared.background.settle(claim, vec![finish(claim)]).await,
         Err(trouble) => Err(trouble),
     };
     if let Err(trouble) = ended {
@@ -411,7 +411,7 @@ impl Shared {
 
     /// Waits until a job is to stop.
     async fn until_stopped(&self, source: &SourceRef, job_id: &str) -> Trouble {
-        let mut changed = self.changed.subscribe();
+        let mut changed = self.background.changes();
         loop {
             tokio::select! {
                 _ = changed.changed() => {}

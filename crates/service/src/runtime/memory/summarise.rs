@@ -16,6 +16,7 @@ use tracing::{debug, error, warn};
 use super::job::{Purpose, Task};
 use super::told::Told;
 use super::{FailureDoc, SummaryDoc, Terms, ask};
+use crate::background::{Background, Worker, finish};
 use crate::records::{self, Scope, SessionDoc, Stored, kind};
 use crate::runtime::Shared;
 
@@ -64,13 +65,23 @@ impl From<Exception> for Trouble {
     }
 }
 
+impl Worker for Shared {
+    fn background(&self) -> &Background {
+        &self.background
+    }
+
+    async fn perform(self: &Arc<Self>, job: &Job) {
+        perform(self, job).await;
+    }
+}
+
 /// Does a job, or has it done later, or gives it up.
-pub(super) async fn perform(shared: &Arc<Shared>, job: &Job) {
+async fn perform(shared: &Arc<Shared>, job: &Job) {
     let task: Task = match serde_json::from_str(&job.payload) {
         Ok(task) => task,
         Err(cause) => {
             error!(job = &*job.id, %cause, "the job of a summary is damaged and is dropped");
-            settle(shared, job, vec![finish(job)]).await;
+            shared.background.settle(job, vec![finish(job)]).await;
             return;
         }
     };
@@ -94,16 +105,9 @@ pub(super) async fn perform(shared: &Arc<Shared>, job: &Job) {
     }
 }
 
-/// Writes what is to become of a job whose work is over. Where that fails the claim lapses.
-async fn settle(shared: &Shared, job: &Job, writes: Vec<Write>) {
-    if let Err(cause) = shared.commit(writes).await {
-        warn!(job = &*job.id, %cause, "the job of a summary could not be put away");
-    }
-}
-
 /// Has it tried again after a while, unless it has been tried often enough.
 async fn later(shared: &Shared, job: &Job, mut task: Task, cause: String) {
-    if !shared.holds(job).await.unwrap_or(false) {
+    if !shared.background.holds(job).await.unwrap_or(false) {
         return;
     }
     task.failures += 1;
@@ -120,7 +124,8 @@ async fn later(shared: &Shared, job: &Job, mut task: Task, cause: String) {
         "a session could not be summarised; it will be tried again"
     );
     let due_at = shared.ports.clock.now().saturating_add(wait);
-    settle(shared, job, vec![task.enqueue(due_at.as_millis())]).await;
+    let again = task.enqueue(due_at.as_millis());
+    shared.background.settle(job, vec![again]).await;
 }
 
 /// Leaves a record of the failure, and no job.
@@ -149,7 +154,8 @@ async fn give_up(shared: &Shared, job: &Job, task: Task, cause: String) {
         name: None,
         expires_at_ms: Some(expires_at.as_millis()),
     };
-    settle(shared, job, vec![record, finish(job)]).await;
+    let writes = vec![record, finish(job)];
+    shared.background.settle(job, writes).await;
 }
 
 async fn attempt(shared: &Arc<Shared>, job: &Job, task: &Task) -> Result<Outcome, Trouble> {
@@ -201,13 +207,6 @@ async fn needless(shared: &Shared, job: &Job) -> Result<Outcome, Trouble> {
     let finished = shared.commit(vec![finish(job)]).await;
     finished.map_err(Trouble::Store)?;
     Ok(Outcome::Needless)
-}
-
-fn finish(job: &Job) -> Write {
-    Write::Finish {
-        id: Arc::clone(&job.id),
-        lease: job.lease,
-    }
 }
 
 /// When a session's summary is forgotten (behaviour.md 8.3: `sessionExpiryTime`).
@@ -262,7 +261,7 @@ impl Shared {
         for _ in 0..WRITES_MAX {
             // Who was asleep for longer than its claim lasts must not bring back what another has
             // written and a client has deleted since.
-            if !self.holds(job).await.map_err(Trouble::Store)? {
+            if !self.background.holds(job).await.map_err(Trouble::Store)? {
                 return Ok(Outcome::Lost);
             }
             let found = self.summary(key).await?;
