@@ -25,6 +25,10 @@ mod knowledge_bases;
 mod lambda;
 #[path = "control/lists.rs"]
 mod lists;
+#[path = "support/no_model.rs"]
+mod no_model;
+#[path = "support/ports.rs"]
+mod ports;
 #[path = "control/prepare.rs"]
 mod prepare;
 #[path = "control/prompt_library.rs"]

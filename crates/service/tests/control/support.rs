@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,9 +11,8 @@ use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{
-    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource,
-    FunctionPackages, Ids, ModelError, ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter,
-    PackageError, SourceError,
+    ActionCall, ActionError, ActionExecutor, ActionReply, Clock, DocumentSource, NoCodeInterpreter,
+    SourceError,
 };
 use outcrop_model::control::ops as op;
 use outcrop_model::exception::{Exception, ExceptionKind};
@@ -22,7 +20,7 @@ use outcrop_model::handle::{CallContext, Handle};
 use outcrop_model::operation::Operation;
 use outcrop_model::timestamp::Timestamp;
 use outcrop_service::Service;
-use outcrop_service::ports::Ports;
+use outcrop_service::ports::{KnowledgePorts, Ports};
 use outcrop_service::settings::Settings;
 use outcrop_store::{
     Batch, Committed, Entry, Health, Job, Key, Lease, Listing, MemoryStore, Order, Page, Record,
@@ -30,8 +28,10 @@ use outcrop_store::{
 };
 use serde_json::{Value, json};
 
-pub(crate) const ACCOUNT: &str = "111111111111";
-pub(crate) const REGION: &str = "us-west-2";
+use crate::no_model::NoModel;
+use crate::ports::{self, CountingIds, NotUnpacked};
+pub(crate) use crate::ports::{ACCOUNT, REGION};
+
 pub(crate) const GONE: &str = "Failed to retrieve resource because it doesn't exist. Retry the request with a different resource identifier.";
 pub(crate) const INSTRUCTION: &str = "You are a helpful customer support assistant.";
 pub(crate) const LAMBDA: &str = "arn:aws:lambda:us-west-2:111111111111:function:order-tools";
@@ -60,15 +60,15 @@ impl World {
         let clock = Arc::new(TestClock::default());
         let ports = Ports {
             retriever: None,
-            knowledge: outcrop_service::ports::KnowledgePorts::none(),
+            knowledge: KnowledgePorts::none(),
             store: Arc::clone(&store) as _,
-            models: Arc::new(Nothing),
-            actions: Arc::new(Nothing),
+            models: Arc::new(NoModel),
+            actions: Arc::new(NoFunctions),
             code: Arc::new(NoCodeInterpreter),
             documents: Arc::clone(&objects) as _,
-            packages: Arc::new(Nothing),
+            packages: Arc::new(NotUnpacked),
             clock: Arc::clone(&clock) as _,
-            ids: Arc::new(TestIds::default()),
+            ids: Arc::new(CountingIds::default()),
         };
         let settings = Settings {
             strictness,
@@ -222,17 +222,17 @@ impl World {
 /// As many processes over one store, with one clock and one source of ids.
 pub(crate) fn processes(store: &Arc<dyn Store>, count: usize) -> Vec<Service> {
     let clock = Arc::new(TestClock::default());
-    let ids = Arc::new(TestIds::default());
+    let ids = Arc::new(CountingIds::default());
     let service = || {
         let ports = Ports {
             retriever: None,
-            knowledge: outcrop_service::ports::KnowledgePorts::none(),
+            knowledge: KnowledgePorts::none(),
             store: Arc::clone(store),
-            models: Arc::new(Nothing),
-            actions: Arc::new(Nothing),
+            models: Arc::new(NoModel),
+            actions: Arc::new(NoFunctions),
             code: Arc::new(NoCodeInterpreter),
             documents: Arc::new(Objects::default()),
-            packages: Arc::new(Nothing),
+            packages: Arc::new(NotUnpacked),
             clock: Arc::clone(&clock) as _,
             ids: Arc::clone(&ids) as _,
         };
@@ -243,10 +243,8 @@ pub(crate) fn processes(store: &Arc<dyn Store>, count: usize) -> Vec<Service> {
 
 pub(crate) fn context(region: &str) -> CallContext {
     CallContext {
-        request_id: "11111111-2222-4333-8444-555555555555".to_owned(),
-        account_id: ACCOUNT.to_owned(),
         region: region.to_owned(),
-        host: None,
+        ..ports::context("11111111-2222-4333-8444-555555555555")
     }
 }
 
@@ -480,72 +478,14 @@ impl Clock for TestClock {
     }
 }
 
-/// `ID00000001` and so on.
-#[derive(Default)]
-struct TestIds(AtomicU32, AtomicU32);
+/// The control plane calls no functions.
+struct NoFunctions;
 
-impl Ids for TestIds {
-    fn uuid(&self) -> String {
-        let number = self.1.fetch_add(1, Ordering::Relaxed);
-        format!("00000000-0000-4000-8000-{number:012}")
-    }
-
-    fn resource_id(&self) -> String {
-        format!("ID{:08}", self.0.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    fn fraction(&self) -> f64 {
-        0.5
-    }
-}
-
-/// The control plane calls neither models nor functions.
-struct Nothing;
-
-impl ModelProvider for Nothing {
-    fn capabilities(&self, model: &str) -> Result<Capabilities, ModelError> {
-        Err(unmapped(model))
-    }
-
-    fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
-        Box::pin(std::future::ready(Err(unmapped(&request.model))))
-    }
-}
-
-impl ActionExecutor for Nothing {
+impl ActionExecutor for NoFunctions {
     fn invoke(&self, call: ActionCall) -> BoxFuture<'_, Result<ActionReply, ActionError>> {
         Box::pin(std::future::ready(Err(ActionError::NotFound {
             function: call.function,
             detail: "there is none".to_owned(),
         })))
-    }
-}
-
-/// Unpacks nothing, and takes everything for an archive but what says that it is none.
-impl FunctionPackages for Nothing {
-    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<PathBuf>> {
-        Box::pin(std::future::ready(None))
-    }
-
-    fn unpack<'a>(
-        &'a self,
-        sha256: &'a str,
-        archive: Bytes,
-    ) -> BoxFuture<'a, Result<PathBuf, PackageError>> {
-        let unpacked = if archive.starts_with(b"no zip") {
-            Err(PackageError::NotZip {
-                detail: "it says so".to_owned(),
-            })
-        } else {
-            Ok(PathBuf::from(sha256))
-        };
-        Box::pin(std::future::ready(unpacked))
-    }
-}
-
-fn unmapped(model: &str) -> ModelError {
-    ModelError::Unmapped {
-        model: model.to_owned(),
-        hint: "there is none".to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! What is deleted leaves nothing behind, but for what is to be retained.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use outcrop_engine::port::IndexError;
@@ -70,6 +71,51 @@ async fn a_knowledge_base_goes_with_everything() {
         held.get(&world.base)
             .is_some_and(|(identity, _)| identity.is_none())
     );
+}
+
+/// A knowledge base with a source that keeps its chunks and one that does not, deleted; what is left
+/// in the index.
+async fn left_behind(is_reached_by_others: bool, retained_goes_first: bool) -> Vec<String> {
+    let world = World::new().await;
+    world
+        .index
+        .is_reached_by_others
+        .store(is_reached_by_others, Ordering::SeqCst);
+    world.buckets.put_in("kept", "a.txt", "kept");
+    world.buckets.put("b.txt", "gone");
+    let kept = json!({"type": "S3", "s3Configuration": {"bucketArn": "arn:aws:s3:::kept"}});
+    let policy = json!({"dataDeletionPolicy": "RETAIN"});
+    let keeps = world.source("keeps", kept, policy).await;
+    let goes = world.s3("goes", json!({})).await;
+    for source in [&keeps, &goes] {
+        assert_eq!(world.ingest(source).await["status"], "COMPLETE");
+    }
+    if retained_goes_first {
+        let named = world.named(&keeps, json!({}));
+        world.call::<op::DeleteDataSource>(named).await;
+        world.work().await;
+        // The knowledge base lives, and its searches find them still.
+        assert_eq!(world.index.texts(&world.base).len(), 2);
+    }
+    let named = json!({"knowledgeBaseId": world.base});
+    world.call::<op::DeleteKnowledgeBase>(named.clone()).await;
+    world.work().await;
+    let gone = world.refused::<op::GetKnowledgeBase>(named).await;
+    assert!(gone.starts_with("ResourceNotFound"), "{gone}");
+    let left = world.index.texts(&world.base).into_iter();
+    left.map(|(_, text)| text).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn chunks_are_retained_where_others_reach_them() {
+    assert_eq!(left_behind(true, false).await, ["kept"]);
+    assert_eq!(left_behind(true, true).await, ["kept"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn chunks_that_nobody_could_reach_go_with_their_knowledge_base() {
+    assert_eq!(left_behind(false, false).await, [""; 0]);
+    assert_eq!(left_behind(false, true).await, [""; 0]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,20 +1,14 @@
 //! A service over the doubles, one knowledge base and its data sources.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use outcrop_engine::action::Strictness;
-use outcrop_engine::port::{
-    Capabilities, Clock, FunctionPackages, Ids, ModelError, ModelProvider, ModelRequest,
-    ModelStream, NoCodeInterpreter, PackageError,
-};
+use outcrop_engine::port::{Clock, NoCodeInterpreter};
 use outcrop_model::control::ops as op;
 use outcrop_model::exception::Exception;
-use outcrop_model::handle::{CallContext, Handle};
+use outcrop_model::handle::Handle;
 use outcrop_model::operation::Operation;
 use outcrop_model::timestamp::Timestamp;
 use outcrop_service::Service;
@@ -24,7 +18,12 @@ use outcrop_store::MemoryStore;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::doubles::{Buckets, Fuse, FusedStore, Index, Lengths, Pages, Splits, Texts};
+use crate::buckets::Buckets;
+use crate::doubles::{Lengths, Pages, Splits, Texts};
+use crate::fuse::{Fuse, FusedStore};
+use crate::index::Index;
+use crate::no_model::NoModel;
+use crate::ports::{self, CountingIds, NotUnpacked};
 
 const ROLE: &str = "arn:aws:iam::111111111111:role/KnowledgeRole";
 const MODEL: &str = "arn:aws:bedrock:us-west-2::foundation-model/amazon.titan-embed-text-v2:0";
@@ -44,57 +43,6 @@ impl Clock for TestClock {
     )]
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         Box::pin(tokio::time::sleep(duration))
-    }
-}
-
-#[derive(Default)]
-struct TestIds(AtomicU32);
-
-impl Ids for TestIds {
-    fn uuid(&self) -> String {
-        let number = self.0.fetch_add(1, Ordering::Relaxed);
-        format!("00000000-0000-4000-8000-{number:012}")
-    }
-
-    fn resource_id(&self) -> String {
-        format!("ID{:08}", self.0.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    fn fraction(&self) -> f64 {
-        0.5
-    }
-}
-
-struct Nothing;
-
-impl ModelProvider for Nothing {
-    fn capabilities(&self, model: &str) -> Result<Capabilities, ModelError> {
-        Err(unmapped(model))
-    }
-
-    fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
-        Box::pin(std::future::ready(Err(unmapped(&request.model))))
-    }
-}
-
-fn unmapped(model: &str) -> ModelError {
-    ModelError::Unmapped {
-        model: model.to_owned(),
-        hint: String::new(),
-    }
-}
-
-impl FunctionPackages for Nothing {
-    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<PathBuf>> {
-        Box::pin(std::future::ready(None))
-    }
-
-    fn unpack<'a>(
-        &'a self,
-        sha256: &'a str,
-        _: Bytes,
-    ) -> BoxFuture<'a, Result<PathBuf, PackageError>> {
-        Box::pin(std::future::ready(Ok(PathBuf::from(sha256))))
     }
 }
 
@@ -140,13 +88,13 @@ impl World {
                 store: MemoryStore::new(),
                 fuse: Arc::clone(&fuse),
             }),
-            models: Arc::new(Nothing),
+            models: Arc::new(NoModel),
             actions: Arc::clone(&functions) as _,
             code: Arc::new(NoCodeInterpreter),
             documents: Arc::clone(&buckets) as _,
-            packages: Arc::new(Nothing),
+            packages: Arc::new(NotUnpacked),
             clock: Arc::new(TestClock(Instant::now())),
-            ids: Arc::new(TestIds::default()),
+            ids: Arc::new(CountingIds::default()),
         };
         let settings = Settings {
             strictness,
@@ -172,6 +120,12 @@ impl World {
     /// Another process over the same store, index and buckets; the one before is forgotten.
     pub(crate) fn restart(&mut self) {
         self.service = self.other();
+    }
+
+    /// As one of several servers over the store from here on.
+    pub(crate) fn share_store(&mut self) {
+        self.settings.exclusive_store = false;
+        self.restart();
     }
 
     pub(crate) fn other(&self) -> Service {
@@ -220,12 +174,7 @@ impl World {
     where
         Service: Handle<Op>,
     {
-        let cx = CallContext {
-            request_id: "11111111-2222-4333-8444-555555555555".to_owned(),
-            account_id: "111111111111".to_owned(),
-            region: "us-west-2".to_owned(),
-            host: None,
-        };
+        let cx = ports::context("11111111-2222-4333-8444-555555555555");
         let input = serde_json::from_value(input).expect("the test sends what the shape allows");
         let output = Handle::<Op>::handle(&self.service, &cx, input).await?;
         Ok(serde_json::to_value(output).expect("an answer is JSON"))

@@ -1,35 +1,31 @@
 //! A service over doubles that say what a recording says: its model, its functions, its searches.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::port::{
-    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource,
-    Documents, FunctionPackages, Ids, ModelError, ModelProvider, ModelRequest, ModelStream,
-    NoCodeInterpreter, PackageError, RetrieveCall, RetrieveError, Retriever, SourceError,
+    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, ModelError, ModelProvider,
+    ModelRequest, ModelStream, NoCodeInterpreter, RetrieveCall, RetrieveError, Retriever,
 };
-use outcrop_model::converse::{
-    ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart, ContentBlockStartEvent,
-    ConverseStreamMetadataEvent, ConverseStreamMetrics, ConverseStreamOutput, MessageStopEvent,
-    StopReason, TokenUsage, ToolUseBlockDelta, ToolUseBlockStart,
-};
+use outcrop_model::converse::{ConverseStreamOutput, StopReason};
 use outcrop_model::handle::{CallContext, Handle, HandleStream};
 use outcrop_model::operation::Operation;
 use outcrop_model::runtime::RetrievedReference;
 use outcrop_model::runtime::ops::InvokeAgent;
-use outcrop_model::timestamp::Timestamp;
 use outcrop_service::Service;
-use outcrop_service::ports::Ports;
+use outcrop_service::ports::{KnowledgePorts, Ports};
 use outcrop_service::settings::Settings;
 use outcrop_store::memory::MemoryStore;
 use serde_json::{Value, json};
 
+use crate::clock::StillClock;
+use crate::functions::replied;
+use crate::model;
+use crate::no_documents::NoDocuments;
+use crate::ports::{self, CountingIds, NotUnpacked};
 use crate::recording::{Piece, Recording, Reply, sources};
 
 /// Says what the recorded model said. The ids of search results that a reply cites are ours: AWS draws
@@ -40,19 +36,7 @@ struct Model {
 
 impl ModelProvider for Model {
     fn capabilities(&self, _: &str) -> Result<Capabilities, ModelError> {
-        Ok(Capabilities {
-            tools: true,
-            parallel_tools: true,
-            prefill: true,
-            top_k: true,
-            stop_sequences: true,
-            sampling: true,
-            temperature_with_top_p: true,
-            images: true,
-            documents: Documents::All,
-            prompt_cache: true,
-            latency: true,
-        })
+        Ok(model::capabilities())
     }
 
     fn converse(&self, request: ModelRequest) -> BoxFuture<'_, Result<ModelStream, ModelError>> {
@@ -67,7 +51,7 @@ impl ModelProvider for Model {
 fn events(reply: &Reply, shown: &[String]) -> Vec<ConverseStreamOutput> {
     let mut events = Vec::new();
     for (index, piece) in (0..).zip(&reply.pieces) {
-        let delta = match piece {
+        match piece {
             Piece::Text(text) => {
                 let mut text = text.clone();
                 let tag = |id: &str| format!("<source>{id}</source>");
@@ -78,52 +62,15 @@ fn events(reply: &Reply, shown: &[String]) -> Vec<ConverseStreamOutput> {
                 for (index, ours) in shown.iter().enumerate() {
                     text = text.replace(&tag(&format!("@{index}")), &tag(ours));
                 }
-                ContentBlockDelta::Text(text)
+                events.push(model::text(index, text));
             }
-            Piece::Call { id, name, input } => {
-                let start = ContentBlockStart::ToolUse(ToolUseBlockStart {
-                    name: name.clone(),
-                    tool_use_id: id.clone(),
-                    type_: None,
-                });
-                events.push(ConverseStreamOutput::ContentBlockStart(
-                    ContentBlockStartEvent {
-                        content_block_index: index,
-                        start,
-                    },
-                ));
-                ContentBlockDelta::ToolUse(ToolUseBlockDelta {
-                    input: input.to_string(),
-                })
-            }
-        };
-        events.push(ConverseStreamOutput::ContentBlockDelta(
-            ContentBlockDeltaEvent {
-                content_block_index: index,
-                delta,
-            },
-        ));
+            Piece::Call { id, name, input } => events.extend(model::call(index, id, name, input)),
+        }
     }
     let stop_reason: StopReason =
         serde_json::from_value(json!(reply.stop_reason)).expect("a reason");
-    events.push(ConverseStreamOutput::MessageStop(MessageStopEvent {
-        additional_model_response_fields: None,
-        stop_reason,
-    }));
-    events.push(ConverseStreamOutput::Metadata(
-        ConverseStreamMetadataEvent {
-            metrics: ConverseStreamMetrics { latency_ms: 1 },
-            performance_config: None,
-            service_tier: None,
-            trace: None,
-            usage: TokenUsage {
-                input_tokens: reply.input_tokens,
-                output_tokens: reply.output_tokens,
-                total_tokens: reply.input_tokens + reply.output_tokens,
-                ..TokenUsage::default()
-            },
-        },
-    ));
+    let tokens = (reply.input_tokens, reply.output_tokens);
+    events.extend(model::ending(stop_reason, tokens));
     events
 }
 
@@ -148,15 +95,7 @@ impl ActionExecutor for Functions {
             reply.expect("as many calls as replies")
         };
         self.events.lock().expect("unpoisoned").push(event);
-        async move {
-            Ok(ActionReply {
-                payload: Bytes::from(payload.to_string()),
-                function_error: None,
-                log_tail: None,
-                request_id: None,
-            })
-        }
-        .boxed()
+        async move { Ok(replied(&payload)) }.boxed()
     }
 }
 
@@ -177,72 +116,6 @@ impl Retriever for Searches {
         let found = serde_json::from_value(found.expect("a recorded search")).expect("references");
         async move { Ok(found) }.boxed()
     }
-}
-
-struct Nothing;
-
-impl FunctionPackages for Nothing {
-    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<PathBuf>> {
-        Box::pin(std::future::ready(None))
-    }
-
-    fn unpack<'a>(
-        &'a self,
-        sha256: &'a str,
-        _: Bytes,
-    ) -> BoxFuture<'a, Result<PathBuf, PackageError>> {
-        Box::pin(std::future::ready(Ok(PathBuf::from(sha256))))
-    }
-}
-
-impl DocumentSource for Nothing {
-    fn read<'a>(
-        &'a self,
-        bucket: &'a str,
-        key: &'a str,
-        _: u64,
-    ) -> BoxFuture<'a, Result<Bytes, SourceError>> {
-        let error = SourceError::NotFound {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            detail: "no documents here".to_owned(),
-        };
-        async move { Err(error) }.boxed()
-    }
-}
-
-/// Goes on by a microsecond whenever it is asked; nobody waits.
-struct StillClock(AtomicI64);
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_nanos(self.0.fetch_add(1_000, Ordering::SeqCst))
-    }
-
-    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
-        std::future::pending().boxed()
-    }
-}
-
-#[derive(Default)]
-struct Counter(AtomicU64);
-
-impl Ids for Counter {
-    fn uuid(&self) -> String {
-        uuid(self.0.fetch_add(1, Ordering::SeqCst))
-    }
-
-    fn resource_id(&self) -> String {
-        format!("ID{:08}", self.0.fetch_add(1, Ordering::SeqCst))
-    }
-
-    fn fraction(&self) -> f64 {
-        0.5
-    }
-}
-
-fn uuid(number: u64) -> String {
-    format!("00000000-0000-4000-8000-{number:012}")
 }
 
 /// The service and its doubles.
@@ -273,11 +146,11 @@ impl Bench {
             actions: Arc::clone(&functions) as Arc<dyn ActionExecutor>,
             code: Arc::new(NoCodeInterpreter),
             retriever: Some(Arc::clone(&searches) as Arc<dyn Retriever>),
-            knowledge: outcrop_service::ports::KnowledgePorts::none(),
-            documents: Arc::new(Nothing),
-            packages: Arc::new(Nothing),
-            clock: Arc::new(StillClock(AtomicI64::new(1_700_000_000_000_000_000))),
-            ids: Arc::new(Counter::default()),
+            knowledge: KnowledgePorts::none(),
+            documents: Arc::new(NoDocuments),
+            packages: Arc::new(NotUnpacked),
+            clock: Arc::new(StillClock::default()),
+            ids: Arc::new(CountingIds::default()),
         };
         Self {
             service: Service::new(ports, Settings::default()),
@@ -288,12 +161,8 @@ impl Bench {
     }
 
     fn context(&self) -> CallContext {
-        CallContext {
-            request_id: uuid(self.requests.fetch_add(1, Ordering::SeqCst)),
-            account_id: "111111111111".to_owned(),
-            region: "us-west-2".to_owned(),
-            host: None,
-        }
+        let number = self.requests.fetch_add(1, Ordering::SeqCst);
+        ports::context(format!("00000000-0000-4000-8000-{number:012}"))
     }
 
     /// One call of the control plane.

@@ -5,7 +5,17 @@
 //! must be the recorded ones. Without recordings each test prints that it is skipped.
 
 mod bench;
+#[path = "../support/clock.rs"]
+mod clock;
 mod compare;
+#[path = "../support/functions.rs"]
+mod functions;
 mod knowledge_bases;
+#[path = "../support/model.rs"]
+mod model;
+#[path = "../support/no_documents.rs"]
+mod no_documents;
 mod orchestrator;
+#[path = "../support/ports.rs"]
+mod ports;
 mod recording;

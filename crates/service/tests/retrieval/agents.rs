@@ -7,7 +7,9 @@ use outcrop_model::exception::ExceptionKind;
 use outcrop_model::runtime::ops::{InvokeAgent, InvokeInlineAgent};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, MODEL, Say, answer, s3};
+use crate::bench::{Bench, MODEL};
+use crate::index::s3;
+use crate::says::{Say, answer};
 
 const DESCRIPTION: &str = "Policies on leave.";
 

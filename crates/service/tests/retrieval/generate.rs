@@ -1,11 +1,15 @@
 //! `RetrieveAndGenerate` and its stream.
 
+use outcrop_engine::action::Strictness;
 use outcrop_model::bedrock::ops::CreateGuardrail;
 use outcrop_model::exception::ExceptionKind;
 use outcrop_model::runtime::ops::{RetrieveAndGenerate, RetrieveAndGenerateStream};
+use outcrop_service::settings::Settings;
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, MODEL, answer, s3};
+use crate::bench::{Bench, MODEL};
+use crate::index::s3;
+use crate::says::answer;
 
 /// AWS's reply where nothing was found.
 const NO_ANSWER: &str = "Sorry, I am unable to assist you with this request.";
@@ -297,15 +301,35 @@ async fn a_document_may_come_with_the_question() {
             "{message}"
         );
     }
-    let long = "word ".repeat(90_000);
-    let data = base64(long.as_bytes());
-    let source = json!({"sourceType": "BYTE_CONTENT", "byteContent":
-        {"identifier": "n.txt", "contentType": "text/plain", "data": data}});
-    let (_, message) = bench.refused::<RetrieveAndGenerate>(external(source)).await;
-    assert!(
-        message.starts_with("Token limit exceeded: input contains 1"),
-        "{message}"
-    );
+}
+
+#[tokio::test]
+async fn a_document_may_be_longer_than_on_aws_unless_limits_are_strict() {
+    // A word and its space are a little more than a token.
+    let words = |count| {
+        let data = base64("word ".repeat(count).as_bytes());
+        external(json!({"sourceType": "BYTE_CONTENT", "byteContent":
+            {"identifier": "n.txt", "contentType": "text/plain", "data": data}}))
+    };
+    let strict = Settings {
+        strictness: Strictness::Strict,
+        ..Settings::default()
+    };
+    for (settings, fits, too_long, limit) in [
+        (Settings::default(), 70_000, 90_000, 100_000),
+        (strict, 14_000, 18_000, 20_000),
+    ] {
+        let bench = Bench::with(settings).await;
+        bench.model.says([answer(&[("It.", &["1"])]).as_str()]);
+        bench.call::<RetrieveAndGenerate>(words(fits)).await;
+        let (kind, message) = bench.refused::<RetrieveAndGenerate>(words(too_long)).await;
+        assert_eq!(kind, ExceptionKind::Validation);
+        assert!(
+            message.starts_with("Token limit exceeded: input contains ")
+                && message.ends_with(&format!(" tokens and exceeds limit of {limit}")),
+            "{message}"
+        );
+    }
 }
 
 fn base64(bytes: &[u8]) -> Value {

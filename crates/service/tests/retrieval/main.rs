@@ -6,6 +6,20 @@
 
 mod agents;
 mod bench;
+#[path = "../support/clock.rs"]
+mod clock;
+#[path = "../support/functions.rs"]
+mod functions;
 mod generate;
+mod index;
+mod knowledge;
+#[path = "../support/model.rs"]
+mod model;
+#[path = "../support/ports.rs"]
+mod ports;
 mod recorded;
 mod retrieve;
+mod says;
+mod tools;
+#[path = "../support/words.rs"]
+mod words;

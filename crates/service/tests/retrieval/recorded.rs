@@ -7,7 +7,8 @@ use outcrop_knowledge::document::DocumentLocation;
 use outcrop_model::runtime::ops::{Retrieve, RetrieveAndGenerate, RetrieveAndGenerateStream};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, MODEL, answer};
+use crate::bench::{Bench, MODEL};
+use crate::says::answer;
 
 /// A recorded response; `None`, said aloud, where there are no recordings.
 fn recorded(name: &str) -> Option<String> {

@@ -1,40 +1,42 @@
 //! A service over doubles, with one prepared agent, and requests in one line.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_core::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{
-    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, DocumentSource,
-    Documents, FunctionPackages, Ids, ModelError, ModelProvider, ModelRequest, ModelStream,
-    NoCodeInterpreter, PackageError, SourceError,
+    ActionCall, ActionError, ActionExecutor, ActionReply, Capabilities, Clock, ModelError,
+    ModelProvider, ModelRequest, ModelStream, NoCodeInterpreter,
 };
 use outcrop_model::control::ops::{CreateAgent, CreateAgentActionGroup, PrepareAgent};
 use outcrop_model::converse::{
-    CitationsDelta, ContentBlockDelta, ContentBlockDeltaEvent, ContentBlockStart,
-    ContentBlockStartEvent, ConverseStreamMetadataEvent, ConverseStreamMetrics,
-    ConverseStreamOutput, MessageStopEvent, StopReason, TokenUsage, ToolUseBlockDelta,
-    ToolUseBlockStart,
+    CitationsDelta, ContentBlockDelta, ConverseStreamOutput, StopReason,
 };
 use outcrop_model::exception::{Exception, ExceptionKind};
 use outcrop_model::handle::{CallContext, EventSource, Handle, HandleStream};
 use outcrop_model::operation::Operation;
 use outcrop_model::runtime::ResponseStream;
 use outcrop_model::runtime::ops::InvokeAgent;
-use outcrop_model::timestamp::Timestamp;
 use outcrop_service::Service;
-use outcrop_service::ports::Ports;
+use outcrop_service::ports::{KnowledgePorts, Ports};
 use outcrop_service::settings::Settings;
 use outcrop_store::Store;
 use outcrop_store::memory::MemoryStore;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+
+use crate::clock::StillClock;
+use crate::functions::replied;
+use crate::model;
+use crate::no_documents::NoDocuments;
+use crate::ports::{self, CountingIds, NotUnpacked};
+
+/// Tokens that each call of the model costs, of input and of output.
+const TOKENS: (i32, i32) = (10, 5);
 
 /// What the model says next.
 #[derive(Clone, Debug)]
@@ -82,19 +84,7 @@ impl ModelProvider for Model {
                 hint: "add [[models]]".to_owned(),
             });
         }
-        Ok(Capabilities {
-            tools: true,
-            parallel_tools: true,
-            prefill: true,
-            top_k: true,
-            stop_sequences: true,
-            sampling: true,
-            temperature_with_top_p: true,
-            images: true,
-            documents: Documents::All,
-            prompt_cache: true,
-            latency: true,
-        })
+        Ok(model::capabilities())
     }
 
     fn fallbacks(&self, _model: &str) -> &[String] {
@@ -115,13 +105,12 @@ impl ModelProvider for Model {
                         title: Some(document.to_owned()),
                         ..CitationsDelta::default()
                     };
-                    events.insert(1, delta(0, ContentBlockDelta::Citation(citation)));
+                    events.insert(1, model::delta(0, ContentBlockDelta::Citation(citation)));
                     events
                 }
                 Say::Fail(error) => return Err(error),
                 Say::BreakOff(text, error) => {
-                    let said = (!text.is_empty())
-                        .then(|| Ok(delta(0, ContentBlockDelta::Text(text.to_owned()))));
+                    let said = (!text.is_empty()).then(|| Ok(model::text(0, text)));
                     let events = said.into_iter().chain([Err(error)]);
                     let events: Vec<Result<_, _>> = events.collect();
                     return Ok(futures_util::stream::iter(events).boxed());
@@ -134,59 +123,19 @@ impl ModelProvider for Model {
     }
 }
 
-fn ending(stop_reason: StopReason) -> [ConverseStreamOutput; 2] {
-    [
-        ConverseStreamOutput::MessageStop(MessageStopEvent {
-            additional_model_response_fields: None,
-            stop_reason,
-        }),
-        ConverseStreamOutput::Metadata(ConverseStreamMetadataEvent {
-            metrics: ConverseStreamMetrics { latency_ms: 1 },
-            performance_config: None,
-            service_tier: None,
-            trace: None,
-            usage: TokenUsage {
-                input_tokens: 10,
-                output_tokens: 5,
-                total_tokens: 15,
-                ..TokenUsage::default()
-            },
-        }),
-    ]
-}
-
-fn delta(index: i32, delta: ContentBlockDelta) -> ConverseStreamOutput {
-    ConverseStreamOutput::ContentBlockDelta(ContentBlockDeltaEvent {
-        content_block_index: index,
-        delta,
-    })
-}
-
 fn text_events(text: &str) -> Vec<ConverseStreamOutput> {
-    let mut events = vec![delta(0, ContentBlockDelta::Text(text.to_owned()))];
-    events.extend(ending(StopReason::EndTurn));
+    let mut events = vec![model::text(0, text)];
+    events.extend(model::ending(StopReason::EndTurn, TOKENS));
     events
 }
 
 fn call_events(calls: &[(&'static str, Value)]) -> Vec<ConverseStreamOutput> {
     let mut events = Vec::new();
     for (index, (name, input)) in (0..).zip(calls) {
-        events.push(ConverseStreamOutput::ContentBlockStart(
-            ContentBlockStartEvent {
-                content_block_index: index,
-                start: ContentBlockStart::ToolUse(ToolUseBlockStart {
-                    name: (*name).to_owned(),
-                    tool_use_id: format!("t{}", index + 1),
-                    type_: None,
-                }),
-            },
-        ));
-        let input = ToolUseBlockDelta {
-            input: input.to_string(),
-        };
-        events.push(delta(index, ContentBlockDelta::ToolUse(input)));
+        let id = format!("t{}", index + 1);
+        events.extend(model::call(index, &id, name, input));
     }
-    events.extend(ending(StopReason::ToolUse));
+    events.extend(model::ending(StopReason::ToolUse, TOKENS));
     events
 }
 
@@ -215,88 +164,12 @@ impl ActionExecutor for Actions {
                     "functionResponse": {"responseBody": {"TEXT": {"body": body}}}},
                 "sessionAttributes": {"seen": "yes", "user": event["sessionAttributes"]["user"].as_str().unwrap_or("")}});
             Ok(ActionReply {
-                payload: Bytes::from(payload.to_string()),
-                function_error: None,
                 log_tail: Some("a line of the log".to_owned()),
                 request_id: Some(call.request_id),
+                ..replied(&payload)
             })
         }
         .boxed()
-    }
-}
-
-struct NoDocuments;
-
-/// Unpacks nothing, and takes everything for an archive but what says that it is none.
-impl FunctionPackages for NoDocuments {
-    fn find<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Option<PathBuf>> {
-        Box::pin(std::future::ready(None))
-    }
-
-    fn unpack<'a>(
-        &'a self,
-        sha256: &'a str,
-        archive: Bytes,
-    ) -> BoxFuture<'a, Result<PathBuf, PackageError>> {
-        let unpacked = if archive.starts_with(b"no zip") {
-            Err(PackageError::NotZip {
-                detail: "it says so".to_owned(),
-            })
-        } else {
-            Ok(PathBuf::from(sha256))
-        };
-        Box::pin(std::future::ready(unpacked))
-    }
-}
-
-impl DocumentSource for NoDocuments {
-    fn read<'a>(
-        &'a self,
-        bucket: &'a str,
-        key: &'a str,
-        _: u64,
-    ) -> BoxFuture<'a, Result<Bytes, SourceError>> {
-        let error = SourceError::NotFound {
-            bucket: bucket.to_owned(),
-            key: key.to_owned(),
-            detail: "no documents here".to_owned(),
-        };
-        async move { Err(error) }.boxed()
-    }
-}
-
-/// Stands still but for the waits it is asked for, which it jumps over.
-pub(crate) struct StillClock(pub(crate) AtomicI64);
-
-impl Clock for StillClock {
-    fn now(&self) -> Timestamp {
-        Timestamp::from_nanos(self.0.fetch_add(1_000, Ordering::SeqCst))
-    }
-
-    fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        // A turn's deadline never passes by itself; retries' waits are over at once.
-        if duration >= Duration::from_secs(25) {
-            return std::future::pending().boxed();
-        }
-        std::future::ready(()).boxed()
-    }
-}
-
-#[derive(Default)]
-struct Counter(AtomicU64);
-
-impl Ids for Counter {
-    fn uuid(&self) -> String {
-        let count = self.0.fetch_add(1, Ordering::SeqCst);
-        format!("00000000-0000-4000-8000-{count:012}")
-    }
-
-    fn resource_id(&self) -> String {
-        format!("ID{:08}", self.0.fetch_add(1, Ordering::SeqCst))
-    }
-
-    fn fraction(&self) -> f64 {
-        0.5
     }
 }
 
@@ -327,18 +200,18 @@ impl Bench {
             events: Mutex::default(),
             release: Semaphore::new(0),
         });
-        let clock = Arc::new(StillClock(AtomicI64::new(1_700_000_000_000_000_000)));
+        let clock = Arc::new(StillClock::default());
         let ports = Ports {
             retriever: None,
-            knowledge: outcrop_service::ports::KnowledgePorts::none(),
+            knowledge: KnowledgePorts::none(),
             store,
             models: Arc::clone(&model) as Arc<dyn ModelProvider>,
             actions: Arc::clone(&actions) as Arc<dyn ActionExecutor>,
             code: Arc::new(NoCodeInterpreter),
             documents: Arc::new(NoDocuments),
-            packages: Arc::new(NoDocuments),
+            packages: Arc::new(NotUnpacked),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
-            ids: Arc::new(Counter::default()),
+            ids: Arc::new(CountingIds::default()),
         };
         let service = Service::new(ports.clone(), Settings::default());
         let mut bench = Self {
@@ -432,12 +305,7 @@ impl Bench {
 
     pub(crate) fn context(&self) -> CallContext {
         let count = self.requests.fetch_add(1, Ordering::SeqCst);
-        CallContext {
-            request_id: format!("request-{count}"),
-            account_id: "111111111111".to_owned(),
-            region: "us-west-2".to_owned(),
-            host: None,
-        }
+        ports::context(format!("request-{count}"))
     }
 
     pub(crate) async fn control<Op: Operation>(&self, input: Value) -> Value
