@@ -18,13 +18,9 @@ use outcrop_engine::port::{EmbeddingChoice, IndexPlace};
 use outcrop_model::control::{EmbeddingDataType, KnowledgeBase};
 use outcrop_model::exception::Exception;
 
-use crate::records::Scope;
-
 /// A knowledge base of type `VECTOR`, as far as its documents are concerned.
 #[derive(Clone, Debug)]
 pub(crate) struct Base {
-    /// Account and region.
-    pub(crate) scope: Scope,
     /// Its index.
     pub(crate) place: IndexPlace,
     /// Its embedding model.
@@ -65,7 +61,6 @@ impl Base {
             .and_then(|given| given.dimensions)
             .and_then(|dimensions| u32::try_from(dimensions).ok());
         Ok(Self {
-            scope: Scope::new(account_id, region),
             place: IndexPlace {
                 account_id: account_id.to_owned(),
                 region: region.to_owned(),

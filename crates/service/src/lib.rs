@@ -8,7 +8,6 @@ pub mod control;
 mod converse;
 mod error;
 mod guardrails;
-#[expect(dead_code, reason = "its first users are on their way")]
 mod knowledge;
 pub mod lambda;
 mod models;

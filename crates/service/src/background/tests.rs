@@ -1,3 +1,5 @@
+//! Jobs are taken up, held, lost and ended by several servers, on a clock that the tests move.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

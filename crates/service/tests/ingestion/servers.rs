@@ -134,6 +134,24 @@ async fn a_document_deleted_meanwhile_stays_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_retained_stays_when_its_documents_are_forgotten() {
+    let mut world = World::new().await;
+    world.share_store();
+    let policy = json!({"dataDeletionPolicy": "RETAIN"});
+    let source = world
+        .source("custom", json!({"type": "CUSTOM"}), policy)
+        .await;
+    let input = world.named(&source, json!({"documents": [document("first")]}));
+    world.call::<op::IngestKnowledgeBaseDocuments>(input).await;
+    world.work().await;
+    let named = world.named(&source, json!({}));
+    world.call::<op::DeleteDataSource>(named).await;
+    work(&world).await;
+    let first = [("1".to_owned(), "first".to_owned())];
+    assert_eq!(world.index.texts(&world.base), first);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_sent_is_kept_for_a_while_only() {
     let (world, source) = begun().await;
     assert_eq!(world.work().await, 1);

@@ -2,9 +2,12 @@
 //! last the thing itself (behaviour.md 9.1).
 //!
 //! `dataDeletionPolicy` decides about the chunks: RETAIN keeps them, but for those of a knowledge base
-//! that nobody could reach any more once it is gone. Invariants: the index is emptied before the Store
-//! forgets what was in it; a job at work on the data source has ended before that; the document of
-//! the thing itself goes last, so that nothing outlives it.
+//! that nobody could reach any more once it is gone. What the Store holds is seen to in [`forget`].
+//! Invariants: the index is emptied before the Store forgets what was in it; a job at work on the data
+//! source has ended before that; the document of the thing itself goes last, so that nothing outlives
+//! it.
+
+mod forget;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,18 +16,16 @@ use outcrop_model::control::{
     DataDeletionPolicy, DataSource, DataSourceStatus, IngestionJobStatus, KnowledgeBase,
     KnowledgeBaseStatus,
 };
-use outcrop_store::{Expect, Job, Key, Order, Page, Scan, StoreError, Write};
+use outcrop_store::{Expect, Job, Key, StoreError, Write};
 use tracing::{info, warn};
 
 use super::queue::Task;
-use super::stored::{JobDoc, SourceRef, indexed_key, retained_key};
+use super::stored::{JobDoc, SourceRef};
 use super::{Shared, Trouble};
 use crate::background::finish;
 use crate::knowledge::Base;
-use crate::records::{Scope, Stored, kind, put};
+use crate::records::{Scope, Stored, kind};
 
-/// Documents deleted in one batch.
-const PAGE: u32 = 500;
 /// How long a job at work is waited for, before it is looked for again.
 const JOB_WAIT: Duration = Duration::from_millis(500);
 /// Attempts at what could not be deleted; with the waits between them a vector store may be out for
@@ -34,8 +35,6 @@ const ATTEMPTS_MAX: u32 = 10;
 const BACKOFF: Duration = Duration::from_secs(5);
 /// How often the state is written again after others were quicker.
 const WRITES_MAX: u32 = 8;
-/// Kinds of what belongs to a data source, each below `knowledgeBaseId/dataSourceId`.
-const OF_SOURCE: [&str; 3] = [kind::KB_UPLOAD, kind::KB_DOCUMENT, kind::INGESTION_JOB];
 
 /// A knowledge base that is to go.
 #[derive(Clone, Debug)]
@@ -145,10 +144,8 @@ async fn delete_source(
     }
     let base = shared.load::<KnowledgeBase>(source.base_key()).await?;
     let base = base.map(|base| Base::of(&source.account_id, &source.region, &base.body));
-    let mut writes = Vec::with_capacity(3);
     if retains(&found) {
-        shared.forget(source).await?;
-        writes.push(put(source.retained_key(), &(), Expect::Any, None));
+        shared.forget_but_for_chunks(source).await?;
     } else if let Some(Ok(base)) = &base {
         // Twice: before the documents are forgotten, and after, for one that was on its way into the
         // index and has found out since.
@@ -162,8 +159,7 @@ async fn delete_source(
         key: found.key,
         expect: Expect::Any,
     };
-    writes.extend([delete, finish(claim)]);
-    shared.commit(writes).await?;
+    shared.commit(vec![delete, finish(claim)]).await?;
     Ok(Progress::Done)
 }
 
@@ -191,10 +187,13 @@ async fn delete_base(
     if let Some(place) = &place {
         shared.clear_base(place, base, &sources).await?;
     }
-    for source in &sources {
-        shared
-            .forget(&base.source(&source.body.data_source_id))
-            .await?;
+    for found in &sources {
+        let source = base.source(&found.body.data_source_id);
+        if retains(found) {
+            shared.forget_but_for_chunks(&source).await?;
+        } else {
+            shared.forget(&source).await?;
+        }
     }
     if let Some(place) = &place {
         shared.clear_base(place, base, &sources).await?;
@@ -283,102 +282,7 @@ impl Shared {
         if !index.is_reached_by_others(&place.place) {
             return Ok(false);
         }
-        if sources.iter().any(retains) {
-            return Ok(true);
-        }
-        let kept = retained_key(&base.scope(), &base.knowledge_base_id);
-        Ok(self.load::<()>(kept).await?.is_some())
-    }
-
-    async fn sources(&self, base: &BaseRef) -> Result<Vec<Stored<DataSource>>, Trouble> {
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let scan = Scan {
-                scope: base.scope().0,
-                kind: kind::DATA_SOURCE,
-                parent: base.knowledge_base_id.as_str().into(),
-                order: Order::Id,
-                now_ms: self.now().as_millis(),
-            };
-            let page = Page { limit: PAGE, after };
-            let listing = self.ports.store.list(scan, page).await?;
-            for record in listing.records {
-                found.push(crate::records::read(record)?);
-            }
-            if listing.next.is_none() {
-                return Ok(found);
-            }
-            after = listing.next;
-        }
-    }
-
-    /// Deletes all that the Store holds below a data source, some at a time: nobody else can write
-    /// while a batch is written.
-    async fn forget(&self, source: &SourceRef) -> Result<(), Trouble> {
-        for kind in OF_SOURCE {
-            loop {
-                let scan = Scan {
-                    scope: source.scope().0,
-                    kind,
-                    parent: source.parent().into(),
-                    order: Order::Id,
-                    now_ms: self.now().as_millis(),
-                };
-                let page = Page {
-                    limit: PAGE,
-                    after: None,
-                };
-                let listing = self.ports.store.list(scan, page).await?;
-                let is_last = listing.next.is_none();
-                let deletes = listing.records.into_iter().map(|record| Write::Delete {
-                    key: record.key,
-                    expect: Expect::Any,
-                });
-                let deletes: Vec<Write> = deletes.collect();
-                if !deletes.is_empty() {
-                    self.commit(deletes).await?;
-                }
-                if is_last {
-                    break;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn forget_base(
-        &self,
-        claim: &Job,
-        base: &BaseRef,
-        found: &Stored<KnowledgeBase>,
-    ) -> Result<(), Trouble> {
-        let scope = base.scope();
-        let delete = |key| Write::Delete {
-            key,
-            expect: Expect::Any,
-        };
-        let region = Key {
-            scope: base.account_id.as_str().into(),
-            kind: kind::KNOWLEDGE_BASE_REGION,
-            parent: "".into(),
-            id: base.knowledge_base_id.as_str().into(),
-        };
-        let writes = vec![
-            Write::DeleteChildren {
-                scope: Arc::clone(&scope.0),
-                kind: kind::DATA_SOURCE,
-                parent: base.knowledge_base_id.as_str().into(),
-            },
-            delete(scope.key(kind::TAGS, "", &found.body.knowledge_base_arn)),
-            delete(region),
-            delete(indexed_key(&scope, &base.knowledge_base_id)),
-            delete(retained_key(&scope, &base.knowledge_base_id)),
-            delete(found.key.clone()),
-            finish(claim),
-        ];
-        self.commit(writes).await?;
-        Ok(())
+        Ok(sources.iter().any(retains) || self.has_retained(base).await?)
     }
 
     async fn give_up_source(

@@ -12,8 +12,9 @@ mod sent;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outcrop_engine::port::{DocumentKey, IndexError};
 use outcrop_knowledge::document::DocumentLocation;
-use outcrop_model::control::DocumentStatus;
+use outcrop_model::control::{DocumentStatus, KnowledgeBase};
 use outcrop_store::{Expect, Job, StoreError, Write};
 use tracing::{debug, warn};
 
@@ -101,17 +102,8 @@ impl Errand<'_> {
     }
 
     async fn delete(&self, doc: Stored<DocumentDoc>) -> Result<(), Trouble> {
-        let base = self.base().await?;
-        let documents = [outcrop_engine::port::DocumentKey {
-            data_source_id: self.source.data_source_id.clone(),
-            location: self.location.clone(),
-        }];
-        let index = &self.shared.ports.knowledge.index;
-        let removed = self
-            .shared
-            .patiently(|| index.remove(&base.place, &documents))
-            .await;
-        if let Err(cause) = removed {
+        let base = self.base().await?.ok_or(Trouble::Stopped)?;
+        if let Err(cause) = self.remove(&base).await {
             return self.later(doc, cause.to_string()).await;
         }
         let delete = Write::Delete {
@@ -246,21 +238,14 @@ impl Errand<'_> {
         self.commit(writes).await
     }
 
-    /// The document is not known (any more): nothing of it may be in the index.
+    /// The document is not known (any more): nothing of it may be in the index, unless its data source
+    /// went and left there what it had.
     async fn clean_up(&self) -> Result<(), Trouble> {
-        let index = &self.shared.ports.knowledge.index;
-        let found = self.shared.load(self.source.base_key()).await?;
-        let known: Option<Stored<outcrop_model::control::KnowledgeBase>> = found;
-        if let Some(base) = known {
-            let base = Base::of(&self.source.account_id, &self.source.region, &base.body)?;
-            let documents = [outcrop_engine::port::DocumentKey {
-                data_source_id: self.source.data_source_id.clone(),
-                location: self.location.clone(),
-            }];
-            let removed = self
-                .shared
-                .patiently(|| index.remove(&base.place, &documents))
-                .await;
+        let retained = self.shared.load::<()>(self.source.retained_key()).await?;
+        if retained.is_none()
+            && let Some(base) = self.base().await?
+        {
+            let removed = self.remove(&base).await;
             removed.map_err(|cause| Trouble::Failed(cause.to_string()))?;
         }
         let still_unknown = Write::Delete {
@@ -271,14 +256,25 @@ impl Errand<'_> {
             .await
     }
 
-    async fn base(&self) -> Result<Base, Trouble> {
-        let found = self.shared.load(self.source.base_key()).await?;
-        let base: Stored<outcrop_model::control::KnowledgeBase> = found.ok_or(Trouble::Stopped)?;
-        Ok(Base::of(
-            &self.source.account_id,
-            &self.source.region,
-            &base.body,
-        )?)
+    /// The knowledge base, unless it is gone.
+    async fn base(&self) -> Result<Option<Base>, Trouble> {
+        let key = self.source.base_key();
+        let found = self.shared.load::<KnowledgeBase>(key).await?;
+        let (account_id, region) = (&self.source.account_id, &self.source.region);
+        let base = found.map(|found| Base::of(account_id, region, &found.body));
+        Ok(base.transpose()?)
+    }
+
+    /// Takes the document out of the index.
+    async fn remove(&self, base: &Base) -> Result<(), IndexError> {
+        let documents = [DocumentKey {
+            data_source_id: self.source.data_source_id.clone(),
+            location: self.location.clone(),
+        }];
+        let index = &self.shared.ports.knowledge.index;
+        self.shared
+            .patiently(|| index.remove(&base.place, &documents))
+            .await
     }
 
     fn drop_upload(&self) -> Write {

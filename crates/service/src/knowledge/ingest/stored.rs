@@ -74,9 +74,13 @@ impl SourceRef {
         indexed_key(&self.scope(), &self.knowledge_base_id)
     }
 
-    /// The document that says that the index keeps something of a data source that is gone.
+    /// The document that says that the data source is gone and that the index keeps what it had.
     pub(crate) fn retained_key(&self) -> Key {
-        retained_key(&self.scope(), &self.knowledge_base_id)
+        self.scope().key(
+            kind::KB_RETAINED,
+            &self.knowledge_base_id,
+            &self.data_source_id,
+        )
     }
 
     pub(crate) fn document_key(&self, location: &DocumentLocation) -> Key {
@@ -93,11 +97,6 @@ impl SourceRef {
 /// See [`SourceRef::indexed_key`].
 pub(crate) fn indexed_key(scope: &Scope, knowledge_base_id: &str) -> Key {
     scope.key(kind::KB_INDEXED, "", knowledge_base_id)
-}
-
-/// See [`SourceRef::retained_key`].
-pub(crate) fn retained_key(scope: &Scope, knowledge_base_id: &str) -> Key {
-    scope.key(kind::KB_RETAINED, "", knowledge_base_id)
 }
 
 /// The id that a document is stored under. Those of objects of one bucket have the order of their
