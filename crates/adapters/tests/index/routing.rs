@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use outcrop_adapters::index::opensearch::{OpenSearchAuth, OpenSearchIndex, OpenSearchOptions};
+use outcrop_adapters::index::postgres::{PostgresIndex, PostgresIndexOptions};
 use outcrop_adapters::index::routing::{IndexPattern, IndexRouter};
 use outcrop_engine::port::ChunkIndex;
 use outcrop_model::control::{KnowledgeBaseStorageType, StorageConfiguration};
@@ -80,4 +82,42 @@ async fn the_first_route_that_serves_a_storage_keeps_it() {
     }
     let wrong = vec![(pattern(None, Some("[")), as_index(&engines[0]))];
     assert!(IndexRouter::new(wrong, as_index(&engines[0])).is_err());
+}
+
+#[tokio::test]
+async fn the_engine_that_serves_a_storage_tells_who_reaches_it() {
+    let postgres = PostgresIndexOptions {
+        url: "postgres://nobody@127.0.0.1:9/none?sslmode=disable"
+            .parse()
+            .expect("a good URL"),
+        connections: 1,
+    };
+    let postgres: Arc<dyn ChunkIndex> = Arc::new(PostgresIndex::new(postgres).expect("an index"));
+    let opensearch = OpenSearchOptions {
+        url: Some("http://127.0.0.1:9".parse().expect("a good URL")),
+        auth: OpenSearchAuth::None,
+        serverless: false,
+    };
+    let opensearch = OpenSearchIndex::new(opensearch).expect("an index");
+    let opensearch: Arc<dyn ChunkIndex> = Arc::new(opensearch);
+    let of = |type_| IndexPattern {
+        storage: Some(type_),
+        resource: None,
+    };
+    let routes = vec![
+        (of(KnowledgeBaseStorageType::Rds), postgres),
+        (
+            of(KnowledgeBaseStorageType::OpensearchServerless),
+            opensearch,
+        ),
+    ];
+    let router = IndexRouter::new(routes, Arc::new(Oracle::default())).expect("good globs");
+    for (storage, is_reached) in [
+        (Some(rds("a")), true),
+        (Some(serverless()), true),
+        (None, false),
+    ] {
+        let place = place("REACHED001", storage.as_ref());
+        assert_eq!(router.is_reached_by_others(&place), is_reached, "{place:?}");
+    }
 }
