@@ -518,6 +518,17 @@ pub enum SourceError {
         /// Where was looked.
         detail: String,
     },
+    /// A key that objects may have and that cannot be asked for here.
+    #[error(
+        "s3://{bucket}/{key} cannot be read: the key is not a plain relative path, but too long or with \
+         an empty, `.` or `..` part, a control character or a backslash"
+    )]
+    BadKey {
+        /// Bucket.
+        bucket: String,
+        /// Key.
+        key: String,
+    },
     /// Larger than the caller takes.
     #[error("s3://{bucket}/{key} is larger than {limit_bytes} bytes")]
     TooLarge {

@@ -215,8 +215,7 @@ impl BucketFolder {
         limit_bytes: u64,
     ) -> Result<Bytes, SourceError> {
         let object = Object { bucket, key };
-        let plain = plain_key(key)
-            .ok_or_else(|| object.unreadable("the key is not a plain relative path".to_owned()))?;
+        let plain = plain_key(key).ok_or_else(|| object.bad_key())?;
         let place = self.place(object).await?;
         let path = place.path.join(plain);
         let real = tokio::fs::canonicalize(&path)
@@ -325,6 +324,13 @@ impl Object<'_> {
             bucket: self.bucket.to_owned(),
             key: self.key.to_owned(),
             detail,
+        }
+    }
+
+    pub(super) fn bad_key(self) -> SourceError {
+        SourceError::BadKey {
+            bucket: self.bucket.to_owned(),
+            key: self.key.to_owned(),
         }
     }
 

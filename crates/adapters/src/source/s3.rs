@@ -4,6 +4,7 @@
 //! A server named by an endpoint is asked in path style, since its buckets rarely have host names.
 //! Nothing is kept of what was read: schemas are read when they change.
 
+mod connections;
 mod credentials;
 mod objects;
 
@@ -14,14 +15,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::client::{HttpClient, HttpConnector};
 use object_store::path::Path;
-use object_store::{
-    BackoffConfig, ClientOptions, Error, GetOptions, GetResult, ObjectStore, RetryConfig,
-};
+use object_store::{BackoffConfig, Error, GetOptions, GetResult, ObjectStore, RetryConfig};
 use outcrop_engine::port::SourceError;
 use reqwest::Url;
 
+use self::connections::Connections;
 use self::credentials::Chain;
 use super::folder::{Object, plain_name};
 use crate::http::{self, HttpFailure};
@@ -110,7 +109,7 @@ impl S3Buckets {
         let bucket = plain_name(object.bucket).ok_or_else(|| {
             object.unreadable("the bucket is not named as a bucket can be".to_owned())
         })?;
-        let path = plain_path(object.key).map_err(|why| object.unreadable(why))?;
+        let path = object.path()?;
         let store = self
             .store(bucket)
             .map_err(|error| self.failure(object, &error))?;
@@ -201,12 +200,14 @@ impl fmt::Debug for S3Buckets {
     }
 }
 
-/// A key as a path that stays as it is. `object_store` knows neither empty parts nor slashes at the
-/// ends, which S3 would take for other keys.
-fn plain_path(key: &str) -> Result<Path, String> {
-    let path = Path::parse(key).ok().filter(|path| path.as_ref() == key);
-    path.filter(|_| !key.is_empty())
-        .ok_or_else(|| "the key is not a plain relative path".to_owned())
+impl Object<'_> {
+    /// The key as a path that stays as it is. `object_store` knows neither empty parts nor slashes at
+    /// the ends, which S3 would take for other keys.
+    fn path(self) -> Result<Path, SourceError> {
+        let path = Path::parse(self.key).ok();
+        path.filter(|path| path.as_ref() == self.key && !self.key.is_empty())
+            .ok_or_else(|| self.bad_key())
+    }
 }
 
 /// What the innermost cause says: the outer ones repeat URL and times.
@@ -225,43 +226,5 @@ fn code(said: &str) -> Option<&str> {
     Some(rest.split_once("</Code>")?.0)
 }
 
-/// Connections of this crate's own client, whatever `object_store` would make.
-#[derive(Clone)]
-struct Connections(reqwest::Client);
-
-impl fmt::Debug for Connections {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Connections")
-    }
-}
-
-impl HttpConnector for Connections {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::{code, plain_path};
-
-    #[test]
-    fn keys_are_taken_as_they_are_or_not_at_all() {
-        for key in ["a", "a/b.yaml", "with space/ä+%20.json"] {
-            assert_eq!(
-                plain_path(key).map(|path| path.to_string()),
-                Ok(key.to_owned())
-            );
-        }
-        for key in ["", "/", "/a", "a/", "a//b", "../a", "a/./b", "a\nb"] {
-            assert!(plain_path(key).is_err(), "{key:?}");
-        }
-    }
-
-    #[test]
-    fn the_code_is_found_in_the_answer() {
-        let said = "404: <Error><Code>NoSuchBucket</Code><Message>x</Message></Error>";
-        assert_eq!(code(said), Some("NoSuchBucket"));
-        assert_eq!(code("404"), None);
-    }
-}
+mod tests;

@@ -95,9 +95,35 @@ async fn nothing_outside_the_bucket_is_read() {
     ] {
         let result = read(&source, bucket, key).await;
         assert!(
-            matches!(result, Err(SourceError::Unreadable { .. })),
+            matches!(
+                result,
+                Err(SourceError::Unreadable { .. } | SourceError::BadKey { .. })
+            ),
             "{bucket} {key}: {result:?}"
         );
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_no_key_can_name_is_told_and_fails_alone() {
+    let (folder, source) = buckets();
+    let root = folder.path().join("buckets/docs");
+    let long = format!("{}/{0}/{0}/{0}/{0}/x", "x".repeat(250));
+    for key in ["a.md", "b\\c.md", &long, "z.md"] {
+        write(&root.join(key), b"text");
+    }
+    let keys = listed(&source, "docs", "").await;
+    assert_eq!(keys, ["a.md", "b\\c.md", &long, "z.md"]);
+    for (key, is_read) in [
+        ("a.md", true),
+        ("b\\c.md", false),
+        (&*long, false),
+        ("z.md", true),
+    ] {
+        let content = read(&source, "docs", key).await;
+        assert_eq!(content.is_ok(), is_read, "{key}");
+        let is_bad = matches!(content, Err(SourceError::BadKey { .. }));
+        assert_eq!(is_bad, !is_read, "{content:?}");
     }
 }
 
@@ -265,7 +291,10 @@ async fn a_bucket_may_be_a_folder_elsewhere() {
     for key in ["out", "../secret", "leave/../../secret"] {
         let refused = read(&source, "hr", key).await;
         assert!(
-            matches!(refused, Err(SourceError::Unreadable { .. })),
+            matches!(
+                refused,
+                Err(SourceError::Unreadable { .. } | SourceError::BadKey { .. })
+            ),
             "{key}"
         );
     }

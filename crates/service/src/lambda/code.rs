@@ -261,7 +261,7 @@ fn unreadable(error: &SourceError) -> Exception {
             ExceptionKind::InvalidParameterValue,
             format!("Unzipped size must be smaller than {limit_bytes} bytes"),
         ),
-        SourceError::Unreadable { .. } => {
+        SourceError::BadKey { .. } | SourceError::Unreadable { .. } => {
             invalid(format!("Error occurred while GetObject. Cause: {error}"))
         }
     }

@@ -3,8 +3,9 @@
 //! A listing has the order of S3's, by the bytes of the keys, a page at a time: folders are walked in
 //! that order from the key behind which the page begins. Files and folders whose names begin with a
 //! point are no objects: version control, editors and half-written files keep theirs so. A link counts
-//! for what it leads to, unless that lies outside the bucket. All of this blocks, and runs where that
-//! is fine.
+//! for what it leads to, unless that lies outside the bucket. A name that no key may have, such as one
+//! with a backslash, is told like all others; reading it says why it is not read. All of this blocks,
+//! and runs where that is fine.
 
 use std::ffi::OsString;
 use std::fs::{self, Metadata};
@@ -74,8 +75,7 @@ impl BucketFolder {
     }
 
     async fn target(&self, object: Object<'_>) -> Result<(BucketPlace, PathBuf), SourceError> {
-        let plain = plain_key(object.key)
-            .ok_or_else(|| object.unreadable("the key is not a plain relative path".to_owned()))?;
+        let plain = plain_key(object.key).ok_or_else(|| object.bad_key())?;
         let place = self.place(object).await?;
         let path = place.real.join(plain);
         Ok((place, path))
@@ -227,7 +227,7 @@ impl Walk {
             } else {
                 kind.is_file() && is_wanted(&as_file, false)
             };
-            if !is_candidate || plain_key(&as_file).is_none() {
+            if !is_candidate {
                 continue;
             }
             if is_link && !fs::canonicalize(&path).is_ok_and(|real| real.starts_with(&self.bucket))

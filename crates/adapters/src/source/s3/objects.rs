@@ -1,14 +1,15 @@
 //! Listing, writing and removing the objects of S3's buckets.
 //!
 //! A page begins behind a key (`start-after`), not at a token of S3's, so that a listing can go on
-//! after a restart.
+//! after a restart. All keys are told, those too that cannot be read here: reading them says why.
 
 use bytes::Bytes;
 use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::{Error, ObjectMeta, ObjectStoreExt, PutPayload};
 use outcrop_engine::port::{ObjectInfo, ObjectPage, SourceError};
 
-use super::{READ_LIMIT, S3Buckets, plain_name, plain_path};
+use super::connections::listed_key;
+use super::{READ_LIMIT, S3Buckets, plain_name};
 use crate::source::folder::Object;
 
 /// Objects of one page, S3's own limit.
@@ -38,7 +39,7 @@ impl S3Buckets {
             let page = page.map_err(|error| self.failure(object, &error))?;
             // A page may be shown empty of objects and yet not be the last.
             let last = page.result.objects.last();
-            let last = last.map(|meta| meta.location.to_string());
+            let last = last.map(|meta| listed_key(&meta.location));
             let next = page.page_token.and(last);
             let objects = page.result.objects.into_iter().filter_map(info);
             Ok(ObjectPage {
@@ -57,7 +58,7 @@ impl S3Buckets {
     ) -> Result<(), SourceError> {
         let object = Object { bucket, key };
         self.in_time(object, async {
-            let path = plain_path(key).map_err(|why| object.unreadable(why))?;
+            let path = object.path()?;
             let store = self.store(named(object)?);
             let store = store.map_err(|error| self.failure(object, &error))?;
             let written = store.put(&path, PutPayload::from_bytes(content)).await;
@@ -74,7 +75,7 @@ impl S3Buckets {
     ) -> Result<(), SourceError> {
         let object = Object { bucket, key };
         self.in_time(object, async {
-            let path = plain_path(key).map_err(|why| object.unreadable(why))?;
+            let path = object.path()?;
             let store = self.store(named(object)?);
             let store = store.map_err(|error| self.failure(object, &error))?;
             match store.delete(&path).await {
@@ -108,9 +109,8 @@ fn named(object: Object<'_>) -> Result<&str, SourceError> {
 
 /// What a listing says of an object; nothing of those that consoles make to show a folder.
 fn info(meta: ObjectMeta) -> Option<ObjectInfo> {
-    let key = meta.location.to_string();
-    let name = key.rsplit('/').next().unwrap_or_default();
-    if meta.size == 0 && !name.contains('.') {
+    let key = listed_key(&meta.location);
+    if meta.size == 0 && key.ends_with('/') {
         return None;
     }
     let version = meta

@@ -68,6 +68,7 @@ pub(super) async fn object(
     match documents.read(bucket, key, FILE_BYTES).await {
         Ok(content) => Ok(content),
         Err(SourceError::TooLarge { .. }) => Err(too_large()),
+        Err(cause @ SourceError::BadKey { .. }) => Err(unfit(cause.to_string())),
         Err(cause @ SourceError::NotFound { .. }) => Err(Unread::Gone(cause.to_string())),
         Err(cause @ SourceError::Unreadable { .. }) => {
             Err(Unread::Failed(DocumentError::Unlucky(cause.to_string())))
@@ -88,6 +89,7 @@ pub(super) async fn about(documents: &dyn DocumentSource, uri: &str) -> Result<A
                 "the metadata file {uri} is larger than {FILE_BYTES_MAX} bytes"
             )));
         }
+        Err(cause @ SourceError::BadKey { .. }) => return Err(unfit(cause.to_string())),
         Err(cause @ SourceError::NotFound { .. }) => return Err(Unread::Gone(cause.to_string())),
         Err(cause @ SourceError::Unreadable { .. }) => {
             return Err(Unread::Failed(DocumentError::Unlucky(cause.to_string())));

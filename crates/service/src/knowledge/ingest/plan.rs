@@ -215,6 +215,6 @@ fn unlisted(cause: &SourceError) -> String {
         SourceError::Unreadable { bucket, detail, .. } => {
             format!("the bucket {bucket} cannot be listed: {detail}")
         }
-        SourceError::TooLarge { .. } => cause.to_string(),
+        SourceError::BadKey { .. } | SourceError::TooLarge { .. } => cause.to_string(),
     }
 }

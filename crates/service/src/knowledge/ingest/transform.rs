@@ -261,9 +261,9 @@ impl Place<'_> {
                 format!("what the transformation function {function} gave cannot be read: {cause}");
             match cause {
                 SourceError::Unreadable { .. } => DocumentError::Unlucky(text),
-                SourceError::NotFound { .. } | SourceError::TooLarge { .. } => {
-                    DocumentError::Unfit(text)
-                }
+                SourceError::NotFound { .. }
+                | SourceError::BadKey { .. }
+                | SourceError::TooLarge { .. } => DocumentError::Unfit(text),
             }
         })?;
         serde_json::from_slice(&bytes).map_err(|cause| {
