@@ -75,6 +75,8 @@ pub(super) struct Layout {
     pub(super) extra: Vec<(String, String)>,
     /// An expression of the words of a text.
     pub(super) words: String,
+    /// Whether they are stored, and not found in the text each time.
+    pub(super) words_stored: bool,
     /// Whether those words have an index.
     pub(super) words_indexed: bool,
     /// Whether this program's marks have an index.
@@ -278,6 +280,7 @@ fn layout(
         marks_indexed: indexes.iter().any(|index| index.contains(MARK)),
         text: text_name,
         words,
+        words_stored: tokens.is_some(),
     };
     if tokens.is_some() {
         layout.words_indexed = indexes
