@@ -4,6 +4,8 @@
 //!
 //! What it does not know it refuses, so that a request of another form fails a test.
 
+mod query;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 
-use crate::oracle::words;
+use self::query::Corpus;
 
 #[derive(Default)]
 struct Index {
@@ -84,17 +86,31 @@ impl OpenSearch {
     }
 
     /// An index as somebody else has made and filled it.
-    pub(crate) fn fill(&self, name: &str, properties: &Value, documents: Vec<(&str, Value)>) {
+    pub(crate) fn fill(&self, name: &str, properties: &Value, documents: Vec<(String, Value)>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let index = Index {
             properties: properties.as_object().cloned().unwrap_or_default(),
-            documents: documents
-                .into_iter()
-                .map(|(id, value)| (id.to_owned(), value))
-                .collect(),
+            documents: documents.into_iter().collect(),
             ..Index::default()
         };
         state.indexes.insert(name.to_owned(), index);
+    }
+
+    /// The documents of an index that is there become these.
+    pub(crate) fn set(&self, name: &str, documents: Vec<(String, Value)>) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = state.indexes.get_mut(name).expect("an index");
+        index.documents = documents.into_iter().collect();
+    }
+
+    /// The documents of an index, by their ids.
+    pub(crate) fn documents(&self, name: &str) -> Vec<(String, Value)> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = state.indexes.get(name).expect("an index");
+        let documents = index.documents.iter();
+        documents
+            .map(|(id, all)| (id.clone(), all.clone()))
+            .collect()
     }
 
     pub(crate) fn count(&self, name: &str) -> usize {
@@ -269,8 +285,7 @@ impl State {
                 index.refresh();
             }
         }
-        let hits = index.search(body);
-        let total = hits.len();
+        let (hits, total) = index.search(body);
         (
             200,
             json!({
@@ -292,7 +307,8 @@ impl Index {
         }
     }
 
-    fn search(&self, body: &Value) -> Vec<Value> {
+    /// The hits of one answer, and how many there are in all.
+    fn search(&self, body: &Value) -> (Vec<Value>, usize) {
         let query = &body["query"];
         let size = usize::try_from(body["size"].as_u64().expect("a size")).expect("a size");
         let sort = body.pointer("/sort/0").and_then(Value::as_object);
@@ -324,6 +340,7 @@ impl Index {
         let k = k.map_or(size, |knn| {
             usize::try_from(knn["k"].as_u64().expect("k")).expect("k")
         });
+        let total = found.len();
         found.truncate(size.min(k));
         let hit = |(score, _, id, document): (f64, String, &str, &Value)| {
             let mut hit = json!({"_id": id, "_score": score});
@@ -344,207 +361,6 @@ impl Index {
             hit["_source"] = source;
             hit
         };
-        found.into_iter().map(hit).collect()
-    }
-
-    /// The score of a document; `None` where the query does not find it.
-    fn score(&self, corpus: &Corpus, query: &Value, id: &str, document: &Value) -> Option<f64> {
-        let (kind, rest) = query
-            .as_object()
-            .and_then(|query| query.iter().next())
-            .expect("a query");
-        let (field, value) = rest
-            .as_object()
-            .and_then(|rest| rest.iter().next())
-            .expect("a field");
-        let texts = || -> Vec<String> {
-            let text = |value: &Value| match value {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            match &document[field] {
-                Value::Null => Vec::new(),
-                Value::Array(items) => items.iter().map(text).collect(),
-                other => vec![text(other)],
-            }
-        };
-        let plain = |value: &Value| {
-            value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned)
-        };
-        let value_of = |value: &Value| plain(value.get("value").unwrap_or(value));
-        let some = |found: bool| found.then_some(1.0);
-        match kind.as_str() {
-            "bool" => self.score_of_bool(corpus, rest, id, document),
-            "term" => some(texts().contains(&value_of(value))),
-            "terms" => {
-                let wanted: Vec<String> =
-                    value.as_array().expect("terms").iter().map(plain).collect();
-                some(texts().iter().any(|text| wanted.contains(text)))
-            }
-            "prefix" => some(
-                texts()
-                    .iter()
-                    .any(|text| text.starts_with(&value_of(value))),
-            ),
-            "wildcard" => some(texts().iter().any(|text| fits(&value_of(value), text))),
-            "range" => some(texts().iter().any(|text| {
-                value
-                    .as_object()
-                    .expect("bounds")
-                    .iter()
-                    .all(|(bound, limit)| {
-                        let limit = limit.as_str().expect("a text");
-                        match bound.as_str() {
-                            "gt" => text.as_str() > limit,
-                            "gte" => text.as_str() >= limit,
-                            "lt" => text.as_str() < limit,
-                            "lte" => text.as_str() <= limit,
-                            other => panic!("a bound {other}"),
-                        }
-                    })
-            })),
-            "exists" => some(!document[value.as_str().expect("a field")].is_null()),
-            "ids" => some(
-                value
-                    .as_array()
-                    .expect("ids")
-                    .iter()
-                    .any(|wanted| wanted == id),
-            ),
-            "match" => corpus.bm25(&document[field]),
-            "knn" => {
-                self.score(corpus, &value["filter"], id, document)?;
-                assert_eq!(self.properties[field]["type"], "knn_vector");
-                let square: f64 = value["vector"]
-                    .as_array()
-                    .expect("a vector")
-                    .iter()
-                    .zip(document[field].as_array()?)
-                    .map(|(one, other)| {
-                        (one.as_f64().unwrap_or_default() - other.as_f64().unwrap_or_default())
-                            .powi(2)
-                    })
-                    .sum();
-                Some(1.0 / (1.0 + square))
-            }
-            other => panic!("a query {other}"),
-        }
-    }
-
-    fn score_of_bool(
-        &self,
-        corpus: &Corpus,
-        parts: &Value,
-        id: &str,
-        document: &Value,
-    ) -> Option<f64> {
-        let all = |name: &str| parts[name].as_array().cloned().unwrap_or_default();
-        let mut score = 0.0;
-        for query in all("must") {
-            score += self.score(corpus, &query, id, document)?;
-        }
-        for query in all("filter") {
-            self.score(corpus, &query, id, document)?;
-        }
-        if all("must_not")
-            .iter()
-            .any(|query| self.score(corpus, query, id, document).is_some())
-        {
-            return None;
-        }
-        let should = all("should");
-        let found = should
-            .iter()
-            .filter_map(|query| self.score(corpus, query, id, document))
-            .count();
-        let least = parts["minimum_should_match"].as_u64().unwrap_or_default();
-        (found as u64 >= least).then_some(score)
-    }
-}
-
-/// What BM25 needs to know of all documents, for the words of one question.
-#[derive(Default)]
-struct Corpus {
-    documents: f64,
-    average: f64,
-    /// How many documents have each word.
-    words: BTreeMap<String, f64>,
-}
-
-fn tokens(text: &Value) -> Vec<String> {
-    let text = text.as_str().unwrap_or_default().to_lowercase();
-    let split = text.split(|char: char| !char.is_alphanumeric());
-    split
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-fn count(value: usize) -> f64 {
-    f64::from(u32::try_from(value).expect("a few"))
-}
-
-impl Corpus {
-    fn of<'a>(query: &Value, documents: impl Iterator<Item = &'a Value>) -> Self {
-        let asked = query
-            .pointer("/bool/must/0/match")
-            .and_then(Value::as_object);
-        let Some((field, question)) = asked.and_then(|asked| asked.iter().next()) else {
-            return Self::default();
-        };
-        let all: Vec<Vec<String>> = documents.map(|document| tokens(&document[field])).collect();
-        let having = |word: String| {
-            let having = all.iter().filter(|tokens| tokens.contains(&word)).count();
-            (word, count(having))
-        };
-        let question = question["query"].as_str().expect("words");
-        Self {
-            documents: count(all.len()),
-            average: count(all.iter().map(Vec::len).sum()) / count(all.len().max(1)),
-            words: words(question).into_iter().map(having).collect(),
-        }
-    }
-
-    fn bm25(&self, text: &Value) -> Option<f64> {
-        let own = tokens(text);
-        let mut score = 0.0;
-        for (word, having) in &self.words {
-            let times = count(own.iter().filter(|token| *token == word).count());
-            let weight = (1.0 + (self.documents - having + 0.5) / (having + 0.5)).ln();
-            let length = 0.25 + 0.75 * count(own.len()) / self.average;
-            score += weight * times * 2.2 / (times + 1.2 * length);
-        }
-        (score > 0.0).then_some(score)
-    }
-}
-
-/// Whether a text is as a pattern of `wildcard` says.
-fn fits(pattern: &str, text: &str) -> bool {
-    let mut rest = pattern.chars();
-    match rest.next() {
-        None => text.is_empty(),
-        Some('*') => {
-            let rest = rest.as_str();
-            let mut places = text
-                .char_indices()
-                .map(|(place, _)| place)
-                .chain([text.len()]);
-            places.any(|place| fits(rest, &text[place..]))
-        }
-        Some('?') => {
-            let mut text = text.chars();
-            text.next().is_some() && fits(rest.as_str(), text.as_str())
-        }
-        Some(char) => {
-            let wanted = if char == '\\' {
-                rest.next()
-            } else {
-                Some(char)
-            };
-            let mut text = text.chars();
-            text.next() == wanted && fits(rest.as_str(), text.as_str())
-        }
+        (found.into_iter().map(hit).collect(), total)
     }
 }

@@ -1,5 +1,8 @@
 //! OpenSearch: the suite against a double of its API, and its requests to the letter.
 
+mod foreign;
+mod versions;
+
 use std::sync::Arc;
 
 use outcrop_adapters::http::Secret;
@@ -109,46 +112,6 @@ async fn a_collection_without_ids_and_refresh_shows_what_was_written() {
     );
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn documents_that_aws_has_written_are_found() {
-    let server = OpenSearch::start(Behaviour::default()).await;
-    let vector = Random::new(1).vector(DIMENSIONS);
-    let fields = json!({
-        "v": {"type": "knn_vector", "dimension": DIMENSIONS}, "t": {"type": "text"}, "m": {"type": "text"}
-    });
-    let filled = json!({
-        "v": vector, "t": "the leave policy", "m": "{\"source\":\"s3://b/a.txt\"}", "year": 2024,
-        "x-amz-bedrock-kb-source-uri": "s3://b/a.txt", "x-amz-bedrock-kb-data-source-id": "DS"
-    });
-    server.fill("hr", &fields, vec![("aws-1", filled)]);
-    let index = open(&server.url(), OpenSearchAuth::None);
-    let place = place("FILLED0001", Some(&serverless()));
-    let hits = find(&index, &place, SearchBy::Vector(vector.clone()), 5).await;
-    assert_eq!(hits.len(), 1);
-    assert_eq!(hits[0].document.data_source_id, "DS");
-    let uri = "s3://b/a.txt".to_owned();
-    assert_eq!(hits[0].document.location, DocumentLocation::S3 { uri });
-    assert_eq!(
-        hits[0].metadata.get("year"),
-        Some(&MetadataValue::Number(2024.0))
-    );
-    assert!((hits[0].score - 1.0).abs() < 1e-5);
-    let chunks = Random::new(2).chunks("own", 1, DIMENSIONS);
-    index
-        .put(&place, &identity(), &document("S", "a"), chunks)
-        .await
-        .expect("a put");
-    assert_eq!(
-        find(&index, &place, SearchBy::Vector(vector), 5)
-            .await
-            .len(),
-        2
-    );
-    // What is not ours stays.
-    index.remove_all(&place).await.expect("a removal");
-    assert_eq!(server.count("hr"), 1);
-}
-
 /// Status and body of each answer, in turn.
 async fn scripted(answers: &[(u16, Value)]) -> Server {
     let answers = answers.iter().map(|(status, body)| {
@@ -182,12 +145,18 @@ async fn requests_are_what_opensearch_takes() {
         no_index(),
         no_index(),
         (200, json!({"acknowledged": true})),
-        hits(&json!([{"_id": "old"}])),
+        hits(&json!([{"_id": "old", "_source": {}}])),
         (
             200,
-            json!({"errors": false, "items": [
-                {"index": {"_id": "new", "status": 201}}, {"delete": {"_id": "old", "status": 404}}
-            ]}),
+            json!({"errors": false, "items": [{"index": {"_id": "new", "status": 201}}]}),
+        ),
+        (
+            200,
+            json!({"errors": false, "items": [{"delete": {"_id": "old", "status": 404}}]}),
+        ),
+        (
+            200,
+            json!({"hr": {"mappings": {"properties": {"year": {"type": "long"}}}}}),
         ),
         hits(&json!([])),
     ])
@@ -238,6 +207,8 @@ async fn requests_are_what_opensearch_takes() {
             "PUT /base/hr HTTP/1.1",
             "POST /base/hr/_search HTTP/1.1",
             "POST /base/hr/_bulk?refresh=true HTTP/1.1",
+            "POST /base/hr/_bulk?refresh=true HTTP/1.1",
+            "GET /base/hr/_mapping HTTP/1.1",
             "POST /base/hr/_search HTTP/1.1",
         ]
     );
@@ -265,6 +236,7 @@ async fn requests_are_what_opensearch_takes() {
                 "outcrop_scope": {"type": "keyword"},
                 "outcrop_source": {"type": "keyword"},
                 "outcrop_document": {"type": "keyword"},
+                "outcrop_generation": {"type": "keyword"},
                 "outcrop_number": {"type": "integer"},
                 "outcrop_attributes": {"type": "keyword"},
                 "outcrop": {"type": "object", "enabled": false}
@@ -273,7 +245,7 @@ async fn requests_are_what_opensearch_takes() {
     );
     assert_eq!(
         body(3),
-        json!({"size": 5000, "_source": false, "query": {"bool": {"filter": [
+        json!({"size": 5000, "_source": ["outcrop_generation"], "query": {"bool": {"filter": [
             {"term": {"outcrop_scope": scope}},
             {"term": {"outcrop_source": "DS"}},
             {"term": {"outcrop_document": "0s3://bucket/a.txt"}}
@@ -284,8 +256,10 @@ async fn requests_are_what_opensearch_takes() {
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
     let action = bulk.next().expect("an action");
-    assert_eq!(action["index"]["_id"].as_str().map(str::len), Some(36));
     let stored = bulk.next().expect("a document");
+    let generation = stored["outcrop_generation"].as_str().expect("a text");
+    assert!(generation.starts_with("0000000000000000-"), "{generation}");
+    assert_eq!(action["index"]["_id"], format!("{generation}-0"));
     assert_eq!(stored["v"].as_array().map(Vec::len), Some(2));
     assert_eq!(stored["t"], "leave");
     let told: Value = serde_json::from_str(stored["m"].as_str().expect("text")).expect("JSON");
@@ -298,20 +272,27 @@ async fn requests_are_what_opensearch_takes() {
             "chunk": "a-000",
             "location": {"s3": {"uri": "s3://bucket/a.txt"}},
             "identity": {"model": "test/plain@1", "dimensions": 2},
-            "metadata": {"year": 2024.0}
+            "metadata": {"year": 2024.0},
+            "chunks": 1
         })
     );
-    assert_eq!(bulk.next(), Some(json!({"delete": {"_id": "old"}})));
+    assert_eq!(bulk.next(), None);
+    assert_eq!(body(5), json!({"delete": {"_id": "old"}}));
+    let own = json!({"bool": {"filter": [
+        {"term": {"outcrop_scope": scope}},
+        {"range": {"outcrop_attributes": {
+            "gt": "year\u{1f}n\u{1f}c09f900000000000", "lt": "year\u{1f}n\u{1f}g"
+        }}}
+    ]}});
+    let foreign = json!({"bool": {
+        "filter": [{"range": {"year": {"gte": 2020.0}}}],
+        "must_not": [{"exists": {"field": "outcrop_scope"}}]
+    }});
     assert_eq!(
-        body(5),
+        body(7),
         json!({"size": 3, "query": {"knn": {"v": {
             "vector": [1.0, 0.0], "k": 3,
-            "filter": {"bool": {"filter": [
-                {"term": {"outcrop_scope": scope}},
-                {"range": {"outcrop_attributes": {
-                    "gt": "year\u{1f}n\u{1f}c09f900000000000", "lt": "year\u{1f}n\u{1f}g"
-                }}}
-            ]}}
+            "filter": {"bool": {"should": [own, foreign], "minimum_should_match": 1}}
         }}}})
     );
 }

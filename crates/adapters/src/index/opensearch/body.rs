@@ -4,6 +4,7 @@
 //! fills them. What this program needs besides is in fields of its own, whose names begin with
 //! `outcrop`; a document without them was written by somebody else.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use outcrop_engine::port::{DocumentKey, EmbeddingIdentity, Hit, IndexedChunk, ParentChunk};
@@ -12,8 +13,10 @@ use outcrop_knowledge::filter::Filter;
 use outcrop_knowledge::metadata::{CHUNK_ID, DATA_SOURCE_ID, Metadata, MetadataValue, SOURCE_URI};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::super::key::{document_key, location_of_uri};
+use super::foreign::{self, Fields};
 use super::target::Target;
 use super::tokens;
 
@@ -23,6 +26,8 @@ pub(super) const SCOPE: &str = "outcrop_scope";
 pub(super) const SOURCE: &str = "outcrop_source";
 /// The document, as its key.
 pub(super) const DOCUMENT: &str = "outcrop_document";
+/// The version of the document that the chunk is of.
+pub(super) const GENERATION: &str = "outcrop_generation";
 /// The chunk's place in the document.
 pub(super) const NUMBER: &str = "outcrop_number";
 /// Attributes as terms.
@@ -41,6 +46,20 @@ struct Stored {
     metadata: Metadata,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent: Option<ParentChunk>,
+    /// How many chunks the document has; 0 where that was not written down yet.
+    #[serde(default)]
+    chunks: usize,
+}
+
+/// Which version of which document a chunk is of.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Version {
+    /// The data source and the document's key.
+    pub(super) document: (String, String),
+    /// Later ones are greater; `None`: before there were any.
+    pub(super) generation: Option<String>,
+    /// How many chunks it has when it is whole.
+    pub(super) chunks: usize,
 }
 
 /// The fields of this program's own.
@@ -49,6 +68,7 @@ pub(super) fn own_fields() -> Value {
         SCOPE: {"type": "keyword"},
         SOURCE: {"type": "keyword"},
         DOCUMENT: {"type": "keyword"},
+        GENERATION: {"type": "keyword"},
         NUMBER: {"type": "integer"},
         TERMS: {"type": "keyword"},
         STORED: {"type": "object", "enabled": false}
@@ -69,39 +89,103 @@ pub(super) fn index(target: &Target, dimensions: u32) -> Value {
     json!({"settings": {"index": {"knn": true}}, "mappings": {"properties": fields}})
 }
 
-/// A chunk as a document of OpenSearch.
-pub(super) fn document(
-    target: &Target,
-    identity: &EmbeddingIdentity,
-    key: &DocumentKey,
-    number: usize,
-    chunk: &IndexedChunk,
-) -> Value {
-    // What another program reads of AWS's field: the source, and the attributes beside it.
-    let mut told = Map::new();
-    told.insert(AWS_SOURCE.to_owned(), json!(key.location.as_str()));
-    for (name, value) in chunk.metadata.iter() {
-        told.insert(name.clone(), json!(value));
+/// A document of a knowledge base, as one of its versions.
+pub(super) struct Put<'a> {
+    pub(super) target: &'a Target,
+    pub(super) identity: &'a EmbeddingIdentity,
+    pub(super) key: &'a DocumentKey,
+    pub(super) chunks: &'a [IndexedChunk],
+}
+
+impl Put<'_> {
+    /// What the version is called that replaces those of the documents of OpenSearch `found`: greater
+    /// than theirs, and the same for the same chunks, so that who writes it again or at the same time
+    /// writes the same documents.
+    pub(super) fn generation(&self, found: &[Found]) -> String {
+        let latest = found.iter().filter_map(|found| {
+            let (number, _) = found.generation.as_deref()?.split_once('-')?;
+            u64::from_str_radix(number, 16).ok()
+        });
+        let number = latest.max().map_or(0, |latest| latest.saturating_add(1));
+        let mut hash = Sha256::new();
+        let key = document_key(&self.key.location);
+        for part in [&self.target.scope, &self.key.data_source_id, &key] {
+            hash.update(part.as_bytes());
+            // No text has this byte.
+            hash.update([0xff]);
+        }
+        for found in found {
+            hash.update(found.id.as_bytes());
+            hash.update([0xff]);
+        }
+        for chunk in self.documents("") {
+            hash.update(chunk.to_string().as_bytes());
+        }
+        let hash: [u8; 32] = hash.finalize().into();
+        let mut name = format!("{number:016x}-");
+        for byte in hash.iter().take(16) {
+            let _ = write!(name, "{byte:02x}");
+        }
+        name
     }
-    let stored = Stored {
-        chunk: chunk.id.clone(),
-        location: key.location.clone(),
-        identity: identity.clone(),
-        metadata: Metadata::clone(&chunk.metadata),
-        parent: chunk.parent.as_deref().cloned(),
-    };
-    let mut document = json!({
-        SCOPE: target.scope,
-        SOURCE: key.data_source_id,
-        DOCUMENT: document_key(&key.location),
-        NUMBER: number,
-        TERMS: tokens::of(&chunk.metadata),
-        STORED: stored
-    });
-    document[&target.vector] = json!(chunk.vector);
-    document[&target.text] = json!(chunk.text);
-    document[&target.metadata] = json!(Value::Object(told).to_string());
-    document
+
+    /// Its chunks as documents of OpenSearch.
+    pub(super) fn documents<'b>(&'b self, generation: &'b str) -> impl Iterator<Item = Value> + 'b {
+        let chunks = self.chunks.iter().enumerate();
+        chunks.map(move |(number, chunk)| self.document(generation, number, chunk))
+    }
+
+    fn document(&self, generation: &str, number: usize, chunk: &IndexedChunk) -> Value {
+        let Self { target, key, .. } = self;
+        // What another program reads of AWS's field: the source, and the attributes beside it.
+        let mut told = Map::new();
+        told.insert(AWS_SOURCE.to_owned(), json!(key.location.as_str()));
+        for (name, value) in chunk.metadata.iter() {
+            told.insert(name.clone(), json!(value));
+        }
+        let stored = Stored {
+            chunk: chunk.id.clone(),
+            location: key.location.clone(),
+            identity: self.identity.clone(),
+            metadata: Metadata::clone(&chunk.metadata),
+            parent: chunk.parent.as_deref().cloned(),
+            chunks: self.chunks.len(),
+        };
+        let mut document = json!({
+            SCOPE: target.scope,
+            SOURCE: key.data_source_id,
+            DOCUMENT: document_key(&key.location),
+            GENERATION: generation,
+            NUMBER: number,
+            TERMS: tokens::of(&chunk.metadata),
+            STORED: stored
+        });
+        document[&target.vector] = json!(chunk.vector);
+        document[&target.text] = json!(chunk.text);
+        document[&target.metadata] = json!(Value::Object(told).to_string());
+        document
+    }
+}
+
+/// A document of OpenSearch that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) id: String,
+    pub(super) generation: Option<String>,
+}
+
+impl Found {
+    /// From a hit that has its generation at least.
+    pub(super) fn of(hit: &Value) -> Option<Self> {
+        Some(Self {
+            id: hit["_id"].as_str()?.to_owned(),
+            generation: generation(&hit["_source"]),
+        })
+    }
+}
+
+fn generation(source: &Value) -> Option<String> {
+    source[GENERATION].as_str().map(str::to_owned)
 }
 
 /// Documents of a knowledge base, those of `more` terms only.
@@ -114,20 +198,47 @@ pub(super) fn of(target: &Target, more: &[(&str, &str)]) -> Value {
     json!({"bool": {"filter": all}})
 }
 
-/// What a search may find.
-pub(super) fn allowed(target: &Target, filter: Option<&Filter>) -> Value {
-    let Some(filter) = filter else {
-        // Documents of nobody's are everybody's.
-        return json!({"bool": {
-            "should": [
-                {"term": {SCOPE: target.scope}},
-                {"bool": {"must_not": [{"exists": {"field": SCOPE}}]}}
-            ],
-            "minimum_should_match": 1
-        }});
-    };
-    let filter = tokens::query(TERMS, filter);
-    json!({"bool": {"filter": [{"term": {SCOPE: target.scope}}, filter]}})
+/// What a search may find, but for what is `stale`. `fields` are those of an index with documents that
+/// are nobody's and so everybody's; without any there are none.
+pub(super) fn allowed(
+    target: &Target,
+    filter: Option<&Filter>,
+    fields: Option<&Fields>,
+    stale: &[Version],
+) -> Value {
+    let mut own = vec![json!({"term": {SCOPE: target.scope}})];
+    let mut foreign = Vec::new();
+    if let Some(filter) = filter {
+        own.push(tokens::query(TERMS, filter));
+        foreign.extend(fields.map(|fields| foreign::may_match(fields, filter)));
+    }
+    let mut own = json!({"bool": {"filter": own}});
+    if !stale.is_empty() {
+        let stale = stale.iter().map(|version| of_version(target, version));
+        own["bool"]["must_not"] = stale.collect();
+    }
+    if fields.is_none() {
+        return own;
+    }
+    let foreign = json!({"bool": {
+        "filter": foreign, "must_not": [{"exists": {"field": SCOPE}}]
+    }});
+    json!({"bool": {"should": [own, foreign], "minimum_should_match": 1}})
+}
+
+/// The chunks of one version of a document.
+pub(super) fn of_version(target: &Target, version: &Version) -> Value {
+    let (source, document) = &version.document;
+    let mut query = of(target, &[(SOURCE, source), (DOCUMENT, document)]);
+    match &version.generation {
+        Some(generation) => {
+            if let Some(Value::Array(all)) = query.pointer_mut("/bool/filter") {
+                all.push(json!({"term": {GENERATION: generation}}));
+            }
+        }
+        None => query["bool"]["must_not"] = json!([{"exists": {"field": GENERATION}}]),
+    }
+    query
 }
 
 /// A search by vector.
@@ -156,6 +267,19 @@ pub(super) fn identity(source: &Value) -> Option<EmbeddingIdentity> {
     serde_json::from_value(identity.clone()).ok()
 }
 
+/// The version of a document that a hit is of; `None` for one that somebody else has written.
+pub(super) fn version(hit: &Value) -> Option<Version> {
+    let source = &hit["_source"];
+    let stored = source.get(STORED)?;
+    let chunks = stored["chunks"].as_u64().unwrap_or_default();
+    let text = |field: &str| source[field].as_str().unwrap_or_default().to_owned();
+    Some(Version {
+        document: (text(SOURCE), text(DOCUMENT)),
+        generation: generation(source),
+        chunks: usize::try_from(chunks).unwrap_or(usize::MAX),
+    })
+}
+
 /// A document as what was found. `score` is by words; a `question` has the cosine computed, for each
 /// engine within OpenSearch has a scale of its own.
 pub(super) fn hit(target: &Target, found: &Value, question: Option<&[f32]>) -> Hit {
@@ -179,7 +303,7 @@ pub(super) fn hit(target: &Target, found: &Value, question: Option<&[f32]>) -> H
             metadata: Arc::new(stored.metadata),
             score,
         },
-        None => foreign(target, found, text, score),
+        None => foreign_hit(target, found, text, score),
     }
 }
 
@@ -200,7 +324,7 @@ fn cosine(question: &[f32], stored: &Value) -> f64 {
 }
 
 /// A document that AWS has written: its attributes are fields beside the text.
-fn foreign(target: &Target, found: &Value, text: &str, score: f64) -> Hit {
+fn foreign_hit(target: &Target, found: &Value, text: &str, score: f64) -> Hit {
     let source = found["_source"].as_object().cloned().unwrap_or_default();
     let mut all = source
         .get(&target.metadata)

@@ -149,7 +149,7 @@ fn attribute(field: &str, key: &str, condition: &Condition) -> Value {
 }
 
 /// A text of which a wildcard query takes each character for itself.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for char in text.chars() {
         if matches!(char, '*' | '?' | '\\') {
