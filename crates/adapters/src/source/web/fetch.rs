@@ -127,11 +127,15 @@ impl Client {
     pub(super) async fn robots(&self, url: &Url) -> Result<Rules, String> {
         let mut url = robotxt::robots_url(url).map_err(|error| error.to_string())?;
         let deadline = Deadline::start(self.timeouts);
-        for _ in 0..=ROBOTS_REDIRECTS_MAX {
+        for hops in 0..=ROBOTS_REDIRECTS_MAX {
             let mut response = match self.get(&url, &deadline).await {
                 Ok(response) => response,
                 // The page would be refused as well, and then for the better reason.
-                Err(HttpFailure::Refused(_)) => return Ok(Rules::Known(Robots::allow_all())),
+                Err(HttpFailure::Refused(_)) if hops == 0 => break,
+                // There are rules, and they are not known.
+                Err(HttpFailure::Refused(refusal)) => {
+                    return Ok(Rules::Unreachable(refused(&refusal)));
+                }
                 Err(failure) => return Err(failure.to_string()),
             };
             let status = response.status();

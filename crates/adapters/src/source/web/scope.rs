@@ -1,7 +1,7 @@
 //! What a crawl may fetch and what it keeps: the data source's configuration, checked.
 //!
-//! Scopes (behaviour.md 9.2, and the API's text on `scope`): without one, pages of a seed's host below
-//! the seed's path; `HOST_ONLY`, pages of a seed's host; `SUBDOMAINS`, pages of a seed's host without
+//! Scopes (behaviour.md 9.2, and AWS's texts on `scope`): without one, pages of a seed's host at and
+//! below the seed's path, or below the folder of a seed that is a file; `HOST_ONLY`, pages of a seed's host; `SUBDOMAINS`, pages of a seed's host without
 //! its `www.` and of hosts below it.
 
 use std::time::Duration;
@@ -110,7 +110,7 @@ impl Plan {
     /// Whether the scope has this URL.
     pub(super) fn covers(&self, url: &Url) -> bool {
         self.seeds.iter().any(|seed| match self.scope {
-            Scope::Path => same_host(seed, url) && url.path().starts_with(folder(seed)),
+            Scope::Path => same_host(seed, url) && is_at_or_below(folder(seed), url.path()),
             Scope::Host => same_host(seed, url),
             Scope::Subdomains => same_port(seed, url) && is_below(seed, url),
         })
@@ -190,10 +190,18 @@ pub(super) fn canonical(mut url: Url) -> Option<Url> {
     Some(url)
 }
 
-/// The path up to its last slash.
-fn folder(url: &Url) -> &str {
-    let path = url.path();
-    &path[..path.rfind('/').map_or(0, |at| at + 1)]
+/// The path of a seed without a slash at its end; of a file, such as `/docs/index.html`, that of its
+/// folder.
+fn folder(seed: &Url) -> &str {
+    match seed.path().rsplit_once('/') {
+        Some((folder, name)) if name.is_empty() || name.contains('.') => folder,
+        _ => seed.path(),
+    }
+}
+
+fn is_at_or_below(folder: &str, path: &str) -> bool {
+    path.strip_prefix(folder)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn same_host(a: &Url, b: &Url) -> bool {
