@@ -17,13 +17,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_core::future::BoxFuture;
-use globset::{Glob, GlobMatcher};
 use outcrop_engine::definition::ToolDefinition;
 use outcrop_engine::port::{ActionCall, ActionError, ActionExecutor, ActionReply};
 use serde_json::json;
 use tracing::warn;
 
-use crate::http::HttpFailure;
+use crate::glob::NameGlob;
 use crate::http::egress::Egress;
 use emulator::Emulators;
 use lambda::LambdaService;
@@ -113,9 +112,6 @@ pub enum FunctionsError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The HTTP client could not be built.
-    #[error("the http client for functions could not be built: {0}")]
-    Http(#[from] HttpFailure),
 }
 
 /// Functions that are registered while the server runs.
@@ -156,7 +152,7 @@ pub struct FunctionRegistry {
 #[derive(Debug)]
 struct Mapping {
     pattern: String,
-    glob: GlobMatcher,
+    glob: NameGlob,
     target: Target,
 }
 
@@ -191,7 +187,7 @@ impl FunctionRegistry {
             registered: None,
             workers: Workers::new(settings.workers),
             lambda: LambdaService::new(settings.region.clone()),
-            emulators: Emulators::new()?,
+            emulators: Emulators::new(),
             region: settings.region,
             account_id: settings.account_id,
         })
@@ -345,8 +341,8 @@ impl Mapping {
         shelter: &mcp::Shelter,
     ) -> Result<Self, FunctionsError> {
         let FunctionMapping { pattern, runtime } = mapping;
-        let glob = match Glob::new(&pattern) {
-            Ok(glob) => glob.compile_matcher(),
+        let glob = match NameGlob::new(&pattern) {
+            Ok(glob) => glob,
             Err(source) => return Err(FunctionsError::Pattern { pattern, source }),
         };
         let target = match runtime {

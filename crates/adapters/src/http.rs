@@ -13,6 +13,7 @@ mod secret;
 pub mod sse;
 mod tls;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -137,6 +138,44 @@ pub fn client(connect_timeout: Duration) -> Result<reqwest::Client, HttpFailure>
     builder(connect_timeout)?
         .build()
         .map_err(|error| HttpFailure::of(&error))
+}
+
+/// A client that is built at its first use, which no start of the server needs to wait for.
+#[derive(Clone, Debug)]
+pub struct LazyClient(Arc<Lazy>);
+
+#[derive(Debug)]
+struct Lazy {
+    connect_timeout: Duration,
+    client: OnceLock<reqwest::Client>,
+}
+
+impl LazyClient {
+    /// A client with this connect timeout, to be shared by cloning.
+    pub fn new(connect_timeout: Duration) -> Self {
+        Self(Arc::new(Lazy {
+            connect_timeout,
+            client: OnceLock::new(),
+        }))
+    }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// As [`client`].
+    pub fn get(&self) -> Result<&reqwest::Client, HttpFailure> {
+        let Lazy {
+            connect_timeout,
+            client: made,
+        } = &*self.0;
+        match made.get() {
+            Some(client) => Ok(client),
+            None => {
+                let client = client(*connect_timeout)?;
+                Ok(made.get_or_init(|| client))
+            }
+        }
+    }
 }
 
 fn builder(connect_timeout: Duration) -> Result<reqwest::ClientBuilder, HttpFailure> {

@@ -10,6 +10,7 @@ pub mod action;
 pub mod code;
 pub mod embed;
 pub mod extract;
+mod glob;
 pub mod http;
 pub mod index;
 pub mod model;

@@ -15,13 +15,13 @@ mod tests;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use globset::GlobMatcher;
 use outcrop_engine::port::{
     ModelError, ModelProvider, Ranked, RerankCall, RerankDocument, Reranker,
 };
 use serde_json::Value;
 
-use crate::http;
+use crate::glob::NameGlob;
+use crate::http::LazyClient;
 use crate::model::registry::{
     ModelMapping, RegistryError, bedrock_settings, matcher, names, openai_endpoint, pattern_of,
 };
@@ -57,7 +57,7 @@ pub struct Rerankers {
 }
 
 struct Route {
-    matcher: GlobMatcher,
+    matcher: NameGlob,
     upstream_model: Option<String>,
     provider: Provider,
 }
@@ -118,10 +118,7 @@ fn route(
 ) -> Result<Route, RegistryError> {
     let upstream = &mapping.upstream;
     let server = |protocol: Protocol| {
-        let client = http::client(upstream.timeouts.connect);
-        let client = client.map_err(|failure| RegistryError::Client {
-            detail: failure.to_string(),
-        })?;
+        let client = LazyClient::new(upstream.timeouts.connect);
         let endpoint = openai_endpoint(upstream, protocol::PATH, client)?;
         Ok::<_, RegistryError>(Provider::Server(Server::new(endpoint, protocol)))
     };

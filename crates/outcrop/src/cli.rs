@@ -39,6 +39,20 @@ struct Cli {
     command: Command,
 }
 
+/// [`Cli`] as far as a server needs it. Building what all other commands take costs each start of one
+/// milliseconds, and its memory for as long as it runs.
+#[derive(Debug, Parser)]
+#[command(name = "outcrop", version, disable_help_subcommand = true)]
+struct ServerCli {
+    #[command(subcommand)]
+    command: ServerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ServerCommand {
+    Serve(serve::Args),
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(serve::Args),
@@ -125,8 +139,7 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 
 /// Does what the arguments of the process say.
 pub(crate) fn run() -> ExitCode {
-    let cli = Cli::parse();
-    let outcome = match cli.command {
+    let outcome = match command() {
         Command::Serve(args) => serve::run(args),
         Command::Invoke(args) => invoke::run(args),
         Command::Deploy(args) => deploy::run_deploy(args),
@@ -151,6 +164,18 @@ pub(crate) fn run() -> ExitCode {
         Err(Failure::Usage(error)) => report(&error, 2),
         Err(Failure::Refused(error)) => report(&error, 1),
     }
+}
+
+/// The command that was given; ends the process where it makes no sense.
+fn command() -> Command {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|command| command == "serve")
+    {
+        let ServerCommand::Serve(args) = ServerCli::parse().command;
+        return Command::Serve(args);
+    }
+    Cli::parse().command
 }
 
 fn report(error: &anyhow::Error, code: u8) -> ExitCode {

@@ -4,7 +4,7 @@
 //! model or a tool above `debug`. What a function prints is a log of its own: it is passed on at `info`,
 //! under the target `function`. A panic is logged like any other error, so that JSON logs stay JSON.
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -24,7 +24,7 @@ pub(crate) enum TelemetryError {
 
 /// Begins logging for the whole process.
 pub(crate) fn start(log: &Log) -> Result<(), TelemetryError> {
-    let registry = tracing_subscriber::registry().with(EnvFilter::try_new(&log.filter)?);
+    let registry = tracing_subscriber::registry().with(log.filter.parse::<Targets>()?);
     match log.format {
         LogFormat::Human => registry
             .with(

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::CONNECT_LIMIT;
-use crate::http::{self as client, Deadline, HttpFailure, Timeouts};
+use crate::http::{self as client, Deadline, HttpFailure, LazyClient, Timeouts};
 
 const PATH: &str = "/2015-03-31/functions/function/invocations";
 /// Lambda's limit of a synchronous reply, and room for a payload escaped less tightly.
@@ -55,14 +55,14 @@ impl Target {
 /// The connections to all emulators.
 #[derive(Debug)]
 pub(super) struct Emulators {
-    client: reqwest::Client,
+    client: LazyClient,
 }
 
 impl Emulators {
-    pub(super) fn new() -> Result<Self, HttpFailure> {
-        Ok(Self {
-            client: client::client(CONNECT_LIMIT)?,
-        })
+    pub(super) fn new() -> Self {
+        Self {
+            client: LazyClient::new(CONNECT_LIMIT),
+        }
     }
 
     pub(super) async fn invoke(
@@ -82,8 +82,11 @@ impl Emulators {
             function: function.clone(),
             detail,
         };
-        let sent = self
+        let client = self
             .client
+            .get()
+            .map_err(|failure| failed(failure.to_string()))?;
+        let sent = client
             .post(target.url.clone())
             .header(CONTENT_TYPE, "application/json")
             .header(

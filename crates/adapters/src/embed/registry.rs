@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use globset::GlobMatcher;
 use outcrop_engine::port::{
     Embedder, EmbeddingChoice, EmbeddingModel, EmbeddingPurpose, ModelError,
 };
@@ -23,7 +22,8 @@ use super::local::{Local, LocalEmbedding, LocalEmbeddingSettings};
 use super::openai::{self, OpenAi};
 use super::provider::{Asked, Batch, Described, Provider};
 use super::retry::retried;
-use crate::http;
+use crate::glob::NameGlob;
+use crate::http::LazyClient;
 use crate::model::registry::{
     ModelMapping, ProviderKind, RegistryError, bedrock_settings, matcher, names, openai_endpoint,
     pattern_of,
@@ -63,7 +63,7 @@ pub struct Embeddings {
 }
 
 struct Route {
-    matcher: GlobMatcher,
+    matcher: NameGlob,
     upstream_model: Option<String>,
     dimensions: Option<u32>,
     provider: Arc<dyn Provider>,
@@ -356,11 +356,7 @@ fn route(
     };
     let provider: Arc<dyn Provider> = match upstream.provider {
         ProviderKind::OpenAi => {
-            let client = http::client(upstream.timeouts.connect).map_err(|failure| {
-                RegistryError::Client {
-                    detail: failure.to_string(),
-                }
-            })?;
+            let client = LazyClient::new(upstream.timeouts.connect);
             Arc::new(OpenAi::new(openai_endpoint(
                 &upstream,
                 openai::PATH,

@@ -8,12 +8,13 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use globset::{Glob, GlobMatcher};
 use outcrop_engine::port::{
     ChunkIndex, DocumentKey, EmbeddingIdentity, Hit, IndexError, IndexPlace, IndexedChunk, Search,
 };
 use outcrop_knowledge::document::DocumentLocation;
 use outcrop_model::control::{KnowledgeBaseStorageType, StorageConfiguration};
+
+use crate::glob::NameGlob;
 
 /// What is served by an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub struct RouteError {
 
 struct Route {
     storage: Option<KnowledgeBaseStorageType>,
-    resource: Option<GlobMatcher>,
+    resource: Option<NameGlob>,
     index: Arc<dyn ChunkIndex>,
 }
 
@@ -70,9 +71,8 @@ impl IndexRouter {
         otherwise: Arc<dyn ChunkIndex>,
     ) -> Result<Self, RouteError> {
         let routes = routes.into_iter().map(|(pattern, index)| {
-            let glob = |pattern: String| match Glob::new(&pattern) {
-                Ok(glob) => Ok(glob.compile_matcher()),
-                Err(source) => Err(RouteError { pattern, source }),
+            let glob = |pattern: String| {
+                NameGlob::new(&pattern).map_err(|source| RouteError { pattern, source })
             };
             Ok(Route {
                 storage: pattern.storage,

@@ -16,13 +16,13 @@ use reqwest::{Response, Url};
 use super::emitter::Emitter;
 use super::fault::{self, Fault};
 use crate::http::sse::{EventTooLong, SseParser};
-use crate::http::{self, Deadline, HttpFailure, Secret, Timeouts};
+use crate::http::{self, Deadline, HttpFailure, LazyClient, Secret, Timeouts};
 
 /// Where one provider sends its requests.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The shared client.
-    pub client: reqwest::Client,
+    pub client: LazyClient,
     /// The operation's full URL.
     pub url: Url,
     /// Headers of every request, credentials among them.
@@ -138,6 +138,7 @@ impl Endpoint {
     async fn send(&self, body: Vec<u8>, deadline: Deadline) -> Result<Response, HttpFailure> {
         let request = self
             .client
+            .get()?
             .post(self.url.clone())
             .headers(self.headers.clone())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))

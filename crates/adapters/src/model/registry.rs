@@ -12,10 +12,10 @@ mod fallback;
 use std::sync::Arc;
 
 use futures_core::future::BoxFuture;
-use globset::GlobMatcher;
 use outcrop_engine::port::{Capabilities, ModelError, ModelProvider, ModelRequest, ModelStream};
 
 pub use super::limit::Limits;
+use crate::glob::NameGlob;
 use crate::http::{Secret, Timeouts};
 pub(crate) use build::{bedrock_settings, matcher, openai_endpoint};
 pub use fallback::{CHAIN_MAX, Entry, FallbackError, chains};
@@ -134,12 +134,6 @@ pub enum RegistryError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The HTTP client could not be made.
-    #[error("the HTTP client cannot be made: {detail}")]
-    Client {
-        /// Cause.
-        detail: String,
-    },
 }
 
 /// The providers of all configured models.
@@ -148,7 +142,7 @@ pub struct ModelRegistry {
 }
 
 struct Route {
-    matcher: GlobMatcher,
+    matcher: NameGlob,
     upstream_model: Option<String>,
     provider: Arc<dyn ModelProvider>,
     fallbacks: Vec<String>,

@@ -390,7 +390,7 @@ impl Checker<'_> {
 
     fn log_filter(&mut self, filter: Option<String>) -> String {
         let filter = filter.unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned());
-        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&filter) {
+        if let Err(error) = filter.parse::<tracing_subscriber::filter::Targets>() {
             self.fault(
                 At::table("log", "filter"),
                 format!(

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use globset::{Glob, GlobMatcher};
 use outcrop_engine::port::ModelProvider;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::fallback::{self, Entry};
 use super::{ModelMapping, ProviderKind, RegistryError, Route};
-use crate::http;
+use crate::glob::NameGlob;
+use crate::http::LazyClient;
 use crate::model::anthropic::{self, Anthropic};
 use crate::model::bedrock::{Bedrock, Settings};
 use crate::model::call::Endpoint;
@@ -35,12 +35,11 @@ pub(super) fn routes(
         .collect()
 }
 
-pub(crate) fn matcher(pattern: &str) -> Result<GlobMatcher, RegistryError> {
-    let glob = Glob::new(pattern).map_err(|error| RegistryError::Pattern {
+pub(crate) fn matcher(pattern: &str) -> Result<NameGlob, RegistryError> {
+    NameGlob::new(pattern).map_err(|error| RegistryError::Pattern {
         pattern: pattern.to_owned(),
         detail: error.kind().to_string(),
-    })?;
-    Ok(glob.compile_matcher())
+    })
 }
 
 impl ModelMapping {
@@ -57,7 +56,7 @@ impl ModelMapping {
 struct Builder<'a> {
     local: Option<Arc<dyn ModelProvider>>,
     /// By connect timeout, which belongs to the client.
-    clients: Vec<(Duration, reqwest::Client)>,
+    clients: Vec<(Duration, LazyClient)>,
     made: Vec<(&'a ModelMapping, Arc<dyn ModelProvider>)>,
 }
 
@@ -96,7 +95,7 @@ impl<'a> Builder<'a> {
     ) -> Result<Arc<dyn ModelProvider>, RegistryError> {
         Ok(match mapping.provider {
             ProviderKind::OpenAi => {
-                let client = self.client(mapping.timeouts.connect)?;
+                let client = self.client(mapping.timeouts.connect);
                 let endpoint = openai_endpoint(mapping, openai::PATH, client)?;
                 Arc::new(OpenAi::new(endpoint))
             }
@@ -115,7 +114,7 @@ impl<'a> Builder<'a> {
                     "v1/messages"
                 };
                 let url = below(&base, path);
-                Arc::new(Anthropic::new(self.endpoint(mapping, url, headers)?))
+                Arc::new(Anthropic::new(self.endpoint(mapping, url, headers)))
             }
             ProviderKind::Bedrock => Arc::new(Bedrock::new(bedrock_settings(mapping)?)),
             ProviderKind::Local => {
@@ -128,31 +127,24 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn endpoint(
-        &mut self,
-        mapping: &ModelMapping,
-        url: Url,
-        headers: HeaderMap,
-    ) -> Result<Endpoint, RegistryError> {
-        Ok(Endpoint {
-            client: self.client(mapping.timeouts.connect)?,
+    fn endpoint(&mut self, mapping: &ModelMapping, url: Url, headers: HeaderMap) -> Endpoint {
+        Endpoint {
+            client: self.client(mapping.timeouts.connect),
             url,
             headers,
             key: mapping.api_key.clone(),
             timeouts: mapping.timeouts,
-        })
+        }
     }
 
-    fn client(&mut self, connect_timeout: Duration) -> Result<reqwest::Client, RegistryError> {
+    fn client(&mut self, connect_timeout: Duration) -> LazyClient {
         let same = |(timeout, _): &&(Duration, _)| *timeout == connect_timeout;
         if let Some((_, client)) = self.clients.iter().find(same) {
-            return Ok(client.clone());
+            return client.clone();
         }
-        let client = http::client(connect_timeout).map_err(|failure| RegistryError::Client {
-            detail: failure.to_string(),
-        })?;
+        let client = LazyClient::new(connect_timeout);
         self.clients.push((connect_timeout, client.clone()));
-        Ok(client)
+        client
     }
 }
 
@@ -163,7 +155,7 @@ impl<'a> Builder<'a> {
 pub(crate) fn openai_endpoint(
     mapping: &ModelMapping,
     path: &str,
-    client: reqwest::Client,
+    client: LazyClient,
 ) -> Result<Endpoint, RegistryError> {
     let base = base_url(mapping, openai::DEFAULT_BASE_URL)?;
     let mut headers = HeaderMap::new();

@@ -3,9 +3,8 @@
 //! A list names models. Each is looked up like any other, and where it belongs to another entry that
 //! has a list of its own, that list goes on. A model of the same entry is one of its own and no way on.
 
-use globset::GlobMatcher;
-
 use super::{RegistryError, names};
+use crate::glob::NameGlob;
 
 /// Most models behind one; each may cost the caller a whole timeout.
 pub const CHAIN_MAX: usize = 8;
@@ -59,7 +58,7 @@ pub fn chains(entries: &[Entry<'_>]) -> Result<Vec<Vec<String>>, RegistryError> 
 
 struct Walk<'a> {
     entries: &'a [Entry<'a>],
-    matchers: &'a [GlobMatcher],
+    matchers: &'a [NameGlob],
 }
 
 impl Walk<'_> {
