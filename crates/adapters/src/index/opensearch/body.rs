@@ -98,9 +98,8 @@ pub(super) struct Put<'a> {
 }
 
 impl Put<'_> {
-    /// What the version is called that replaces those of the documents of OpenSearch `found`: greater
-    /// than theirs, and the same for the same chunks, so that who writes it again or at the same time
-    /// writes the same documents.
+    /// What the version is called that replaces those that were `found`: greater than their names, and
+    /// the same for the same chunks, so that two who write them at once write the same documents.
     pub(super) fn generation(&self, found: &[Found]) -> String {
         let latest = found.iter().filter_map(|found| {
             let (number, _) = found.generation.as_deref()?.split_once('-')?;
@@ -112,10 +111,6 @@ impl Put<'_> {
         for part in [&self.target.scope, &self.key.data_source_id, &key] {
             hash.update(part.as_bytes());
             // No text has this byte.
-            hash.update([0xff]);
-        }
-        for found in found {
-            hash.update(found.id.as_bytes());
             hash.update([0xff]);
         }
         for chunk in self.documents("") {
