@@ -72,6 +72,22 @@ def test_a_bucket_of_s3(control, runtime, s3):
     assert found == {"in/a.txt", "in/deep/b.md"}
 
 
+def test_a_key_that_cannot_be_asked_for_fails_alone(control, runtime, s3):
+    odd = ["odd//b.txt", "odd/./c.txt", "odd/d\x01.txt"]
+    put(s3, {"odd/a.txt": "The heron waits.", "odd/z&<z>.txt": "The otter sleeps."} | dict.fromkeys(odd, "Lost."))
+    base = knowledge.create(control)
+    source = knowledge.s3_source(control, base, BUCKET, prefix="odd")
+    ended = knowledge.end(control, base, source, knowledge.start(control, base, source))
+    assert ended["status"] == "COMPLETE"
+    assert knowledge.counts(ended) == {"scanned": 5, "new": 2, "failed": 3}
+    found = {knowledge.key(one) for one in knowledge.retrieve(runtime, base, "heron otter", 10)}
+    assert found == {"odd/a.txt", "odd/z&<z>.txt"}
+    told = knowledge.documents(control, base, source)
+    for key in odd:
+        status, reason = told[f"s3://{BUCKET}/{key}"]
+        assert status == "FAILED" and "the key is not a plain relative path" in reason, (status, reason)
+
+
 @pytest.mark.skipif(not os.environ.get("OUTCROP_ALL"), reason="OUTCROP_ALL is not set: moto takes ten seconds to be filled")
 def test_more_than_one_page(control, s3):
     put(s3, {f"many/{number:04}.txt": f"Number {number}." for number in range(MANY)})

@@ -35,6 +35,8 @@ struct Index {
 pub(crate) struct Behaviour {
     /// Takes neither ids nor `refresh`, and shows writes only after some searches.
     pub(crate) serverless: bool,
+    /// Shows what a bulk request writes bit by bit, and answers others meanwhile.
+    pub(crate) piecemeal: bool,
 }
 
 #[derive(Default)]
@@ -134,13 +136,50 @@ async fn serve(
         .path_and_query()
         .map_or("", |path| path.as_str())
         .to_owned();
-    let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-    state.requests.push(format!("{} {path}", parts.method));
-    let (status, answer) = state.answer(behaviour, parts.method.as_str(), &path, &body);
+    let method = parts.method.as_str();
+    let pieces = if behaviour.piecemeal && path.contains("/_bulk") {
+        pieces(&body)
+    } else {
+        vec![body]
+    };
+    let (mut status, mut answer) = (200, Value::Null);
+    for piece in pieces {
+        let (of_piece, mut next) = {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.requests.push(format!("{method} {path}"));
+            state.answer(behaviour, method, &path, &piece)
+        };
+        status = of_piece;
+        match (items(&mut answer), items(&mut next)) {
+            (Some(items), Some(more)) => items.append(more),
+            _ => answer = next,
+        }
+        tokio::task::yield_now().await;
+    }
     let answer = Response::builder()
         .status(status)
         .body(Full::new(answer.to_string().into()));
     Ok(answer.expect("a response"))
+}
+
+fn items(answer: &mut Value) -> Option<&mut Vec<Value>> {
+    answer.get_mut("items")?.as_array_mut()
+}
+
+/// The actions of a bulk request, each by itself.
+fn pieces(body: &Bytes) -> Vec<Bytes> {
+    let text = std::str::from_utf8(body).expect("text");
+    let mut lines = text.lines();
+    let mut pieces = Vec::new();
+    while let Some(action) = lines.next() {
+        let mut piece = format!("{action}\n");
+        if action.starts_with("{\"index\"") {
+            piece.push_str(lines.next().expect("a document"));
+            piece.push('\n');
+        }
+        pieces.push(piece.into());
+    }
+    pieces
 }
 
 fn refused(status: u16, kind: &str, reason: &str) -> Answer {

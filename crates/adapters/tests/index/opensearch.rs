@@ -81,7 +81,10 @@ async fn a_shared_index_of_a_cluster_passes_the_suite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_collection_without_ids_and_refresh_shows_what_was_written() {
-    let behaviour = Behaviour { serverless: true };
+    let behaviour = Behaviour {
+        serverless: true,
+        ..Behaviour::default()
+    };
     let server = OpenSearch::start(behaviour).await;
     let options = OpenSearchOptions {
         url: Some(server.url().parse().expect("a good URL")),

@@ -1,7 +1,8 @@
 //! Reads: searches, and what the index holds.
 //!
-//! While a document is replaced, its old chunks and the new ones are there together for a moment. An
-//! answer with both asks which version is whole, and asks again without the other.
+//! While a document is replaced, its old chunks and the new ones are there together for a moment. A
+//! search that finds both asks which version is whole, and asks again without the other; if it was the
+//! old one, that must still be whole afterwards, or all of it begins anew.
 //!
 //! Invariant: an answer has chunks of one version of a document only.
 
@@ -13,6 +14,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::key;
+use super::body::Version;
 use super::client::Body;
 use super::foreign::Fields;
 use super::target::Target;
@@ -28,7 +30,16 @@ const LOOKED_MAX: usize = 1_000;
 /// How many more results are asked for where too many of them did not match.
 const LOOKED_FACTOR: usize = 4;
 /// How often a search is asked again because a document was replaced meanwhile.
-const REPEATS_MAX: usize = 3;
+const REPEATS_MAX: usize = 5;
+
+/// What a search makes of documents that are being replaced.
+#[derive(Default)]
+struct Choice {
+    /// Versions that are not to be found.
+    left_out: Vec<Version>,
+    /// Old versions that are to be found, and may be deleted any moment.
+    relied_on: Vec<Version>,
+}
 
 impl Inner {
     /// A search; `None` where there is no index.
@@ -132,18 +143,27 @@ impl Inner {
             },
         };
         let filter = search.filter.as_ref();
-        let mut stale = Vec::new();
+        let mut choice = Choice::default();
         let mut repeats = 0;
         loop {
-            let allowed = body::allowed(target, filter, fields.as_ref(), &stale);
+            let allowed = body::allowed(target, filter, fields.as_ref(), &choice.left_out);
             let mut found = self.matching(target, search, &allowed, limit).await?;
-            let more = self.stale(target, &found).await?;
-            if more.is_empty() || repeats == REPEATS_MAX {
-                found.retain(|hit| body::version(hit).is_none_or(|one| !more.contains(&one)));
+            let is_last = repeats == REPEATS_MAX;
+            repeats += 1;
+            if !is_last && !self.are_whole(target, &choice.relied_on).await? {
+                choice = Choice::default();
+                continue;
+            }
+            let more = self.choose(target, &found).await?;
+            if more.left_out.is_empty() || is_last {
+                let left_out = |hit: &Value| {
+                    body::version(hit).is_some_and(|one| more.left_out.contains(&one))
+                };
+                found.retain(|hit| !left_out(hit));
                 return Ok(best(target, &search.by, &found, limit));
             }
-            stale.extend(more);
-            repeats += 1;
+            choice.left_out.extend(more.left_out);
+            choice.relied_on.extend(more.relied_on);
         }
     }
 
@@ -180,41 +200,47 @@ impl Inner {
         }
     }
 
-    /// The versions among some hits that are not to be seen, because another of the same document is.
-    async fn stale(
-        &self,
-        target: &Target,
-        found: &[Value],
-    ) -> Result<Vec<body::Version>, IndexError> {
-        let mut documents: BTreeMap<_, BTreeSet<body::Version>> = BTreeMap::new();
+    /// Chooses among the versions of each document that some hits are of: the latest that is whole. Where
+    /// a later one is not whole, an old one is, for it is deleted after that.
+    async fn choose(&self, target: &Target, found: &[Value]) -> Result<Choice, IndexError> {
+        let mut documents: BTreeMap<_, BTreeSet<Version>> = BTreeMap::new();
         for version in found.iter().filter_map(body::version) {
             let versions = documents.entry(version.document.clone()).or_default();
             versions.insert(version);
         }
-        let mut stale = Vec::new();
-        for versions in documents.into_values().filter(|all| all.len() > 1) {
-            let mut left: Vec<body::Version> = versions.into_iter().collect();
-            let seen = self.to_be_seen(target, &left).await?;
-            left.remove(seen);
-            stale.extend(left);
+        let mut choice = Choice::default();
+        for versions in documents.into_values() {
+            let mut versions: Vec<Version> = versions.into_iter().collect();
+            let Some(mut seen) = versions.pop() else {
+                continue;
+            };
+            while let Some(earlier) = versions.pop() {
+                if self.is_whole(target, &seen).await? {
+                    choice.left_out.push(earlier);
+                    break;
+                }
+                choice.left_out.push(std::mem::replace(&mut seen, earlier));
+                if versions.is_empty() {
+                    choice.relied_on.push(seen.clone());
+                }
+            }
+            choice.left_out.extend(versions);
         }
-        Ok(stale)
+        Ok(choice)
     }
 
-    /// Which of several versions of a document, the oldest first, is the latest that is whole. An old
-    /// one is, as long as a later one is not: it is deleted after that.
-    async fn to_be_seen(
-        &self,
-        target: &Target,
-        versions: &[body::Version],
-    ) -> Result<usize, IndexError> {
-        for (place, version) in versions.iter().enumerate().skip(1).rev() {
-            let which = body::of_version(target, version);
-            if self.count(target, &which).await? >= version.chunks {
-                return Ok(place);
+    async fn is_whole(&self, target: &Target, version: &Version) -> Result<bool, IndexError> {
+        let which = body::of_version(target, version);
+        Ok(self.count(target, &which).await? >= version.chunks)
+    }
+
+    async fn are_whole(&self, target: &Target, versions: &[Version]) -> Result<bool, IndexError> {
+        for version in versions {
+            if !self.is_whole(target, version).await? {
+                return Ok(false);
             }
         }
-        Ok(0)
+        Ok(true)
     }
 
     pub(super) async fn documents(

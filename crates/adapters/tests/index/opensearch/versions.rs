@@ -143,3 +143,45 @@ async fn what_a_crash_left_goes_with_the_next_write() {
         only("first", 3)[2]
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn searches_see_documents_whole_while_they_are_replaced() {
+    const VERSIONS: usize = 60;
+    let behaviour = Behaviour {
+        piecemeal: true,
+        ..Behaviour::default()
+    };
+    let server = OpenSearch::start(behaviour).await;
+    let index = Arc::new(open(&server.url(), OpenSearchAuth::None));
+    let place = place("REPLACED01", Some(&serverless()));
+    put(&index, &place, "v0", 3).await;
+    let writer = {
+        let (index, place) = (Arc::clone(&index), place.clone());
+        tokio::spawn(async move {
+            for version in 1..VERSIONS {
+                put(&index, &place, &format!("v{version}"), 3 + version % 7).await;
+            }
+        })
+    };
+    let (mut searches, mut last, mut seen) = (0, 0, 0);
+    while !writer.is_finished() {
+        let by = match searches % 2 {
+            0 => SearchBy::Vector(Random::new(1).vector(DIMENSIONS)),
+            _ => SearchBy::Text("policy".to_owned()),
+        };
+        let hits = find(&*index, &place, by, 50).await;
+        let version = |hit: &Hit| -> usize {
+            let name = hit.chunk_id.split('-').next().expect("a name");
+            name[1..].parse().expect("a version")
+        };
+        let first = version(hits.first().expect("never nothing"));
+        assert!(hits.iter().all(|hit| version(hit) == first), "{hits:?}");
+        assert_eq!(hits.len(), 3 + first % 7, "version {first}");
+        assert!(first >= last, "{first} after {last}");
+        seen += usize::from(first > last);
+        last = first;
+        searches += 1;
+    }
+    writer.await.expect("no panic");
+    assert!(seen > 2, "{seen} of {VERSIONS} seen in {searches} searches");
+}
