@@ -404,7 +404,8 @@ pub struct ObjectPage {
 /// read leaves out the rest, and says so when asked.
 pub trait DocumentSource: Send + Sync {
     /// Objects whose keys begin with `prefix`, in the order of their keys' bytes, at most a thousand at
-    /// once; those behind `after`: [`ObjectPage::next`] of the page before, or any other key.
+    /// once; those behind `after`: [`ObjectPage::next`] of the page before, or any other key. Keys that
+    /// cannot be read are among them, and [`Self::read`] says why.
     fn list<'a>(
         &'a self,
         bucket: &'a str,

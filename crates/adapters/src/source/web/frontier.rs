@@ -76,6 +76,8 @@ pub(super) struct Frontier {
 
 #[derive(Debug)]
 struct Host {
+    /// Those of one name share its rate.
+    name: Box<str>,
     queue: VecDeque<Visit>,
     rules: Option<Arc<Rules>>,
     robots_tries: u8,
@@ -113,6 +115,7 @@ impl Frontier {
             .hosts
             .entry(origin(&visit.url))
             .or_insert_with(|| Host {
+                name: visit.url.host_str().unwrap_or_default().into(),
                 queue: VecDeque::new(),
                 rules: None,
                 robots_tries: 0,
@@ -169,7 +172,12 @@ impl Frontier {
             ),
         };
         host.busy = true;
-        host.next = now + host.interval;
+        let next = now + host.interval;
+        let name = host.name.clone();
+        // The same host may serve both http and https, each with a robots.txt of its own.
+        for host in self.hosts.values_mut().filter(|host| host.name == name) {
+            host.next = host.next.max(next);
+        }
         self.turn = Some(origin.clone());
         Next::Now(origin, work)
     }

@@ -71,6 +71,9 @@ impl Find {
         text: &str,
     ) -> Result<Vec<Row>, Failure> {
         let question = self.question(session, layout, text).await?;
+        if question.words.is_empty() {
+            return Ok(Vec::new());
+        }
         let (rare, common) = split(&question.words);
         let mut promising = common;
         if !rare.is_empty() {
@@ -82,9 +85,6 @@ impl Find {
             if promising.is_empty() {
                 return Ok(rows);
             }
-        }
-        if promising.is_empty() {
-            return Ok(Vec::new());
         }
         self.scored(session, layout, &question, rare, promising)
             .await

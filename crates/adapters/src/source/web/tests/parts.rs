@@ -68,6 +68,26 @@ async fn hosts_take_turns_and_wait() {
 }
 
 #[test]
+fn http_and_https_of_a_host_share_its_rate() {
+    let (second, now) = (Duration::from_secs(1), Instant::now());
+    let mut frontier = Frontier::new(second, 5);
+    for url in ["http://a/1", "https://a/1", "https://b/1"] {
+        let visit = Visit {
+            url: url.parse().expect("a URL"),
+            seed: false,
+            hops: 0,
+            tries: 0,
+        };
+        frontier.add(visit, now).expect("there is room");
+    }
+    assert_eq!(served(&mut frontier, now), Some("http://a".to_owned()));
+    assert_eq!(served(&mut frontier, now), Some("https://b".to_owned()));
+    assert!(matches!(frontier.next(now), Next::At(at) if at == now + second));
+    let served = served(&mut frontier, now + second);
+    assert_eq!(served, Some("https://a".to_owned()));
+}
+
+#[test]
 fn what_cannot_be_followed_is_told() {
     let plan = |seed: &str, crawler: Value| {
         Plan::of(&configuration(&[seed.to_owned()], crawler))
