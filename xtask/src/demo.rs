@@ -1,7 +1,8 @@
 //! `cargo xtask demo`: from a fresh checkout to the guide's support agent answering a question.
 //!
-//! Real boto3 defines the agent, its Lambda handler runs unmodified, and the embedded model plans: no
-//! account, no key, no other server. Nothing keeps running afterwards; the last lines say how to go on.
+//! Real boto3 defines the agent, its Lambda handler runs unmodified, and the embedded model plans; a
+//! folder of documents becomes a knowledge base and is searched. No account, no key, no other server.
+//! Nothing keeps running afterwards; the last lines say how to go on.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,6 +17,10 @@ use crate::shell;
 const QUESTION: &str = "Where is order A-482?";
 /// Its configuration, from the checkout.
 const CONFIG: &str = "examples/support-agent/outcrop.toml";
+
+/// Documents of the same shop, which become a knowledge base, and what is looked for in them.
+const POLICIES: &str = "examples/support-agent/policies";
+const SOUGHT: &str = "How long do I have to send something back?";
 
 /// The region that define.py defines the agent in; given by name, since the user's own AWS settings
 /// may name another.
@@ -88,11 +93,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     invoke
         .args(["--endpoint", &server.url()])
         .arg(&args.question);
-    let asked = shell::run(&mut invoke);
-    if asked.is_err() {
-        println!("\nThe server's log:\n{}", server.log_text());
-    }
-    asked?;
+    logged(&server, shell::run(&mut invoke))?;
+
+    step(&format!("Making a knowledge base of {POLICIES}"));
+    let kb = |arguments: &[&str]| {
+        let mut kb = environment.command(&outcrop);
+        kb.arg("kb").args(arguments);
+        kb.args(["--region", REGION, "--endpoint", &server.url()]);
+        kb
+    };
+    // Its id is all that it prints on standard output.
+    let made = logged(
+        &server,
+        shell::output(&mut kb(&["create", "policies", POLICIES])),
+    )?;
+    println!("{}", made.trim());
+    step(&format!("Looking in it for: {SOUGHT}"));
+    let search = ["search", "policies", SOUGHT, "--number", "2"];
+    logged(&server, shell::run(&mut kb(&search)))?;
     server.stop()?;
 
     let shown = |path: &std::path::Path| path.display().to_string();
@@ -102,6 +120,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
          PATH={bin}:$PATH {outcrop} serve --config {CONFIG} --data-dir {data}\n\n\
          Talk to the agent from a second terminal (without a question it keeps asking for one):\n\n    \
          {outcrop} invoke --agent support-bot --alias PROD --region {REGION}\n\n\
+         Ask the knowledge base something else, and let agents search it (docs/knowledge-bases.md):\n\n    \
+         {outcrop} kb search policies --region {REGION} \"What if my parcel is lost?\"\n\n\
          Or from your own program, with nothing changed but the endpoint:\n\n    \
          boto3.client(\"bedrock-agent-runtime\", region_name=\"{REGION}\", endpoint_url=\"http://127.0.0.1:8474\")\n\n\
          The embedded model is for a first look. For real work, name another under [[models]] in\n\
@@ -111,6 +131,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         data = shown(&data),
     );
     Ok(())
+}
+
+/// The outcome of a step, with the server's log where it failed.
+fn logged<T>(server: &Server, outcome: Result<T>) -> Result<T> {
+    if outcome.is_err() {
+        println!("\nThe server's log:\n{}", server.log_text());
+    }
+    outcome
 }
 
 fn step(text: &str) {

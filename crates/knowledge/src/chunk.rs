@@ -76,10 +76,7 @@ pub enum Strategy {
 
 impl Default for Strategy {
     fn default() -> Self {
-        Self::Fixed {
-            max_tokens: DEFAULT_TOKENS,
-            overlap_tokens: DEFAULT_TOKENS * DEFAULT_OVERLAP / 100,
-        }
+        Self::fitting(DEFAULT_TOKENS)
     }
 }
 
@@ -110,13 +107,27 @@ pub enum StrategyError {
 }
 
 impl Strategy {
-    /// The strategy of a data source; `None`: the default.
+    /// The default for an embedding model that reads at most `tokens_max` tokens: what a longer chunk
+    /// says behind them could not be found by its vector.
+    fn fitting(tokens_max: usize) -> Self {
+        let max_tokens = DEFAULT_TOKENS.min(tokens_max).max(1);
+        Self::Fixed {
+            max_tokens,
+            overlap_tokens: max_tokens * DEFAULT_OVERLAP / 100,
+        }
+    }
+
+    /// The strategy of a data source; `None`: the default, for an embedding model that reads at most
+    /// `tokens_max` tokens.
     ///
     /// # Errors
     /// See [`StrategyError`].
-    pub fn of(configuration: Option<&ChunkingConfiguration>) -> Result<Self, StrategyError> {
+    pub fn of(
+        configuration: Option<&ChunkingConfiguration>,
+        tokens_max: usize,
+    ) -> Result<Self, StrategyError> {
         let Some(configuration) = configuration else {
-            return Ok(Self::default());
+            return Ok(Self::fitting(tokens_max));
         };
         let strategy = configuration.chunking_strategy;
         let missing = |member| StrategyError::Missing { strategy, member };

@@ -33,6 +33,7 @@ use outcrop_adapters::source::{BucketFolder, Buckets, S3Buckets, S3Settings, Web
 use outcrop_adapters::system::{RandomIds, SystemClock};
 use outcrop_engine::action::Strictness;
 use outcrop_engine::port::{DocumentSource, FunctionPackages, ModelProvider};
+use outcrop_index::EmbeddedIndex;
 use outcrop_service::Service;
 use outcrop_service::lambda::directory::{Family, Found, FunctionDirectory, UploadedFunction};
 use outcrop_service::outcrop_api::functions;
@@ -58,6 +59,7 @@ use crate::server::signature::Signatures;
 pub(crate) struct App {
     service: Arc<Service>,
     functions: Arc<FunctionRegistry>,
+    index: Arc<EmbeddedIndex>,
     #[cfg(target_os = "linux")]
     code: Arc<PythonInterpreter>,
     router: Router,
@@ -86,12 +88,13 @@ impl App {
         tokio::spawn(async move { functions.prepare().await });
     }
 
-    /// Journals the turns that are still in flight and ends all workers.
+    /// Journals the turns that are still in flight, ends all workers and closes the index.
     pub(crate) async fn close(&self) {
         self.service.shutdown().await;
         self.functions.shutdown().await;
         #[cfg(target_os = "linux")]
         self.code.shutdown().await;
+        self.index.close().await;
     }
 }
 
@@ -123,13 +126,14 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     #[cfg(target_os = "linux")]
     let code = Arc::new(code_interpreter(config, sandbox.clone()));
     let models: Arc<dyn ModelProvider> = Arc::new(models(config)?);
+    let indexes = indexes::indexes(config)?;
     let ports = Ports {
         retriever: None,
         knowledge: KnowledgePorts {
             embedder: Arc::new(embeddings::embeddings(config)?),
             reranker: Arc::new(rerankers::rerankers(config, &models)?),
             extractor: Arc::new(ChildExtractor::new(ExtractorSettings::of_this_program()?)),
-            index: indexes::index(config)?,
+            index: indexes.router,
             crawler: Some(Arc::new(WebCrawler::new(config.crawler.clone()))),
         },
         store: store.clone(),
@@ -163,6 +167,7 @@ pub(crate) async fn compose(config: &Config) -> anyhow::Result<App> {
     Ok(App {
         service,
         functions,
+        index: indexes.embedded,
         #[cfg(target_os = "linux")]
         code,
         router,

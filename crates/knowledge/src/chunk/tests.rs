@@ -148,9 +148,11 @@ fn the_default_packs_sentences_and_repeats_a_fifth() {
     );
     assert_eq!(
         Strategy::default(),
-        Strategy::of(None).expect("it is the default")
+        Strategy::of(None, 8_192).expect("it is the default")
     );
     assert_eq!(Strategy::default(), fixed(300, 60));
+    // A model that reads less gets no chunk whose end it would not see.
+    assert_eq!(Strategy::of(None, 254), Ok(fixed(254, 50)));
 }
 
 #[test]
@@ -377,7 +379,7 @@ fn strategies_of_data_sources() {
     let of = |configuration: Value| {
         let configuration: ChunkingConfiguration =
             serde_json::from_value(configuration).expect("it has the API's shape");
-        Strategy::of(Some(&configuration)).map_err(|error| error.to_string())
+        Strategy::of(Some(&configuration), 254).map_err(|error| error.to_string())
     };
     let valid = [
         (json!({"chunkingStrategy": "NONE"}), Strategy::Whole),

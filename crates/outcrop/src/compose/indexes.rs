@@ -13,11 +13,19 @@ use crate::config::{Config, Durability, INDEX_CONNECTIONS, IndexEngine};
 /// The folder of the embedded index within the data folder.
 const FOLDER: &str = "knowledge";
 
+/// Where all knowledge bases keep their chunks.
+pub(super) struct Indexes {
+    /// The choice among all engines.
+    pub(super) router: Arc<dyn ChunkIndex>,
+    /// The engine in this process, to be closed in the end.
+    pub(super) embedded: Arc<EmbeddedIndex>,
+}
+
 /// The index of all knowledge bases. What `[[indexes]]` does not name is in the database that is the
 /// store, where there is one, for `embedded` belongs to one machine; else in `embedded`. Contacts
 /// nothing.
-pub(super) fn index(config: &Config) -> anyhow::Result<Arc<dyn ChunkIndex>> {
-    let embedded: Arc<dyn ChunkIndex> = Arc::new(EmbeddedIndex::new(EmbeddedOptions {
+pub(super) fn indexes(config: &Config) -> anyhow::Result<Indexes> {
+    let embedded = Arc::new(EmbeddedIndex::new(EmbeddedOptions {
         durability: match config.durability {
             Durability::Process => outcrop_index::Durability::Process,
             Durability::Power => outcrop_index::Durability::Power,
@@ -27,7 +35,7 @@ pub(super) fn index(config: &Config) -> anyhow::Result<Arc<dyn ChunkIndex>> {
     let mut routes = Vec::with_capacity(config.indexes.len());
     for route in &config.indexes {
         let index: Arc<dyn ChunkIndex> = match &route.engine {
-            IndexEngine::Embedded => Arc::clone(&embedded),
+            IndexEngine::Embedded => embedded.clone(),
             IndexEngine::Postgres(options) => Arc::new(PostgresIndex::new(options.clone())?),
             IndexEngine::OpenSearch(options) => Arc::new(OpenSearchIndex::new(options.clone())?),
         };
@@ -38,7 +46,10 @@ pub(super) fn index(config: &Config) -> anyhow::Result<Arc<dyn ChunkIndex>> {
             url: url.clone(),
             connections: INDEX_CONNECTIONS,
         })?),
-        None => embedded,
+        None => embedded.clone(),
     };
-    Ok(Arc::new(IndexRouter::new(routes, otherwise)?))
+    Ok(Indexes {
+        router: Arc::new(IndexRouter::new(routes, otherwise)?),
+        embedded,
+    })
 }

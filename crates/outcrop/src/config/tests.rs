@@ -283,7 +283,7 @@ fn wrong_types_and_values_name_their_line() {
             outcrop.toml:1: `us west` is not a region such as us-west-2
             outcrop.toml:2: `12` is not an account id: twelve digits
             outcrop.toml:5: `model_calls` must be 1 to 1000, not 0
-            outcrop.toml:7: `a=b=c` is not a log filter such as info or outcrop=debug,warn: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
+            outcrop.toml:7: `a=b=c` is not a log filter such as info or outcrop=debug,warn: invalid filter directive: too many '=' in filter directive, expected 0 or 1
             outcrop.toml:9: `localhost:9000` is not an http:// or https:// URL"#]],
     );
     refused(

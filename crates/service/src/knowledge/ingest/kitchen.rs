@@ -24,7 +24,7 @@ use crate::knowledge::Base;
 pub(super) use pieces::Piece;
 
 /// Changes when documents are made into chunks in another way, so that they all are once more.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 /// Sentences embedded at a time where the distances between them decide.
 const SENTENCES_AT_ONCE: usize = 512;
 
@@ -74,8 +74,6 @@ impl Kitchen {
         let transformation =
             ingestion.and_then(|given| given.custom_transformation_configuration.clone());
         check_served(data_source).map_err(Trouble::Failed)?;
-        let strategy =
-            Strategy::of(chunking).map_err(|cause| Trouble::Failed(cause.to_string()))?;
         let knowledge = &shared.ports.knowledge;
         let model = knowledge.embedder.model(&base.embedding).await;
         let model = model.map_err(|cause| {
@@ -84,6 +82,8 @@ impl Kitchen {
                 base.embedding.model
             ))
         })?;
+        let strategy = Strategy::of(chunking, model.tokens_max)
+            .map_err(|cause| Trouble::Failed(cause.to_string()))?;
         let holds = shared
             .patiently(|| knowledge.index.identity(&base.place))
             .await
