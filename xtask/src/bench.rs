@@ -104,6 +104,7 @@ struct Findings {
     control: Vec<control::Calls>,
     cold_start: Vec<Duration>,
     idle_kib: u64,
+    defined_kib: u64,
     loaded_kib: u64,
     bytes_per_session: f64,
     sessions: u64,
@@ -143,7 +144,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The embedded index next to FAISS and LanceDB on the same vectors.
+/// The embedded index next to FAISS and `LanceDB` on the same vectors.
 fn index(environment: &Environment) -> Result<()> {
     let requirements = environment
         .root
@@ -207,10 +208,12 @@ impl<'a> Bench<'a> {
 
         self.configure(&stub)?;
         let server = self.server()?;
-        let agent = self.define(&server, "bench", "order-tools")?;
         std::thread::sleep(SETTLE);
         let process = Process::new(server.id());
         let idle_kib = process.resident_kib()?;
+        let agent = self.define(&server, "bench", "order-tools")?;
+        std::thread::sleep(SETTLE);
+        let defined_kib = process.resident_kib()?;
         let mut modes = Vec::new();
         for (streamed, raw) in [false, true].into_iter().zip(raws) {
             let name = if streamed { "streamed" } else { "unstreamed" };
@@ -249,6 +252,7 @@ impl<'a> Bench<'a> {
             control,
             cold_start,
             idle_kib,
+            defined_kib,
             loaded_kib,
             bytes_per_session,
             sessions,

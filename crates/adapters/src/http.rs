@@ -168,13 +168,11 @@ impl LazyClient {
             connect_timeout,
             client: made,
         } = &*self.0;
-        match made.get() {
-            Some(client) => Ok(client),
-            None => {
-                let client = client(*connect_timeout)?;
-                Ok(made.get_or_init(|| client))
-            }
+        if let Some(client) = made.get() {
+            return Ok(client);
         }
+        let client = client(*connect_timeout)?;
+        Ok(made.get_or_init(|| client))
     }
 }
 

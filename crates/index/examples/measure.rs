@@ -7,6 +7,11 @@
 //!
 //! Not here: making the vectors and comparing with others (`outcrop_e2e.index_speed`).
 
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts and times of a measurement are far below 2^52"
+)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -167,7 +167,7 @@ impl EmbeddedIndex {
             .await?
         };
         if wants_graph {
-            build_graphs(base);
+            build_graphs(&base);
         }
         Ok(())
     }
@@ -251,7 +251,7 @@ impl Inner {
             });
             self.sweep();
             if base.wants_graph() {
-                build_graphs(Arc::clone(base));
+                build_graphs(base);
             }
         }
         Ok(base)
@@ -334,12 +334,12 @@ async fn close(slot: &Slot) -> bool {
 
 /// Builds graphs on a thread of its own: it takes long, and a runtime that shuts down waits for the
 /// threads it lends.
-fn build_graphs(base: Arc<Base>) {
+fn build_graphs(base: &Arc<Base>) {
     if !base.take_building() {
         return;
     }
     let thread = std::thread::Builder::new().name("vector-graph".to_owned());
-    let built = Arc::clone(&base);
+    let built = Arc::clone(base);
     if let Err(error) = thread.spawn(move || built.build_graphs()) {
         base.leave_building();
         tracing::warn!(%error, "vector graph not built: no thread");

@@ -183,7 +183,10 @@ struct Scan<'a> {
 impl SimdOp for Scan<'_> {
     type Output = ();
 
-    // Only what is inlined here is compiled for those instructions.
+    #[expect(
+        clippy::inline_always,
+        reason = "only what is inlined is compiled for those instructions"
+    )]
     #[inline(always)]
     fn eval<I: Isa>(self, _isa: I) {
         let codes = self.codes;
@@ -269,6 +272,10 @@ fn weight(code: &[i8]) -> f32 {
 }
 
 /// At most 16,129 times the dimensions, of which there are at most tens of thousands.
+#[expect(
+    clippy::inline_always,
+    reason = "only what is inlined is compiled for the instructions of a scan"
+)]
 #[inline(always)]
 fn dot(one: &[i8], other: &[i8]) -> i32 {
     one.iter()

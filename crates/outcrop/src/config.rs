@@ -515,13 +515,13 @@ pub(crate) struct Environment(BTreeMap<String, String>);
 impl Environment {
     /// The variables of this process. Those that are not UTF-8 cannot be settings and are left out.
     pub(crate) fn of_process() -> Self {
-        Self(
-            std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
-        )
+        let mut variables = BTreeMap::new();
+        for (name, value) in std::env::vars_os() {
+            if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string()) {
+                variables.insert(name, value);
+            }
+        }
+        Self(variables)
     }
 
     /// The value of `name`, unless unset or empty.

@@ -279,12 +279,12 @@ fn wrong_types_and_values_name_their_line() {
     );
     refused(
         "region = \"us west\"\naccount_id = \"12\"\n[limits]\n\nmodel_calls = 0\n[log]\nfilter = \"a=b=c\"\n[s3]\nendpoint = \"localhost:9000\"\n",
-        &expect![[r#"
+        &expect![[r"
             outcrop.toml:1: `us west` is not a region such as us-west-2
             outcrop.toml:2: `12` is not an account id: twelve digits
             outcrop.toml:5: `model_calls` must be 1 to 1000, not 0
             outcrop.toml:7: `a=b=c` is not a log filter such as info or outcrop=debug,warn: invalid filter directive: too many '=' in filter directive, expected 0 or 1
-            outcrop.toml:9: `localhost:9000` is not an http:// or https:// URL"#]],
+            outcrop.toml:9: `localhost:9000` is not an http:// or https:// URL"]],
     );
     refused(
         "[[models]]\nprovider = \"openai\"\nmatch = \"[\"\nbase_url = \"localhost:1\"\n[[models]]\nmatch = \"*\"\nprovider = \"local\"\nregion = \"us-east-1\"\n[[models]]\nmatch = \"a\"\nprovider = \"anthropic\"\n",

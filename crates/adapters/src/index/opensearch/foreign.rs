@@ -41,12 +41,15 @@ pub(super) fn may_match(fields: &Fields, filter: &Filter) -> Value {
             let all = filters.iter().map(|part| may_match(fields, part));
             json!({"bool": {"filter": all.collect::<Vec<_>>()}})
         }
-        Filter::Any(filters) => any(filters.iter().map(|part| may_match(fields, part)).collect()),
+        Filter::Any(filters) => {
+            let any_of = filters.iter().map(|part| may_match(fields, part));
+            any(&any_of.collect::<Vec<_>>())
+        }
         Filter::Attribute { key, condition } => attribute(fields, key, condition),
     }
 }
 
-fn any(queries: Vec<Value>) -> Value {
+fn any(queries: &[Value]) -> Value {
     json!({"bool": {"should": queries, "minimum_should_match": 1}})
 }
 
@@ -62,7 +65,7 @@ fn attribute(fields: &Fields, key: &str, condition: &Condition) -> Value {
     let equals = |value: &MetadataValue| equals(key, &kind, value).unwrap_or(is_there.clone());
     let asked = match condition {
         Condition::Equals(value) => Some(equals(value)),
-        Condition::In(values) => Some(any(values.iter().map(equals).collect())),
+        Condition::In(values) => Some(any(&values.iter().map(equals).collect::<Vec<_>>())),
         Condition::GreaterThan(limit) | Condition::GreaterThanOrEquals(limit) => {
             number(key, &kind, *limit, |limit| json!({"gte": limit.floor()}))
         }
@@ -162,7 +165,7 @@ fn text(key: &str, kind: &Kind, wanted: &str, query: impl FnOnce(&str) -> Value)
         "filter": [{"exists": {"field": key}}],
         "must_not": [{"exists": {"field": name}}]
     }});
-    Some(any(vec![query(name), too_long]))
+    Some(any(&[query(name), too_long]))
 }
 
 /// A range of the numbers of a field, wide enough for one that keeps whole numbers only.

@@ -83,9 +83,9 @@ fn attributes(random: &mut Random, number: usize) -> Metadata {
         ("it's \"odd\"", MetadataValue::String(text())),
         ("tags", MetadataValue::StringList(vec![text(), text()])),
         ("year", MetadataValue::Number(NUMBERS[number % 6])),
-        ("draft", MetadataValue::Boolean(number % 2 == 0)),
+        ("draft", MetadataValue::Boolean(number.is_multiple_of(2))),
     ];
-    if number % 10 == 0 {
+    if number.is_multiple_of(10) {
         all[0].1 = MetadataValue::String(long);
     }
     all.remove(number % 7 % all.len());
