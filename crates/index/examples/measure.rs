@@ -262,17 +262,17 @@ impl Random {
 }
 
 fn floats(path: &Path) -> Result<Vec<f32>, Error> {
-    Ok(words(path)?.map(f32::from_le_bytes).collect())
+    Ok(words(path)?.into_iter().map(f32::from_le_bytes).collect())
 }
 
 fn numbers(path: &Path) -> Result<Vec<u32>, Error> {
-    Ok(words(path)?.map(u32::from_le_bytes).collect())
+    Ok(words(path)?.into_iter().map(u32::from_le_bytes).collect())
 }
 
-fn words(path: &Path) -> Result<impl Iterator<Item = [u8; 4]>, Error> {
+fn words(path: &Path) -> Result<Vec<[u8; 4]>, Error> {
     let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let (words, _) = bytes.as_chunks::<4>();
-    Ok(words.to_vec().into_iter())
+    Ok(words.to_vec())
 }
 
 fn percentile(times: &[Duration], percent: usize) -> f64 {

@@ -327,7 +327,10 @@ mod tests {
     #[test]
     fn a_scan_scores_like_the_cosine() {
         let dimensions = 100;
-        let number = |seed: usize| ((seed * 7_919 % 2_003) as f32) / 1_000.0 - 1.0;
+        let number = |seed: usize| {
+            let number = u16::try_from(seed * 7_919 % 2_003).expect("below 2,003");
+            f32::from(number) / 1_000.0 - 1.0
+        };
         let vector = |of: usize| -> Vec<f32> {
             (0..dimensions)
                 .map(|at| number(of * dimensions + at))
