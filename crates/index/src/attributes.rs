@@ -12,6 +12,10 @@ use outcrop_knowledge::filter::{Condition, Filter};
 use outcrop_knowledge::metadata::{Metadata, MetadataValue};
 use roaring::RoaringBitmap;
 
+/// A set is put in order by marking a bit for each number while that takes at most so many bytes for each
+/// chunk in it; this also bounds the memory it takes.
+const BYTES_PER_CHUNK: usize = 4;
+
 /// The attributes of all chunks.
 #[derive(Debug, Default)]
 pub(super) struct Attributes {
@@ -153,7 +157,7 @@ fn numbers(column: &BTreeMap<Value, Chunks>, from: Bound<f64>, to: Bound<f64>) -
     )
 }
 
-/// All chunks of some values. Single ones are gathered and sorted first, which is far faster than
+/// All chunks of some values. Single ones are gathered and put in order first, which is far faster than
 /// putting each into the set when there are many.
 fn union<'a>(values: impl IntoIterator<Item = &'a Chunks>) -> RoaringBitmap {
     let mut all = RoaringBitmap::new();
@@ -164,9 +168,25 @@ fn union<'a>(values: impl IntoIterator<Item = &'a Chunks>) -> RoaringBitmap {
             Chunks::Many(chunks) => all |= &**chunks,
         }
     }
-    single.sort_unstable();
-    all.extend(single);
+    all |= set(single);
     all
+}
+
+/// The set of these chunks, in whatever order they come.
+fn set(mut chunks: Vec<u32>) -> RoaringBitmap {
+    let bytes = chunks.iter().max().map_or(0, |last| *last as usize / 8 + 1);
+    if bytes > chunks.len().saturating_mul(BYTES_PER_CHUNK) {
+        chunks.sort_unstable();
+        return chunks.into_iter().collect();
+    }
+    // So dense that a bit for each number is less work than sorting.
+    let mut bits = vec![0_u8; bytes];
+    for chunk in chunks {
+        if let Some(byte) = bits.get_mut(chunk as usize / 8) {
+            *byte |= 1 << (chunk % 8);
+        }
+    }
+    RoaringBitmap::from_lsb0_bytes(0, &bits)
 }
 
 impl Ord for Value {
@@ -202,5 +222,30 @@ fn kind(value: &MetadataValue) -> u8 {
         MetadataValue::Number(_) => 1,
         MetadataValue::String(_) => 2,
         MetadataValue::StringList(_) => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_set_is_the_same_dense_or_sparse() {
+        for chunks in [
+            vec![],
+            vec![0],
+            vec![7, 0, 8, 3],
+            (0..1_000).rev().step_by(3).collect(),
+            vec![u32::MAX, 0, 70_000],
+        ] {
+            let expected: Vec<u32> = chunks
+                .iter()
+                .copied()
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            let found: Vec<u32> = set(chunks).into_iter().collect();
+            assert_eq!(found, expected);
+        }
     }
 }
