@@ -298,6 +298,7 @@ impl Base {
     /// Writes what waits, before the index is closed.
     pub(super) fn rest(&self) -> Result<(), Failure> {
         match &mut *lock(&self.text)? {
+            Some(text) if self.stopped() => text.leave(),
             Some(text) => text.rest(),
             None => Ok(()),
         }

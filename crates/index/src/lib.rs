@@ -122,8 +122,8 @@ impl EmbeddedIndex {
         }
     }
 
-    /// Closes whatever is open. Writes what a later start would have to do again; without it nothing
-    /// is lost.
+    /// Closes whatever is open, for good. Writes what a later start would have to do again, but waits for
+    /// nothing that takes long; without it nothing is lost.
     pub async fn close(&self) {
         self.inner.stop.store(true, Ordering::Relaxed);
         self.inner.close_unused(Duration::ZERO).await;

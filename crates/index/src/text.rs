@@ -196,6 +196,14 @@ impl Text {
         })
     }
 
+    /// As [`Text::rest`], but waits for no merging of the engine's files, which may take long: what is
+    /// given up of it is done after the next start.
+    pub(super) fn leave(&mut self) -> Result<(), Failure> {
+        self.refresh()?;
+        self.writer = None;
+        Ok(())
+    }
+
     /// Gives back the threads and memory of writing.
     pub(super) fn rest(&mut self) -> Result<(), Failure> {
         self.refresh()?;
